@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Visual place recognition with SelaVPR: model, map and recogniser. Imports no ROS."""

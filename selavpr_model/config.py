@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""Every default of selavpr, once, with its unit, range and help text.
+
+ROS parameters, command line options, YAML keys and the README's table are derived from these
+classes or tested against them. Objects are frozen and checked when they are made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from selavpr_model.errors import ConfigError
+
+T = TypeVar('T', bound='Config')
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    unit: str = '',
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[Any, ...] = (),
+) -> Any:
+    """A dataclass field with its help text, unit, inclusive range or list of choices."""
+    meta = {'help': help, 'unit': unit, 'low': low, 'high': high, 'choices': choices}
+    return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Base of all configurations: checked on construction, unknown keys are named."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            check_value(f, getattr(self, f.name), type(self).__name__)
+
+    @classmethod
+    def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
+        """Build from a mapping; an unknown key raises ConfigError with the nearest valid name."""
+        known = [f.name for f in fields(cls)]
+        for key in values:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, 1)
+                hint = f'did you mean {near[0]!r}?' if near else f'valid: {", ".join(known)}'
+                raise ConfigError(f'{cls.__name__}: unknown key {key!r}; {hint}')
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def check_value(f: dataclasses.Field[Any], value: Any, owner: str) -> None:
+    """Raise ConfigError unless `value` has the default's type and lies in the field's range."""
+    if not _same_kind(value, f.default):
+        expected = type(f.default).__name__
+        raise ConfigError(f'{owner}.{f.name}: expected {expected}, got {value!r}')
+    choices = f.metadata['choices']
+    if choices and value not in choices:
+        listed = ', '.join(map(str, choices))
+        raise ConfigError(f'{owner}.{f.name}: expected one of {listed}; got {value!r}')
+    for number in value if isinstance(value, tuple) else (value,):
+        _check_range(f, number, owner)
+
+
+def _same_kind(value: Any, default: Any) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, float):
+        return isinstance(value, float | int)
+    if isinstance(default, tuple):
+        if not isinstance(value, tuple) or len(value) != len(default):
+            return False
+        return all(_same_kind(v, d) for v, d in zip(value, default, strict=True))
+    return isinstance(value, type(default))
+
+
+def _check_range(f: dataclasses.Field[Any], value: Any, owner: str) -> None:
+    low, high = f.metadata['low'], f.metadata['high']
+    if isinstance(value, str | bool):
+        return
+    below = low is not None and not value >= low
+    if below or (high is not None and not value <= high) or math.isnan(value):
+        unit = f' {f.metadata["unit"]}' if f.metadata['unit'] else ''
+        span = f'{"-inf" if low is None else low} to {"inf" if high is None else high}{unit}'
+        raise ConfigError(f'{owner}.{f.name}: expected {span}; got {value}')
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig(Config):
+    """The architecture; stored in every checkpoint and part of the fingerprint."""
+
+    backbone: str = option(
+        'vits14', 'DINOv2 backbone size', choices=('vits14', 'vitb14', 'vitl14', 'vitg14')
+    )
+    registers: int = option(0, 'register tokens after the cls token', low=0, high=16)
+    blocks: int = option(12, 'how many of the transformer blocks are used', low=1, high=40)
+    final_norm: bool = option(True, 'LayerNorm after the last block used')
+    serial_adapter: bool = option(True, 'adapter after the attention, with a skip inside')
+    parallel_adapter: bool = option(True, 'adapter beside the MLP, without a skip')
+    adapter_ratio: float = option(
+        0.5, 'bottleneck width over token width', low=0.01, high=4.0
+    )
+    adapter_scale: float = option(0.2, 'factor on the parallel adapter', low=0.0, high=10.0)
+    local_head: str = option(
+        'upconv',
+        'dense local features: up-convolution, or the patch tokens (the paper: coarse features)',
+        choices=('upconv', 'tokens'),
+    )
+    local_hidden: int = option(256, 'channels between the two up-convolutions', low=1)
+    local_channels: int = option(128, 'channels of the dense local features', low=1)
+    pos_offset: float = option(
+        0.1, 'added to the grid size when the position embedding is resampled', low=0.0, high=1.0
+    )
+    pos_antialias: bool = option(
+        False, 'antialias when the position embedding is resampled (Meta register models)'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractorConfig(Config):
+    """From an image to features."""
+
+    weights: str = option(
+        'imgfocus_vits14', 'name of known weights (selavpr weights list) or path to a file'
+    )
+    random_weights: bool = option(
+        False, 'use seeded random weights; for tests only, said in every output'
+    )
+    image_height: int = option(224, 'input height, a multiple of 14', unit='px', low=14, high=1792)
+    image_width: int = option(224, 'input width, a multiple of 14', unit='px', low=14, high=1792)
+    resize: str = option(
+        'bilinear',
+        'bilinear without antialias (evaluation of the paper) or with (its training)',
+        choices=('bilinear', 'antialias'),
+    )
+    device: str = option('auto', 'auto, cpu, cuda or cuda:N')
+    precision: str = option(
+        'auto', 'auto measures once what is fast here', choices=('auto', 'fp32', 'bf16', 'fp16')
+    )
+    threads: int = option(0, 'CPU threads for inference; 0: all cores', low=0, high=256)
+    batch_size: int = option(8, 'images a forward pass when building a map', low=1, high=512)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeConfig(Config):
+    """When a frame becomes a place of the map: moved or turned enough since the last one."""
+
+    distance_m: float = option(1.0, 'new keyframe after moving this far', unit='m', low=0.0)
+    angle_deg: float = option(
+        20.0, 'new keyframe after turning this far', unit='deg', low=0.0, high=180.0
+    )
+    time_s: float = option(
+        1.0, 'new keyframe after this long, for frames without a pose', unit='s', low=0.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MapConfig(Config):
+    """How places are stored and found."""
+
+    local_dtype: str = option(
+        'int8', 'storage of local features', choices=('int8', 'fp16', 'fp32')
+    )
+    thumbnail_px: int = option(
+        160, 'width of the stored thumbnail; 0: none', unit='px', low=0, high=1024
+    )
+    frame_id: str = option('map', 'frame of the poses')
+    use_gpu_index: bool = option(True, 'search on the GPU where faiss-gpu and a GPU are there')
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerConfig(Config):
+    """Retrieval, re-ranking and the decision."""
+
+    candidates: int = option(20, 'places retrieved and re-ranked a frame', low=1, high=1000)
+    distinct_radius_m: float = option(
+        5.0, 'a rival further than this from the best place makes it ambiguous', unit='m', low=0.0
+    )
+    min_similarity: float = option(
+        -1.0, 'least cosine of an accepted place; -1: the value measured for the map',
+        low=-1.0, high=1.0,
+    )
+    min_matches: int = option(
+        -1, 'least mutual matches of an accepted place; -1: the value measured for the map', low=-1
+    )
+    min_match_ratio: float = option(
+        -1.0,
+        'least matches over those of the best distinct rival; -1: the value measured for the map',
+        low=-1.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig(Config):
+    """The ROS node around the recogniser."""
+
+    map: str = option('', 'folder of the map to localise in')
+    autostart: bool = option(True, 'configure and activate by itself')
+    image_transport: str = option('raw', 'raw or compressed', choices=('raw', 'compressed'))
+    qos_image: str = option(
+        'sensor_data',
+        'sensor_data (best effort) or reliable',
+        choices=('sensor_data', 'reliable'),
+    )
+    map_frame: str = option('map', 'frame of the published pose')
+    base_frame: str = option('base_link', 'body whose pose is published')
+    odom_frame: str = option('odom', 'frame of the odometry')
+    base_camera: tuple[float, float, float, float, float, float, float] = option(
+        (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
+        'T_base_camera: x, y, z in m, then quaternion x, y, z, w',
+        low=-1000.0, high=1000.0,
+    )
+    max_frame_age_s: float = option(
+        1.0, 'older frames are dropped before inference; 0: none', unit='s', low=0.0
+    )
+    no_image_after_s: float = option(
+        5.0, 'say what is wrong after this long without an image', unit='s', low=0.1
+    )
+    hypotheses: int = option(5, 'places published a frame', low=1, high=100)
+
+
+GROUPS: dict[str, type[Config]] = {
+    '': NodeConfig,
+    'extractor': ExtractorConfig,
+    'recognizer': RecognizerConfig,
+    'keyframes': KeyframeConfig,
+    'storage': MapConfig,
+}
+"""Prefix of the ROS parameter or YAML key -> its class; '' has no prefix."""

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""What flows between the parts: frozen records.
+
+`T_a_b` maps points of frame b into frame a: `p_a = T_a_b @ p_b`. Time is int nanoseconds, lengths
+are metres. `similarity`, `matches`, `inliers` and `confidence` go up when better.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from selavpr_model.errors import InputError
+
+
+class State(enum.IntEnum):
+    """What a recognition says about the robot (values of PlaceHypotheses.state)."""
+
+    LOST = 0
+    AMBIGUOUS = 1
+    LOCALIZED = 2
+
+
+class Status(enum.IntEnum):
+    """What became of one candidate (values of PlaceHypothesis.status)."""
+
+    CANDIDATE = 0
+    ACCEPTED = 1
+    REJECTED = 2
+
+
+class Reject(enum.IntFlag):
+    """Why a candidate was turned down (bits of reject_mask)."""
+
+    NONE = 0
+    LOW_GLOBAL = 1
+    LOW_LOCAL = 2
+    AMBIGUOUS = 4
+    GEOMETRY = 8
+    TEMPORAL = 16
+    PRIOR = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One camera image and where the robot was.
+
+    image: (H, W, 3) uint8 RGB; pose: (4, 4) T_map_camera; odom: (4, 4) T_odom_base.
+    """
+
+    stamp_ns: int
+    image: np.ndarray
+    camera_frame: str = 'camera'
+    pose: np.ndarray | None = None
+    odom: np.ndarray | None = None
+    name: str = ''
+
+    def __post_init__(self) -> None:
+        require_rgb(self.image)
+
+
+def require_rgb(image: np.ndarray) -> None:
+    """Raise InputError unless `image` is (H, W, 3) uint8 with at least one pixel."""
+    good = isinstance(image, np.ndarray) and image.dtype == np.uint8
+    if not good or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        got = f'{image.shape} {image.dtype}' if isinstance(image, np.ndarray) else type(image)
+        raise InputError(f'image: expected (H, W, 3) uint8 RGB, got {got}; convert it first')
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """global_: (D,) float32, unit length; local: (h, w, C) float32, unit on the last axis."""
+
+    global_: np.ndarray
+    local: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """One keyframe of the map; `id` never changes. pose: (4, 4) T_map_camera or None."""
+
+    id: int
+    stamp_ns: int
+    name: str = ''
+    session: str = ''
+    camera_frame: str = 'camera'
+    pose: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """One place a query may show. global_similarity: cosine in [-1, 1]; confidence: [0, 1] or NaN.
+
+    `row` is the place's row in the map's arrays, `global_rank` counts from 0.
+    """
+
+    place: Place
+    row: int
+    global_similarity: float
+    global_rank: int
+    mutual_matches: int = 0
+    inliers: int = 0
+    confidence: float = math.nan
+    status: Status = Status.CANDIDATE
+    reject: Reject = Reject.NONE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recognition:
+    """The answer for one frame; candidates best first.
+
+    pose: (4, 4) T_map_camera and covariance: (6, 6) (x, y, z, rx, ry, rz; m^2 and rad^2, fixed
+    axes of the map), both only when LOCALIZED; reason: one line, why this state;
+    timings_ns: stage -> nanoseconds.
+    """
+
+    stamp_ns: int
+    state: State
+    candidates: tuple[Candidate, ...]
+    reason: str
+    pose: np.ndarray | None = None
+    covariance: np.ndarray | None = None
+    timings_ns: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoopClosure:
+    """A map place (`from`) and the frame that sees it again (`to`)."""
+
+    place: Place
+    stamp_ns: int
+    global_similarity: float
+    mutual_matches: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Camera:
+    """A pinhole or fisheye camera. K: (3, 3) pixels; distortion: (n,); size: (width, height)."""
+
+    K: np.ndarray
+    distortion: np.ndarray
+    size: tuple[int, int]
+    model: str = 'plumb_bob'
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """What must agree between a map and the model that queries it.
+
+    fingerprint: hex SHA-256 over architecture, weights and preprocessing; weights: a name for
+    people; local_shape: (h, w, C) of the local features; note: what people must be told, such as
+    'untrained local head' or 'RANDOM WEIGHTS'.
+    """
+
+    fingerprint: str
+    weights: str
+    global_dim: int
+    local_shape: tuple[int, int, int]
+    description: dict[str, object] = field(default_factory=dict, compare=False)
+    note: str = ''

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""A procedural town for Cycles: everything is made from a seed, nothing is downloaded."""
