@@ -226,6 +226,36 @@ class NodeConfig(Config):
     hypotheses: int = option(5, 'places published a frame', low=1, high=100)
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreConfig(Config):
+    """What counts as the same place when a replay is scored against the true poses."""
+
+    position_m: float = option(
+        5.0, 'places and poses further than this from the truth are wrong', unit='m', low=0.0
+    )
+    heading_deg: float = option(
+        45.0, 'places and poses turned more than this are wrong', unit='deg', low=0.0, high=180.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayConfig(Config):
+    """How a bag is read and played to the live node."""
+
+    pose_gap_s: float = option(
+        0.5, 'a frame further than this from every pose sample has no pose', unit='s', low=0.0
+    )
+    rate: float = option(
+        1.0, 'live speed over the recorded one; 0: the next image after each answer', low=0.0
+    )
+    answer_timeout_s: float = option(
+        3.0, 'live: an image not answered for this long is dropped', unit='s', low=0.1
+    )
+    start_timeout_s: float = option(
+        60.0, 'live: the node is given this long to load model and map', unit='s', low=1.0
+    )
+
+
 GROUPS: dict[str, type[Config]] = {
     '': NodeConfig,
     'extractor': ExtractorConfig,
