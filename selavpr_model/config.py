@@ -198,6 +198,24 @@ class RecognizerConfig(Config):
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluationConfig(Config):
+    """Which reference images count as the place of a query, and how recall is reported."""
+
+    radius_m: float = option(
+        25.0, 'two images with positions show one place up to this far', unit='m', low=0.0
+    )
+    pair_tolerance: int = option(0, 'query/ and ref/: up to this far', unit='frames', low=0)
+    sequence_tolerance: int = option(
+        2, 'images of one video: up to this far', unit='frames', low=0
+    )
+    depth: int = option(10, 'length of the global ranking that is scored at least', low=10)
+    bootstrap_samples: int = option(
+        2000, 'resamples of the queries for an interval', low=100, high=1000000
+    )
+    bootstrap_seed: int = option(0, 'seed of the resampling', low=0)
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig(Config):
     """The ROS node around the recogniser."""
 
