@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""Mutual nearest neighbours of local features, tiled so that no full matrix ever exists.
+
+A query cell and a reference cell match when each is the other's most similar cell (SelaVPR,
+section 3.4). The score of a candidate is the number of such pairs; argmax takes the first on ties.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from selavpr_model.vit import PATCH
+
+TILE = 1024  # query cells a tile: at 3721 cells and float32 one tile is 15 MB, inside the cache's reach
+
+
+def nearest_both_ways(query: Tensor, reference: Tensor, tile: int = TILE) -> tuple[Tensor, Tensor]:
+    """For each cell of one side the most similar cell of the other.
+
+    query (Nq, C), reference (Nr, C) -> best reference of each query cell (Nq,) and best query of
+    each reference cell (Nr,), int64. Column maxima run along the tiles: strictly greater replaces,
+    so the first on ties stays.
+    """
+    device = query.device
+    to_reference = torch.empty(len(query), dtype=torch.long, device=device)
+    to_query = torch.zeros(len(reference), dtype=torch.long, device=device)
+    best = torch.full((len(reference),), -torch.inf, dtype=query.dtype, device=device)
+    transposed = reference.t()
+    for start in range(0, len(query), tile):
+        similarity = query[start : start + tile] @ transposed
+        to_reference[start : start + tile] = similarity.argmax(dim=1)
+        value, row = similarity.max(dim=0)
+        better = value > best
+        best = torch.where(better, value, best)
+        to_query = torch.where(better, row + start, to_query)
+    return to_reference, to_query
+
+
+def mutual_matches(query: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Pairs (query cell, reference cell), (M, 2) int64, in query order.
+
+    query (Nq, C) and reference (Nr, C) float32 with unit rows; cells are row-major grid indices.
+    """
+    to_reference, to_query = nearest_both_ways(_tensor(query), _tensor(reference))
+    cells = torch.arange(len(query))
+    mutual = to_query[to_reference] == cells
+    return torch.stack([cells[mutual], to_reference[mutual]], dim=1).numpy()
+
+
+def count_mutual(query: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Number of mutual matches of query (Nq, C) with each of references (K, Nr, C): (K,) int64."""
+    cells = _tensor(query)
+    index = torch.arange(len(cells))
+    counts = np.zeros(len(references), dtype=np.int64)
+    for i, reference in enumerate(references):
+        to_reference, to_query = nearest_both_ways(cells, _tensor(reference))
+        counts[i] = int((to_query[to_reference] == index).sum())
+    return counts
+
+
+def cell_pixels(
+    grid: tuple[int, int], input_size: tuple[int, int], image_size: tuple[int, int]
+) -> np.ndarray:
+    """Where the grid's cells lie in the original image: (h * w, 2) float32, x then y in pixels.
+
+    grid (h, w): cells; input_size (H, W): pixels seen by the network; image_size (H, W): pixels of
+    the image before it was resized. Pixel centres are integers: token i covers input pixels
+    14 i to 14 i + 13, so it sits at 6.5 + 14 i, and a dense cell u at 6.5 + 3.5 u.
+    """
+    axes = []
+    for cells, pixels, original in zip(grid, input_size, image_size, strict=True):
+        tokens = pixels // PATCH
+        step = PATCH if cells == tokens else PATCH * (tokens - 1) / max(cells - 1, 1)
+        at = (PATCH - 1) / 2 + step * np.arange(cells)
+        axes.append((at + 0.5) * original / pixels - 0.5)  # as bilinear resizing maps pixel centres
+    y, x = np.meshgrid(*axes, indexing='ij')
+    return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
+
+
+def _tensor(cells: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(cells, dtype=np.float32))

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""The formula weights and images of the reference outputs (reference.md, section 9)."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+
+def formula_tensor(key: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
+    """The tensor of official state-dict key `key`."""
+    rng = np.random.default_rng([seed, zlib.crc32(key.encode())])
+    r = rng.standard_normal(shape).astype(np.float32)
+    if key.endswith('gamma'):
+        r = 0.2 + 0.05 * r
+    elif 'norm' in key and key.endswith('weight'):
+        r = 1 + 0.1 * r
+    elif key == 'aggregation.1.p':
+        r = np.full(shape, 3.2)
+    elif key.endswith('bias'):
+        r = 0.02 * r
+    elif key.endswith(('cls_token', 'pos_embed', 'register_tokens', 'mask_token')):
+        r = 0.2 * r
+    else:
+        r = r / math.sqrt(math.prod(shape[1:]))
+    return torch.from_numpy(np.asarray(r, dtype=np.float32))
+
+
+def formula_state(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, torch.Tensor]:
+    """Official names -> tensors."""
+    return {key: formula_tensor(key, shape, seed) for key, shape in shapes.items()}
+
+
+def formula_image(index: int) -> np.ndarray:
+    """Image `index`: (224, 224, 3) uint8 RGB."""
+    small = np.random.default_rng([9, index]).integers(0, 256, (14, 14, 3)).astype(np.float32)
+    tensor = torch.from_numpy(small).permute(2, 0, 1)[None]
+    large = torch.nn.functional.interpolate(tensor, (224, 224), mode='bilinear')
+    return large[0].permute(1, 2, 0).round().numpy().astype(np.uint8)
+
+
