@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+# Every target sets up what it needs (tools/setup_env.py) and works from any folder: make -C DIR.
+PYTHON ?= python3
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help setup weights demo test lint format clean distclean
+
+# A sourced ROS or an active venv would be mixed with ours.
+unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONHOME \
+	PYTHONPATH ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION _ROS_WHEELS_BOOTSTRAP_COMPLETE
+# Stay on this computer: other robots in the network must not meet a demo or a test.
+export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
+
+# Not by an absolute path, so that a space in it does no harm.
+BIN := .venv/bin
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+setup: ## venv, ROS 2 wheels, PyTorch, messages; quick when nothing changed
+	@$(PYTHON) tools/setup_env.py
+
+weights: setup ## the pre-trained backbone, into ~/.cache/selavpr or $SELAVPR_HOME
+	@$(BIN)/selavpr weights fetch
+
+demo: weights ## build a map from the demo's first run and find the second run's places in it
+	@$(BIN)/selavpr demo
+
+test: weights ## the whole test suite; ARGS='-k name' goes to pytest
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## let ruff rewrite the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove what was built; the venv stays
+	rm -rf build install log .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+distclean: clean ## remove the venv, too
+	rm -rf .venv

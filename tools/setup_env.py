@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Make the environment that `make demo` and `make test` run in: `.venv` beside this repository.
+
+Python packages, ROS 2 wheels and our own messages all go into the one venv, so nothing has to be
+sourced. Python code, launch files and config are linked to the source tree, never copied. Each
+stage remembers a hash of its inputs and is skipped while that holds; a killed stage runs again.
+Uses the standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+import configparser
+import contextlib
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+import platform
+import re
+import shutil
+import sys
+import sysconfig
+import time
+
+from setup_progress import Progress, run, SetupError
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON_VERSIONS = ((3, 11), (3, 13))  # first and last that all pinned wheels exist for
+PINS = tuple(ROOT / 'requirements' / f'{name}.txt' for name in ('runtime', 'ros', 'dev'))
+
+
+def check_tools() -> None:
+    """Name every missing tool with the line that installs it."""
+    wrong = []
+    first, last = PYTHON_VERSIONS
+    if not first <= sys.version_info[:2] <= last:
+        wrong.append(
+            f'python3 is {platform.python_version()}; the ROS 2 wheels and pins need '
+            f'{first[0]}.{first[1]} to {last[0]}.{last[1]}: make PYTHON=python3.11 ...'
+        )
+    if (platform.system(), platform.machine()) != ('Linux', 'x86_64'):
+        wrong.append(
+            f'the ROS 2 wheels exist for Linux on x86_64, this is {platform.system()} on '
+            f'{platform.machine()}: install ROS 2 with apt and use colcon build'
+        )
+    packages = []
+    if not all(map(has_module, ('venv', 'ensurepip'))):
+        packages.append('python3-venv')
+    if not Path(sysconfig.get_path('include'), 'Python.h').exists():
+        packages.append('python3-dev')
+    packages += [tool for tool in ('gcc', 'g++', 'make', 'git') if shutil.which(tool) is None]
+    wrong += [f'{name} is missing: sudo apt install {name}' for name in packages]
+    if len(packages) > 1:
+        wrong.append(f'all at once: sudo apt install {" ".join(packages)}')
+    if wrong:
+        raise SetupError('\n'.join(wrong))
+
+
+def has_module(name: str) -> bool:
+    """Whether Python finds a module, without leaving anything of it imported."""
+    import importlib.util
+
+    return importlib.util.find_spec(name) is not None
+
+
+def make_venv(venv: Path, progress: Progress) -> None:
+    """Create the venv; start over if there is one of another Python or from another folder."""
+    command: list[str | Path] = [Path(sys.executable).absolute(), '-m', 'venv', venv]
+    if venv.exists() and not is_usable(venv):
+        command.insert(3, '--clear')
+    run(command, progress, lambda line: None)
+
+
+def is_usable(venv: Path) -> bool:
+    """Whether the venv was made here, by this version of Python."""
+    try:
+        lines = (venv / 'pyvenv.cfg').read_text(encoding='utf-8').splitlines()
+    except OSError:
+        return False
+    config = dict(line.split(' = ', 1) for line in lines if ' = ' in line)
+    made_here = config.get('command', str(venv)).endswith(str(venv))
+    return config.get('version') == platform.python_version() and made_here
+
+
+def install_packages(venv: Path, progress: Progress) -> None:
+    """Install all pins; shows how far pip is, which is otherwise silent when it is not asked."""
+    total = sum(len(read_pins(path)) for path in PINS)
+    seen = 0
+
+    def watch(line: str) -> None:
+        nonlocal seen
+        if line.startswith(('Collecting ', 'Requirement already satisfied')):
+            seen += 1
+            progress.fraction = min(seen / total, 1.0)
+            progress.detail = line.removeprefix('Collecting ').split(' (from')[0][:50]
+        elif line.lstrip().startswith('Downloading '):
+            progress.detail = ' '.join(line.split()[:3])[-60:]
+        elif line.startswith('Installing collected'):
+            progress.fraction, progress.detail = None, 'unpacking (about half a minute)'
+
+    command: list[str | Path] = [venv / 'bin' / 'python', '-m', 'pip', 'install', '--no-input']
+    command += ['--progress-bar', 'off', '--disable-pip-version-check']
+    for path in PINS:
+        command += ['-r', path]
+    run(command, progress, watch)
+
+
+def read_pins(path: Path) -> dict[str, str]:
+    """Name and version of each line of a requirements file."""
+    lines = (line.partition('#')[0].strip() for line in path.read_text('utf-8').splitlines())
+    return dict(line.split('==') for line in lines if line)
+
+
+def repair_wheels(venv: Path, progress: Progress) -> None:
+    """Point the wheels' CMake files to this venv instead of the machine that built them.
+
+    They hold /opt/python/cpXY-cpXY/... as include folders of Python and of NumPy.
+    """
+    include = sysconfig.get_path('include')
+    numpy = site_packages(venv) / 'numpy' / '_core' / 'include'
+    for path in venv.glob('share/*/cmake/*.cmake'):
+        text = path.read_text(encoding='utf-8')
+        if '/opt/python/' in text:
+            text = re.sub(r'/opt/python/[^";]*/numpy/_core/include', str(numpy), text)
+            text = re.sub(r'/opt/python/[^";]*/include/python[\d.]+', include, text)
+            path.write_text(text, encoding='utf-8')
+            progress.detail = path.name
+
+
+def site_packages(venv: Path) -> Path:
+    """Where the venv keeps its Python packages."""
+    return venv / 'lib' / f'python{sys.version_info[0]}.{sys.version_info[1]}' / 'site-packages'
+
+
+def build_messages(venv: Path, progress: Progress) -> None:
+    """Build msg/ and srv/ with colcon, straight into the venv, beside the wheels' messages."""
+
+    def watch(line: str) -> None:
+        if match := re.match(r'\[ *(\d+)%\] (.*)', line):
+            progress.fraction = int(match[1]) / 100
+            progress.detail = Path(match[2].split()[-1]).name[:50]
+
+    build = ROOT / 'build' / 'messages'
+    command: list[str | Path] = [venv / 'bin' / 'colcon', '--log-base', build / 'log', 'build']
+    command += ['--base-paths', ROOT, '--build-base', build, '--packages-select', 'selavpr']
+    command += ['--install-base', venv, '--merge-install', '--event-handlers', 'console_direct+']
+    command += ['--cmake-args', '-DSELAVPR_MESSAGES_ONLY=ON', '-DBUILD_TESTING=OFF', '-Wno-dev']
+    run(command, progress, watch)
+
+
+def link_sources(venv: Path, progress: Progress) -> None:
+    """Let Python, `ros2 launch` and `ros2 run` find the source tree from inside the venv."""
+    hook = 'import os, sys; os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)'
+    (site_packages(venv) / 'selavpr_source.pth').write_text(f'{ROOT}\n{hook}\n', encoding='utf-8')
+    for name in ('launch', 'config'):
+        link(ROOT / name, venv / 'share' / 'selavpr' / name)
+    for name, target in read_entry_points().items():
+        script = venv / 'bin' / name
+        module, function = target.split(':')
+        # The first three lines work as shell and as Python, and with spaces in the path.
+        script.write_text(
+            f"#!/bin/sh\n'''exec' \"{venv}/bin/python\" \"$0\" \"$@\"\n' '''\n"
+            f'import sys\n\nfrom {module} import {function}\n\nsys.exit({function}())\n',
+            encoding='utf-8',
+        )
+        script.chmod(0o755)
+        link(script, venv / 'lib' / 'selavpr' / name)
+        progress.detail = name
+
+
+def read_entry_points() -> dict[str, str]:
+    """Executables and their functions, from setup.cfg."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / 'setup.cfg', encoding='utf-8')
+    lines = config['options.entry_points']['console_scripts'].strip().splitlines()
+    return dict(re.split(r'\s*=\s*', line.strip()) for line in lines)
+
+
+def link(target: Path, path: Path) -> None:
+    """Make `path` a symbolic link to `target`, whatever was there before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
+
+
+def check_imports(venv: Path, progress: Progress) -> None:
+    """Import once what everything else rests on, so that a broken wheel shows here."""
+    code = 'import rclpy, torch, faiss, cv2; from selavpr.msg import PlaceHypotheses'
+    run([venv / 'bin' / 'python', '-c', code], progress, lambda line: None)
+
+
+Stage = tuple[str, Callable[[Path, Progress], None], list[Path]]
+
+
+def stages() -> list[Stage]:
+    """Name, work and input files of each stage. A stage also depends on the ones before it."""
+    interfaces = sorted([*ROOT.glob('msg/*.msg'), *ROOT.glob('srv/*.srv')])
+    build_files = [ROOT / 'CMakeLists.txt', ROOT / 'package.xml', ROOT / 'setup.cfg']
+    return [
+        ('venv', make_venv, []),
+        ('packages', install_packages, list(PINS)),
+        ('wheels', repair_wheels, []),
+        ('messages', build_messages, [*interfaces, *build_files]),
+        ('sources', link_sources, []),
+        ('check', check_imports, []),
+    ]
+
+
+def digest(previous: str, name: str, inputs: list[Path]) -> str:
+    """Hash of a stage: its inputs' names and content, and the hash of the stage before."""
+    hasher = hashlib.sha256(f'{previous} {name}'.encode())
+    for path in inputs:
+        hasher.update(f'\0{path.relative_to(ROOT)}\0'.encode() + path.read_bytes())
+    return hasher.hexdigest()
+
+
+def set_up(venv: Path) -> bool:
+    """Run the stages whose inputs changed, in order. Says whether there was any."""
+    check_tools()
+    stamps = venv / '.selavpr'
+    current = f'{venv} {ROOT} {sys.version} {os.path.realpath(sys.executable)}'
+    ran = False
+    for name, work, inputs in stages():
+        current = digest(current, name, inputs)
+        stamp = stamps / name
+        if stamp.exists() and stamp.read_text(encoding='utf-8') == current:
+            continue
+        stamp.unlink(missing_ok=True)
+        with Progress(name) as progress:
+            work(venv, progress)
+        stamps.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(current, encoding='utf-8')
+        ran = True
+    return ran
+
+
+@contextlib.contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold a lock, so that two `make` at a time do not build into one venv."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open('w') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print('another set-up is at work here, waiting for it ...', flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Set up the environment; 0 when it is ready."""
+    parser = argparse.ArgumentParser(
+        description='Create or update the environment.', epilog='example: python3 %(prog)s'
+    )
+    parser.add_argument('--venv', type=Path, default=ROOT / '.venv', help='default: %(default)s')
+    venv = parser.parse_args(argv).venv.absolute()
+    start = time.monotonic()
+    try:
+        with only_one(ROOT / 'build' / 'setup' / 'lock'):
+            ran = set_up(venv)
+    except SetupError as error:
+        print(f'\nset-up failed:\n{error}', file=sys.stderr)
+        return 1
+    state = 'ready' if ran else 'up to date'
+    print(f'environment {state} after {time.monotonic() - start:.1f} s', flush=True)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
