@@ -5,8 +5,8 @@ On a robot `colcon build` does this instead, see CMakeLists.txt. The version com
 package.xml and the executables from setup.cfg, so neither can drift.
 """
 
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+import xml.etree.ElementTree as ElementTree
 
 from setuptools import find_packages, setup
 
