@@ -104,9 +104,7 @@ class ModelConfig(Config):
     final_norm: bool = option(True, 'LayerNorm after the last block used')
     serial_adapter: bool = option(True, 'adapter after the attention, with a skip inside')
     parallel_adapter: bool = option(True, 'adapter beside the MLP, without a skip')
-    adapter_ratio: float = option(
-        0.5, 'bottleneck width over token width', low=0.01, high=4.0
-    )
+    adapter_ratio: float = option(0.5, 'bottleneck width over token width', low=0.01, high=4.0)
     adapter_scale: float = option(0.2, 'factor on the parallel adapter', low=0.0, high=10.0)
     local_head: str = option(
         'upconv',
@@ -132,6 +130,17 @@ class ExtractorConfig(Config):
     )
     random_weights: bool = option(
         False, 'use seeded random weights; for tests only, said in every output'
+    )
+    blocks: int = option(0, 'transformer blocks used; 0: as the weights say', low=0, high=40)
+    final_norm: str = option(
+        'auto',
+        'LayerNorm after the last block; auto: as the weights say',
+        choices=('auto', 'yes', 'no'),
+    )
+    local_head: str = option(
+        'auto',
+        'local features: upconv, tokens, or auto: as the weights say',
+        choices=('auto', 'upconv', 'tokens'),
     )
     image_height: int = option(224, 'input height, a multiple of 14', unit='px', low=14, high=1792)
     image_width: int = option(224, 'input width, a multiple of 14', unit='px', low=14, high=1792)
@@ -184,8 +193,10 @@ class RecognizerConfig(Config):
         5.0, 'a rival further than this from the best place makes it ambiguous', unit='m', low=0.0
     )
     min_similarity: float = option(
-        -1.0, 'least cosine of an accepted place; -1: the value measured for the map',
-        low=-1.0, high=1.0,
+        -1.0,
+        'least cosine of an accepted place; -1: the value measured for the map',
+        low=-1.0,
+        high=1.0,
     )
     min_matches: int = option(
         -1, 'least mutual matches of an accepted place; -1: the value measured for the map', low=-1
@@ -233,7 +244,8 @@ class NodeConfig(Config):
     base_camera: tuple[float, float, float, float, float, float, float] = option(
         (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
         'T_base_camera: x, y, z in m, then quaternion x, y, z, w',
-        low=-1000.0, high=1000.0,
+        low=-1000.0,
+        high=1000.0,
     )
     max_frame_age_s: float = option(
         1.0, 'older frames are dropped before inference; 0: none', unit='s', low=0.0

@@ -74,3 +74,9 @@ class MapMemoryError(MapError):
     """The map does not fit into memory."""
 
     code = 'OUT_OF_MEMORY'
+
+
+class MapBusyError(MapError):
+    """Another process is writing this map."""
+
+    code = 'BUSY'

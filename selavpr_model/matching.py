@@ -74,7 +74,9 @@ def cell_pixels(
         tokens = pixels // PATCH
         step = PATCH if cells == tokens else PATCH * (tokens - 1) / max(cells - 1, 1)
         at = (PATCH - 1) / 2 + step * np.arange(cells)
-        axes.append((at + 0.5) * original / pixels - 0.5)  # as bilinear resizing maps pixel centres
+        axes.append(
+            (at + 0.5) * original / pixels - 0.5
+        )  # as bilinear resizing maps pixel centres
     y, x = np.meshgrid(*axes, indexing='ij')
     return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
 

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""From RGB images to features: device, precision and preprocessing in one place."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from selavpr_model import weights
+from selavpr_model.checkpoint import Checkpoint, build_network, tensors_digest
+from selavpr_model.config import ExtractorConfig
+from selavpr_model.errors import ConfigError
+from selavpr_model.network import SelaVPR
+from selavpr_model.precision import DTYPES, choose_precision
+from selavpr_model.records import Features, ModelIdentity, require_rgb
+from selavpr_model.vit import grid_of
+
+
+class Extractor:
+    """A network on a device; what it was made of is in `identity`."""
+
+    def __init__(self, network: SelaVPR, identity: ModelIdentity, config: ExtractorConfig) -> None:
+        self.config = config
+        self.identity = identity
+        self.device = resolve_device(config.device)
+        self.input_size = (config.image_height, config.image_width)
+        self._network = network.to(self.device)
+        self.precision = choose_precision(self._network, self.input_size, config.precision)
+
+    def extract(self, image: np.ndarray) -> Features:
+        """(H, W, 3) uint8 RGB of any size -> Features; InputError for anything else."""
+        return self.extract_batch([image])[0]
+
+    def extract_batch(self, images: Sequence[np.ndarray]) -> list[Features]:
+        """The same for several images, in one forward pass; sizes may differ."""
+        if not images:
+            return []
+        batch = torch.stack([self.preprocess(image) for image in images]).to(self.device)
+        with torch.inference_mode(), self._autocast():
+            global_, local = self._network(batch)
+        vectors, grids = global_.cpu().numpy(), local.cpu().numpy()
+        return [Features(g, cells) for g, cells in zip(vectors, grids, strict=True)]
+
+    def preprocess(self, image: np.ndarray) -> Tensor:
+        """(H, W, 3) uint8 -> (3, h, w) float32 in [0, 1], bilinear, corners not aligned.
+
+        Without antialias it equals the paper's evaluation, which resizes the normalised tensor:
+        both steps are linear. With antialias it follows the paper's training.
+        """
+        require_rgb(image)
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
+        antialias = self.config.resize == 'antialias'
+        sized = F.interpolate(pixels, self.input_size, mode='bilinear', antialias=antialias)
+        return sized[0].div_(255).clamp_(0, 1)
+
+    def _autocast(self) -> contextlib.AbstractContextManager[object]:
+        if self.precision == 'fp32':
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.split(':')[0], DTYPES[self.precision])
+
+
+def load_extractor(config: ExtractorConfig | None = None) -> Extractor:
+    """The extractor of a configuration; WeightsError or ConfigError say what is wrong with it."""
+    config = config or ExtractorConfig()
+    grid_of(config.image_height, config.image_width)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    checkpoint, note = weights.load(config)
+    network = build_network(checkpoint)
+    return Extractor(network, identify(network, checkpoint, config, note), config)
+
+
+def identify(
+    network: SelaVPR, checkpoint: Checkpoint, config: ExtractorConfig, note: str
+) -> ModelIdentity:
+    """Fingerprint of architecture, weights and preprocessing; precision and device are not in it."""
+    size = (config.image_height, config.image_width)
+    description: dict[str, object] = {
+        'model': checkpoint.config.to_dict(),
+        'input': list(size),
+        'resize': config.resize,
+        'tensors_sha256': tensors_digest(network.state_dict()),
+    }
+    text = json.dumps(description, sort_keys=True).encode()
+    return ModelIdentity(
+        fingerprint=hashlib.sha256(text).hexdigest(),
+        weights='random' if config.random_weights else config.weights,
+        global_dim=network.backbone.dim,
+        local_shape=network.local_shape(*size),
+        description=description,
+        note=note,
+    )
+
+
+def resolve_device(name: str) -> str:
+    """'auto' -> 'cuda' where torch sees one, else 'cpu'; ConfigError when a device is not there."""
+    if name == 'auto':
+        return 'cuda' if torch.cuda.is_available() else 'cpu'
+    kind, _, number = name.partition(':')
+    if kind == 'cpu' and not number:
+        return name
+    if kind == 'cuda' and (not number or number.isdigit()):
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(number or 0) < count:
+            return name
+        raise ConfigError(
+            f'device: {name} asked for, torch sees {count} CUDA devices; use auto or cpu'
+        )
+    raise ConfigError(f'device: expected auto, cpu, cuda or cuda:N; got {name!r}')
