@@ -254,6 +254,26 @@ class NodeConfig(Config):
         5.0, 'say what is wrong after this long without an image', unit='s', low=0.1
     )
     hypotheses: int = option(5, 'places published a frame', low=1, high=100)
+    clock_jump_s: float = option(
+        1.0, 'a stamp this far before the last one is a restarted clock', unit='s', low=0.001
+    )
+    foreign_clock_s: float = option(
+        60.0, 'stamps this far from now are of another clock and their age is not judged',
+        unit='s', low=1.0,
+    )
+    odom_gap_s: float = option(
+        0.2, 'odometry this far from the image still counts for it', unit='s', low=0.0
+    )
+    stuck_after_s: float = option(
+        30.0, 'one frame or job that runs longer is reported as stuck', unit='s', low=1.0
+    )
+    relocalize_timeout_s: float = option(
+        10.0, '~/relocalize gives up after this long, unless asked otherwise', unit='s', low=0.1
+    )
+    relocalize_frames: int = option(
+        3, 'images in a row that must agree for ~/relocalize, unless asked otherwise',
+        low=1, high=1000,
+    )
 
 
 @dataclass(frozen=True, slots=True)
