@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""Raw and compressed camera images -> RGB. Knows bytes and encodings, but no messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import importlib
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+
+from selavpr_model.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one encoding lies in memory.
+
+    code: cv2.cvtColor's number to RGB; channels: samples a pixel; semi_planar: half the height of
+    interleaved chroma rows follows (NV12); even: the sides that must be even ('', 'w' or 'hw');
+    bridged: cv_bridge gets it right.
+    """
+
+    code: int | None
+    channels: int = 1
+    dtype: str = 'u1'
+    semi_planar: bool = False
+    even: str = ''
+    bridged: bool = False
+
+
+# OpenCV names a Bayer pattern by its second row's second and third pixel, ROS by its first two
+# rows: rggb is BayerBG.
+BAYER = {
+    'rggb': cv2.COLOR_BayerBG2RGB,
+    'bggr': cv2.COLOR_BayerRG2RGB,
+    'gbrg': cv2.COLOR_BayerGR2RGB,
+    'grbg': cv2.COLOR_BayerGB2RGB,
+}
+
+LAYOUTS: dict[str, Layout] = {
+    'rgb8': Layout(None, 3, bridged=True),
+    'bgr8': Layout(cv2.COLOR_BGR2RGB, 3, bridged=True),
+    'rgba8': Layout(cv2.COLOR_RGBA2RGB, 4, bridged=True),
+    'bgra8': Layout(cv2.COLOR_BGRA2RGB, 4, bridged=True),
+    'mono8': Layout(cv2.COLOR_GRAY2RGB, bridged=True),
+    'mono16': Layout(cv2.COLOR_GRAY2RGB, dtype='u2'),
+    'yuv422': Layout(cv2.COLOR_YUV2RGB_UYVY, 2, even='w'),
+    'uyvy': Layout(cv2.COLOR_YUV2RGB_UYVY, 2, even='w'),
+    'yuv422_yuy2': Layout(cv2.COLOR_YUV2RGB_YUY2, 2, even='w'),
+    'yuyv': Layout(cv2.COLOR_YUV2RGB_YUY2, 2, even='w'),
+    'nv12': Layout(cv2.COLOR_YUV2RGB_NV12, semi_planar=True, even='hw'),
+    'nv21': Layout(cv2.COLOR_YUV2RGB_NV21, semi_planar=True, even='hw'),
+    **{f'bayer_{k}8': Layout(code) for k, code in BAYER.items()},
+    **{f'bayer_{k}16': Layout(code, dtype='u2') for k, code in BAYER.items()},
+}
+
+HINTS = {
+    '16UC1': 'this is a depth image; subscribe to the colour or grey image',
+    '32FC1': 'this is a depth image; subscribe to the colour or grey image',
+    '8UC1': 'its meaning is not given; set the driver to mono8',
+    '8UC3': 'its channel order is not given; set the driver to rgb8 or bgr8',
+}
+
+
+def decode_raw(
+    data: Any, height: int, width: int, step: int, encoding: str, is_bigendian: bool
+) -> np.ndarray:
+    """Bytes of a sensor_msgs/Image -> (H, W, 3) uint8 RGB that owns its memory.
+
+    16-bit samples keep their upper byte. Raises InputError for an unknown encoding or wrong sizes.
+    """
+    layout = _layout(encoding)
+    rows = _rows(data, height, width, step, encoding, layout)
+    if layout.dtype == 'u2':
+        rows = (rows.view('>u2' if is_bigendian else '<u2') >> 8).astype(np.uint8)
+    if layout.bridged and (bridge := _cv_bridge()):
+        return _bridged(bridge, rows, height, width, encoding)
+    samples = rows if layout.channels == 1 else rows.reshape(height, width, layout.channels)
+    return to_rgb(samples, layout.code, encoding)
+
+
+def to_rgb(samples: np.ndarray, code: int | None, encoding: str) -> np.ndarray:
+    """cv2.cvtColor with OpenCV's complaint as InputError; code None copies."""
+    try:
+        return samples.copy() if code is None else cv2.cvtColor(samples, code)
+    except cv2.error as error:
+        shape = 'x'.join(map(str, samples.shape))
+        raise InputError(f'image: OpenCV cannot convert {shape} {encoding}: {error}') from error
+
+
+def _layout(encoding: str) -> Layout:
+    if encoding in LAYOUTS:
+        return LAYOUTS[encoding]
+    cure = HINTS.get(encoding, f'use one of {", ".join(LAYOUTS)}')
+    raise InputError(f'image: encoding {encoding!r} is not supported; {cure}')
+
+
+def _rows(
+    data: Any, height: int, width: int, step: int, encoding: str, layout: Layout
+) -> np.ndarray:
+    """Cut the padding off: (rows, row bytes) uint8, contiguous."""
+    sides = {'h': height, 'w': width}
+    if min(height, width) < 1 or any(sides[side] % 2 for side in layout.even):
+        need = 'even sides' if layout.even else 'at least one pixel'
+        raise InputError(f'image: {encoding} needs {need}, got {width}x{height}')
+    row_bytes = width * layout.channels * int(layout.dtype[1])
+    rows = height * 3 // 2 if layout.semi_planar else height
+    expected = step * (rows - 1) + row_bytes
+    if step < row_bytes or len(data) < expected:
+        raise InputError(
+            f'image: {encoding} {width}x{height} with step {step} needs a step of at least '
+            f'{row_bytes} and {expected} bytes, got {len(data)} bytes; check the camera driver'
+        )
+    flat = np.frombuffer(data, np.uint8, expected)
+    view = np.lib.stride_tricks.as_strided(flat, (rows, row_bytes), (step, 1), writeable=False)
+    return np.ascontiguousarray(view)
+
+
+def _cv_bridge() -> Any | None:
+    """cv_bridge's converter, None on a machine without ROS (where bags are read with rosbags)."""
+    try:
+        return importlib.import_module('cv_bridge').CvBridge()
+    except ImportError:
+        return None
+
+
+def _bridged(bridge: Any, rows: np.ndarray, height: int, width: int, encoding: str) -> np.ndarray:
+    # cv_bridge ignores `step`, hence the packed rows, and fails on 8-bit data that is called
+    # big-endian, which means nothing.
+    packed = SimpleNamespace(
+        height=height, width=width, encoding=encoding, is_bigendian=0, data=rows.data
+    )
+    image = bridge.imgmsg_to_cv2(packed, desired_encoding='rgb8')
+    return image.copy() if encoding == 'rgb8' else image
+
+
+def decode_compressed(data: Any, form: str) -> np.ndarray:
+    """Bytes of a sensor_msgs/CompressedImage (jpeg, png) -> (H, W, 3) uint8 RGB.
+
+    `form` is the message's `format`, such as 'jpeg' or 'bgr8; jpeg compressed bgr8'.
+    """
+    source = form.split(';')[0].strip()
+    if source in ('16UC1', '32FC1') or 'compressedDepth' in form:
+        raise InputError(f'image: format {form!r}: {HINTS["16UC1"]}')
+    image = _imdecode(np.frombuffer(data, np.uint8), form)
+    # Old image_transport encodes rgb8 without swapping; then decoding already gives RGB.
+    swapped = form.rstrip().endswith('compressed rgb8')
+    return image if swapped else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _imdecode(data: np.ndarray, form: str) -> np.ndarray:
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:  # such as a header that claims more pixels than OpenCV allows
+        image = None
+    if image is None:
+        raise InputError(
+            f'image: {data.size} bytes of format {form!r} cannot be decoded as jpeg or png; '
+            'they are damaged or of another format'
+        )
+    return image
