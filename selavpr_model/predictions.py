@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 import csv
+from dataclasses import dataclass
 import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +88,7 @@ def known(confidence: float) -> float | None:
 def write_csv(path: Path, predictions: Iterable[Prediction]) -> None:
     """Equal predictions give equal bytes; `read_csv` gives back equal predictions."""
     with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file, lineterminator='\n')
+        writer = csv.writer(file, lineterminator='\r\n')
         writer.writerow(COLUMNS)
         writer.writerows(_to_row(p) for p in predictions)
 
@@ -119,7 +119,7 @@ def _to_row(p: Prediction) -> list[str]:
     return [
         str(p.stamp_ns),
         p.state.name,
-        json.dumps(p.reason),
+        p.reason,
         str(int(p.reject)),
         '' if p.confidence is None else repr(p.confidence),
         _join(p.place_ids),
@@ -136,7 +136,7 @@ def _from_row(row: dict[str, str]) -> Prediction:
     return Prediction(
         stamp_ns=int(row['stamp_ns']),
         state=State[row['state']],
-        reason=json.loads(row['reason']),
+        reason=row['reason'],
         reject=Reject(int(row['reject'])),
         confidence=float(row['confidence']) if row['confidence'] else None,
         place_ids=tuple(map(int, row['place_ids'].split())),

@@ -16,6 +16,7 @@ import numpy as np
 
 from selavpr_model.config import ScoreConfig
 from selavpr_model.errors import InputError
+from selavpr_model.metrics import NEVER, recall_of_hits
 from selavpr_model.poses import pose_matrix, rotation_angles
 from selavpr_model.predictions import Prediction
 from selavpr_model.records import Place, State
@@ -57,15 +58,16 @@ class Judge:
         if truth is None:
             return Score(prediction, 'unknown', in_map=False)
         same = self.same_places(truth)
+        in_map = bool(same.any())
         rights = tuple(bool(same[self._row(i)]) for i in prediction.place_ids)
         if prediction.pose is None:
-            return Score(prediction, _unlocalized(prediction, same.any()), same.any(), rights)
+            return Score(prediction, _unlocalized(prediction, in_map), in_map, rights)
         pose = pose_matrix(prediction.pose[:3], prediction.pose[3:]) @ self.base_camera
-        right = same.any() and self._same(pose[None], truth)[0]
+        right = in_map and self._same(pose[None], truth)[0]
         distance = float(np.linalg.norm(pose[:3, 3] - truth[:3, 3]))
         angle = float(rotation_angles(pose[None, :3, :3], truth[:3, :3])[0])
         verdict = 'right' if right else 'wrong'
-        return Score(prediction, verdict, bool(same.any()), rights, distance, angle)
+        return Score(prediction, verdict, in_map, rights, distance, angle)
 
     def _same(self, poses: np.ndarray, truth: np.ndarray) -> np.ndarray:
         near = np.linalg.norm(poses[:, :3, 3] - truth[:3, 3], axis=1) <= self.config.position_m
@@ -86,16 +88,19 @@ def _unlocalized(prediction: Prediction, in_map: bool) -> str:
     return 'ambiguous' if prediction.state == State.AMBIGUOUS else 'lost'
 
 
-def recalls(scores: Iterable[Score], n_max: int, reranked: bool) -> list[float]:
-    """Percent of in-map frames with a right place among the first 1..n_max candidates."""
-    inside = [s for s in scores if s.in_map]
-    hits = np.zeros(n_max, np.int64)
-    for score in inside:
-        order = np.argsort(score.prediction.global_ranks, kind='stable')
-        rights = score.rights if reranked else tuple(score.rights[i] for i in order)
-        if any(rights[:n_max]):
-            hits[rights.index(True) :] += 1
-    return [round(100.0 * int(h) / len(inside), 2) if inside else 0.0 for h in hits]
+def first_rights(scores: Iterable[Score], reranked: bool) -> np.ndarray:
+    """(Q,) int64: the rank of each in-map frame's first right candidate, metrics.NEVER if none.
+
+    reranked: in the order of the answer; otherwise in the order of the global features.
+    """
+    firsts = []
+    for score in scores:
+        if score.in_map:
+            ranks = score.prediction.global_ranks
+            order = np.arange(len(ranks)) if reranked else np.asarray(ranks)
+            right = order[np.asarray(score.rights, bool)]
+            firsts.append(right.min() if len(right) else NEVER)
+    return np.array(firsts, np.int64)
 
 
 def summarise(scores: Sequence[Score], dropped: Mapping[str, int]) -> dict[str, object]:
@@ -126,13 +131,14 @@ def summarise(scores: Sequence[Score], dropped: Mapping[str, int]) -> dict[str, 
 
 
 def _recall_fields(scores: Sequence[Score]) -> dict[str, object]:
-    fields: dict[str, object] = {}
+    fields: dict[str, dict[str, float | None]] = {}
     for name, reranked in (('global', False), ('reranked', True)):
-        curve = recalls(scores, 10, reranked)
-        fields[name] = {f'recall_at_{n}': curve[n - 1] for n in (1, 5, 10)}
-    flat = fields['reranked']
-    assert isinstance(flat, dict)
-    return {**flat, **fields}
+        recalls = recall_of_hits(first_rights(scores, reranked))
+        fields[name] = {
+            f'recall_at_{n}': None if np.isnan(percent) else round(percent, 2)
+            for n, percent in recalls.items()
+        }
+    return {**fields['reranked'], **fields}
 
 
 def _pose_errors(scores: Sequence[Score]) -> dict[str, float | None]:
