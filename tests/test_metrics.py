@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+import numpy as np
+import pytest
 
 from selavpr_model import metrics
 
@@ -38,7 +38,7 @@ def test_recall_is_the_share_of_all_queries_with_a_positive_among_the_best_n(que
 def test_recall_never_falls_when_more_places_are_looked_at(queries):
     ranked, positives = zip(*queries, strict=True)
     recalls = list(metrics.recall_at(as_arrays(ranked), as_arrays(positives)).values())
-    assert recalls == sorted(recalls) and 0 <= recalls[0] and recalls[-1] <= 100
+    assert recalls == sorted(recalls) and recalls[0] >= 0 and recalls[-1] <= 100
 
 
 def test_a_query_without_positives_counts_as_missed():
