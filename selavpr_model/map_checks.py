@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""What the files of a map must hold, beyond being the bytes that were written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selavpr_model.errors import InputError
+from selavpr_model.map_files import damaged
+from selavpr_model.map_local import STORED_DTYPE
+from selavpr_model.records import Features, ModelIdentity, Place
+
+UNIT_TOLERANCE = 0.02  # half precision leaves unit vectors this far from length 1
+ROWS_AT_ONCE = 256
+
+
+def check_features(features: Features, identity: ModelIdentity) -> None:
+    """Raise InputError unless the features are what the model of this map makes."""
+    global_, local = np.asarray(features.global_), np.asarray(features.local)
+    if global_.shape != (identity.global_dim,) or local.shape != identity.local_shape:
+        expected = f'({identity.global_dim},) and {identity.local_shape}'
+        got = f'{global_.shape} and {local.shape}'
+        raise InputError(f'features: expected {expected}, got {got}; use the model of the map')
+    if not (np.isfinite(global_).all() and np.isfinite(local).all()):
+        raise InputError('features: not finite; run the model in fp32')
+    if abs(float(np.linalg.norm(global_)) - 1.0) > UNIT_TOLERANCE:
+        raise InputError(f'features: expected unit length, got {np.linalg.norm(global_):.3f}')
+
+
+def check_place(place: Place) -> None:
+    """Raise InputError unless the place can be stored."""
+    if not 0 <= place.id < 2**64 or not -(2**63) <= place.stamp_ns < 2**63:
+        raise InputError(
+            f'place: expected uint64 id, int64 stamp; got {place.id}, {place.stamp_ns}'
+        )
+    if place.pose is not None:
+        pose = np.asarray(place.pose)
+        if pose.shape != (4, 4) or not np.isfinite(pose).all():
+            raise InputError(f'place {place.id}: expected a finite (4, 4) pose, got {pose}')
+
+
+def check_contents(folder: Path, manifest: dict[str, Any], data: dict[str, Any]) -> None:
+    """Raise MapDataError unless shapes, types and values are what the manifest promises."""
+    _check_shapes(folder, manifest, data)
+    for name in ('global.npy', 'local.npy', 'local_scales.npy'):
+        if name in data and data[name].dtype.kind == 'f':
+            _check_finite(folder / name, data[name])
+    lengths = np.linalg.norm(data['global.npy'], axis=1)
+    if np.abs(lengths - 1.0).max() > UNIT_TOLERANCE:
+        raise damaged(folder / 'global.npy', 'rows are not of unit length')
+    _check_poses(folder / 'poses.npy', data['poses.npy'])
+    _check_offsets(folder, data)
+
+
+def _check_shapes(folder: Path, manifest: dict[str, Any], data: dict[str, Any]) -> None:
+    places, model = manifest['counts']['places'], manifest['model']
+    h, w, channels = model['local_shape']
+    stored = STORED_DTYPE[manifest['local_dtype']]
+    expected = {
+        'global.npy': ((places, model['global_dim']), '<f4'),
+        'local.npy': ((places, h * w, channels), stored),
+        'local_scales.npy': ((places, h * w), '<f4'),
+        'poses.npy': ((places, 4, 4), '<f8'),
+        'thumbnail_offsets.npy': ((places + 1,), '<i8'),
+    }
+    for name, (shape, dtype) in expected.items():
+        if name in data and (data[name].shape != shape or data[name].dtype.str != dtype):
+            got = f'{data[name].shape} {data[name].dtype.str}'
+            raise damaged(folder / name, f'expected {shape} {dtype}, got {got}')
+    if len(data['places.jsonl']) != places:
+        rows = len(data['places.jsonl'])
+        raise damaged(folder / 'places.jsonl', f'expected {places} places, got {rows}')
+
+
+def _check_finite(file: Path, array: np.ndarray) -> None:
+    for start in range(0, len(array), ROWS_AT_ONCE):
+        good = np.isfinite(array[start : start + ROWS_AT_ONCE])
+        if not good.all():
+            row = start + int(np.argwhere(~good)[0][0])
+            raise damaged(file, f'row {row} is not finite')
+
+
+def _check_poses(file: Path, poses: np.ndarray) -> None:
+    """Each pose is finite with a last row 0 0 0 1, or NaN all over: a place without a pose."""
+    missing = np.isnan(poses).all(axis=(1, 2))
+    rest = poses[~missing]
+    if not (np.isfinite(rest).all() and (rest[:, 3] == [0, 0, 0, 1]).all()):
+        raise damaged(file, 'a pose is neither a finite rigid transform nor all NaN')
+
+
+def _check_offsets(folder: Path, data: dict[str, Any]) -> None:
+    if ('thumbnails.npy' in data) != ('thumbnail_offsets.npy' in data):
+        raise damaged(folder, 'only one of thumbnails.npy and thumbnail_offsets.npy is there')
+    if 'thumbnails.npy' not in data:
+        return
+    blob, offsets = data['thumbnails.npy'], data['thumbnail_offsets.npy']
+    ordered = offsets[0] == 0 and offsets[-1] == blob.size and (np.diff(offsets) >= 0).all()
+    if blob.ndim != 1 or blob.dtype != np.uint8 or not ordered:
+        raise damaged(folder / 'thumbnail_offsets.npy', 'the offsets do not fit thumbnails.npy')
+
+
+def places_from(folder: Path, data: dict[str, Any]) -> list[Place]:
+    """The places table as records; MapDataError if a row is not one or an id occurs twice."""
+    file = folder / 'places.jsonl'
+    rows, poses = data['places.jsonl'], np.array(data['poses.npy'])
+    poses.flags.writeable = False
+    try:
+        places = [Place(**row, pose=_pose(T)) for row, T in zip(rows, poses, strict=True)]
+        for place in places:
+            check_place(place)
+    except (TypeError, InputError) as error:
+        raise damaged(file, f'{error}') from error
+    texts = ((p.name, p.session, p.camera_frame) for p in places)
+    if not all(type(p.id) is int and type(p.stamp_ns) is int for p in places) or not all(
+        isinstance(text, str) for row in texts for text in row
+    ):
+        raise damaged(file, 'a value has the wrong type')
+    if len({p.id for p in places}) != len(places):
+        raise damaged(file, 'a place id occurs twice')
+    return places
+
+
+def _pose(T: np.ndarray) -> np.ndarray | None:
+    return None if math.isnan(T[0, 0]) else T
+
+
+def problems(place_map: Any) -> Iterator[str]:
+    """The deep check: what is odd in a map that loads, one line each; reads everything."""
+    for row, place in enumerate(place_map.places):
+        label = f'place {place.id} (row {row}, {place.name or "no name"})'
+        lengths = np.linalg.norm(place_map.local(np.array([row]))[0], axis=1)
+        if ((np.abs(lengths - 1.0) > UNIT_TOLERANCE) & (lengths > 0)).any():
+            yield f'{label}: local features are not of unit length'
+        if place.pose is not None and not _rigid(place.pose):
+            yield f'{label}: the pose is no rotation and translation'
+        try:
+            place_map.thumbnail(row)
+        except InputError as error:
+            yield f'{label}: {error}'
+        rows, similarities = place_map.search(place_map.global_(row), 1)
+        if rows[0] != row and similarities[0] < 0.9999:
+            yield f'{label}: a search for its own features finds row {rows[0]}'
+
+
+def _rigid(T: np.ndarray) -> bool:
+    R = T[:3, :3]
+    return bool(np.allclose(R @ R.T, np.eye(3), atol=1e-4) and np.linalg.det(R) > 0)

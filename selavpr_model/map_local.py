@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""Compact local features: coding, decoding, and rows kept in blocks (RAM or memory-mapped)."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from selavpr_model.errors import InputError
+from selavpr_model.map_writer import DataWriter
+
+NOTHING = 1e-6  # a cell whose largest value is below this has no direction: stored as zeros
+STORED_DTYPE = {'int8': '|i1', 'fp16': '<f2', 'fp32': '<f4'}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Consecutive rows. codes: (n, cells, C); scales: (n, cells) float32, for int8 only."""
+
+    codes: np.ndarray
+    scales: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+def encode(local: np.ndarray, dtype: str) -> Block:
+    """(cells, C) float32, unit vectors -> a block of one row.
+
+    int8: each cell's largest value becomes +-127. Its scale is the inverse length of the codes,
+    so one multiplication decodes to a unit vector: the rounding's change of length is gone and
+    only its direction error stays (at most sqrt(C) / 254 of the cell's largest value).
+    """
+    if dtype != 'int8':
+        return Block(local[None].astype(STORED_DTYPE[dtype]))
+    peak = np.abs(local).max(axis=-1, keepdims=True)
+    codes = np.rint(local * np.where(peak > NOTHING, 127.0 / np.maximum(peak, NOTHING), 0.0))
+    lengths = np.linalg.norm(codes, axis=-1)
+    scales = np.where(lengths > 0, 1.0 / np.maximum(lengths, 1.0), 0.0)
+    return Block(codes[None].astype(np.int8), scales[None].astype('<f4'))
+
+
+def decode(codes: np.ndarray, scales: np.ndarray | None) -> np.ndarray:
+    """Stored codes (..., cells, C) -> float32 unit vectors; cells that were zero stay zero."""
+    local = codes.astype(np.float32)
+    if scales is not None:
+        local *= np.asarray(scales, np.float32)[..., None]
+    elif codes.dtype == np.float16:
+        lengths = np.linalg.norm(local, axis=-1, keepdims=True)
+        local /= np.where(lengths > 0, lengths, 1.0)
+    return local
+
+
+class LocalStore:
+    """Rows of local features, append-only; a row is read from its block only when asked for."""
+
+    def __init__(self, cells: int, channels: int) -> None:
+        self.shape = (cells, channels)
+        self.blocks: list[Block] = []
+        self._starts: list[int] = []
+        self._rows = 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def append(self, block: Block) -> None:
+        assert block.codes.shape[1:] == self.shape, (block.codes.shape, self.shape)
+        self._starts.append(self._rows)
+        self.blocks.append(block)
+        self._rows += len(block)
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """(n,) row numbers -> (n, cells, C) float32, decoded."""
+        out = np.empty((len(rows), *self.shape), np.float32)
+        for i, row in enumerate(rows):
+            if not 0 <= row < self._rows:
+                raise InputError(f'row: expected 0 to {self._rows - 1}, got {row}')
+            at = bisect.bisect_right(self._starts, row) - 1
+            block, j = self.blocks[at], int(row) - self._starts[at]
+            out[i] = decode(block.codes[j], None if block.scales is None else block.scales[j])
+        return out
+
+    def write(self, writer: DataWriter, rows: int) -> None:
+        """The first `rows` rows to local.npy and, for int8, local_scales.npy."""
+        writer.array('local.npy', (codes for codes, _ in self._parts(rows)), rows)
+        if self.blocks[0].scales is not None:
+            scales = (scales for _, scales in self._parts(rows) if scales is not None)
+            writer.array('local_scales.npy', scales, rows)
+
+    def _parts(self, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        for start, block in zip(self._starts, self.blocks, strict=True):
+            left = rows - start
+            if left > 0:
+                yield block.codes[:left], None if block.scales is None else block.scales[:left]

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: MIT
+"""The map: places with their features; searched by global features, re-ranked by local ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+import logging
+from pathlib import Path
+from typing import Any, TYPE_CHECKING
+import uuid
+
+import numpy as np
+
+from selavpr_model import map_checks, map_files, map_images, map_manifest, map_writer
+from selavpr_model.config import MapConfig
+from selavpr_model.errors import InputError, MapEmptyError, MapMemoryError
+from selavpr_model.index import FlatIndex
+from selavpr_model.map_local import Block, encode, LocalStore
+from selavpr_model.records import Features, ModelIdentity, Place
+
+if TYPE_CHECKING:
+    from selavpr_model.calibration import Calibration
+
+logger = logging.getLogger(__name__)
+NO_POSE = np.full((4, 4), np.nan)
+
+
+class PlaceMap:
+    """Places in rows; rows and ids never change, adding appends.
+
+    What was opened stays memory-mapped and read-only; places added later live in RAM and reach
+    the disk with the next save. `configs`, `source` and `calibration` are saved with the map.
+    """
+
+    def __init__(self, identity: ModelIdentity, config: MapConfig) -> None:
+        h, w, channels = identity.local_shape
+        self.identity = identity
+        self.config = config
+        self.map_id = str(uuid.uuid4())
+        self.revision = 0
+        self.path: Path | None = None
+        self.manifest: dict[str, Any] = {}
+        self.source: dict[str, Any] = {}
+        self.configs: dict[str, dict[str, Any]] = {}
+        self.calibration: Calibration | None = None
+        self._places: list[Place] = []
+        self._ids: set[int] = set()
+        self._thumbnails: list[np.ndarray] = []  # JPEG bytes, (n,) uint8; empty: none
+        self._index = FlatIndex(identity.global_dim, config.use_gpu_index)
+        self._local = LocalStore(h * w, channels)
+
+    @classmethod
+    def empty(cls, identity: ModelIdentity, config: MapConfig | None = None) -> PlaceMap:
+        """A map to add places to."""
+        return cls(identity, config or MapConfig())
+
+    @classmethod
+    def open(cls, path: str | Path, identity: ModelIdentity | None = None) -> PlaceMap:
+        """A map on disk, every byte verified; with `identity`, also that this model made it.
+
+        Raises the MapError that says what is wrong with it.
+        """
+        path = Path(path)
+        manifest, data = map_files.load(path, identity)
+        try:
+            place_map = cls._from_files(path, manifest, data)
+        except MemoryError as error:
+            raise MapMemoryError(f'{path}: the map does not fit into memory') from error
+        map_files.tidy(path)
+        logger.info('%s: %d places, revision %d', path, len(place_map), place_map.revision)
+        return place_map
+
+    @classmethod
+    def _from_files(cls, path: Path, manifest: dict[str, Any], data: dict[str, Any]) -> PlaceMap:
+        folder = path / manifest['data']
+        map_checks.check_contents(folder, manifest, data)
+        identity = map_manifest.identity_of(manifest)
+        self = cls(identity, map_manifest.map_config(manifest, path / map_writer.MANIFEST))
+        self._places = map_checks.places_from(folder, data)
+        self._ids = {place.id for place in self._places}
+        self._index.add(data['global.npy'])
+        self._local.append(Block(data['local.npy'], data.get('local_scales.npy')))
+        self._thumbnails = map_images.split(data, len(self._places))
+        self._adopt(path, manifest)
+        self.source, self.configs = manifest['source'], manifest['configs']
+        self.calibration = _calibration(manifest['calibration'])
+        return self
+
+    def _adopt(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path, self.manifest = path, manifest
+        self.map_id, self.revision = manifest['map_id'], manifest['revision']
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def places(self) -> Sequence[Place]:
+        return self._places
+
+    @property
+    def positions(self) -> np.ndarray:
+        """(N, 3) float64 of the cameras in the map frame, m; NaN where there is no pose."""
+        return self._poses()[:, :3, 3]
+
+    @property
+    def next_id(self) -> int:
+        """An id that no place of this map has."""
+        return max(self._ids, default=-1) + 1
+
+    @property
+    def search_device(self) -> str:
+        return self._index.device
+
+    def _poses(self) -> np.ndarray:
+        poses = [NO_POSE if p.pose is None else p.pose for p in self._places]
+        return np.array(poses, '<f8').reshape(-1, 4, 4)
+
+    def add(self, features: Features, place: Place, thumbnail: np.ndarray | None = None) -> int:
+        """Append a place and return its row. thumbnail: (H, W, 3) uint8 RGB of any size."""
+        map_checks.check_features(features, self.identity)
+        map_checks.check_place(place)
+        if place.id in self._ids:
+            raise InputError(f'place id {place.id}: already in the map; use next_id')
+        jpeg = map_images.encode(thumbnail, self.config.thumbnail_px)
+        local = np.asarray(features.local, np.float32).reshape(self._local.shape)
+        self._local.append(encode(local, self.config.local_dtype))
+        self._index.add(np.asarray(features.global_, np.float32)[None])
+        self._thumbnails.append(jpeg)
+        self._ids.add(place.id)
+        self._places.append(place)
+        return len(self._places) - 1
+
+    def extend(self, other: PlaceMap) -> None:
+        """Append all places of `other`, made by the same model and stored alike."""
+        map_files.require_model(other.path or Path('map'), other.identity, self.identity)
+        if other.config.local_dtype != self.config.local_dtype:
+            stored, mine = other.config.local_dtype, self.config.local_dtype
+            raise InputError(f'maps stored as {stored} and {mine} cannot be joined')
+        if twice := self._ids & other._ids:
+            raise InputError(f'place id {min(twice)}: in both maps; ids must differ')
+        for block in other._local.blocks:
+            self._local.append(block)
+        self._index.add(other._index.vectors())
+        self._thumbnails += other._thumbnails
+        self._ids |= other._ids
+        self._places += other._places
+
+    def search(self, global_: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """(D,) -> rows (k',) int64 and cosines (k',) float32, best first, ties by row."""
+        query = np.asarray(global_, np.float32)
+        if query.shape != (self.identity.global_dim,) or not np.isfinite(query).all():
+            expected = f'finite ({self.identity.global_dim},)'
+            raise InputError(f'global features: expected {expected}, got {query.shape}')
+        return self._index.search(query, k)
+
+    def local(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(n,) rows -> (n, h*w, C) float32 unit vectors; reads only those rows."""
+        return self._local.read(np.asarray(rows, np.int64))
+
+    def global_(self, row: int) -> np.ndarray:
+        """(D,) float32 of one place."""
+        return self._index.vector(row)
+
+    def thumbnail(self, row: int) -> np.ndarray | None:
+        """(h, w, 3) uint8 RGB, or None where none was stored."""
+        return map_images.decode(self._thumbnails[row])
+
+    def save(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write to the folder `path`; a kill at any moment leaves the old map or this one."""
+        path = Path(path)
+        if len(self) == 0:
+            raise MapEmptyError(f'{path}: nothing to save, the map holds no place')
+        map_writer.require_free(path, overwrite)
+        with map_writer.writing(path):
+            map_writer.make_folder(path)
+            with map_writer.lock(path):
+                map_writer.require_free(path, overwrite)
+                manifest = self._write(path)
+                map_writer.commit(path, manifest)
+                map_writer.remove_leftovers(path, manifest['data'])
+        self._adopt(path, manifest)
+
+    def _write(self, path: Path) -> dict[str, Any]:
+        revision, rows = self.revision + 1, len(self)
+        thumbnails = self._thumbnails[:rows]
+        need = rows * (self._row_bytes() + 1024) + sum(t.size for t in thumbnails)
+        with map_writer.new_data_folder(path, revision, need) as folder:
+            writer = map_writer.DataWriter(folder)
+            writer.array('global.npy', [self._index.vectors()[:rows]], rows)
+            self._local.write(writer, rows)
+            writer.array('poses.npy', [self._poses()[:rows]], rows)
+            writer.lines('places.jsonl', map(_row, self._places[:rows]))
+            map_images.write(writer, thumbnails)
+        return self._describe(revision, rows, folder.name, writer.entries)
+
+    def _row_bytes(self) -> int:
+        block = self._local.blocks[0]
+        scales = 0 if block.scales is None else block.scales[0].nbytes
+        return block.codes[0].nbytes + scales + 4 * self.identity.global_dim
+
+    def _describe(
+        self, revision: int, rows: int, data: str, files: dict[str, dict[str, Any]]
+    ) -> dict[str, Any]:
+        places = self._places[:rows]
+        return {
+            'map_id': self.map_id,
+            'revision': revision,
+            'created': datetime.now(timezone.utc).isoformat(timespec='seconds'),
+            'selavpr_version': map_manifest.software_version(),
+            'model': map_manifest.model_entry(self.identity),
+            'preprocessing': self.identity.description.get('preprocessing'),
+            'frame_id': self.config.frame_id,
+            'counts': {
+                'places': rows,
+                'with_pose': sum(p.pose is not None for p in places),
+                'thumbnails': sum(t.size > 0 for t in self._thumbnails[:rows]),
+                'sessions': len({p.session for p in places}),
+            },
+            'local_dtype': self.config.local_dtype,
+            'data': data,
+            'files': files,
+            'configs': {**self.configs, 'storage': self.config.to_dict()},
+            'calibration': None if self.calibration is None else self.calibration.to_dict(),
+            'source': self.source,
+        }
+
+
+def _row(place: Place) -> dict[str, Any]:
+    """A line of places.jsonl; the pose lies in poses.npy."""
+    return {
+        'id': int(place.id),
+        'stamp_ns': int(place.stamp_ns),
+        'name': place.name,
+        'session': place.session,
+        'camera_frame': place.camera_frame,
+    }
+
+
+def _calibration(values: dict[str, Any] | None) -> Calibration | None:
+    if values is None:
+        return None
+    from selavpr_model.calibration import Calibration
+
+    return Calibration.from_dict(values)
