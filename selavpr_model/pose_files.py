@@ -192,18 +192,24 @@ def looks_like_tum(path: Path) -> bool:
     return False
 
 
+def utm_position(file: str) -> tuple[float, float]:
+    """East and north in m of a name `@utm_east@utm_north@...@.jpg`."""
+    fields = Path(file).name.split('@')
+    if len(fields) >= 4 and _is_number(fields[1]) and _is_number(fields[2]):
+        east, north = float(fields[1]), float(fields[2])
+        if math.isfinite(east) and math.isfinite(north):
+            return east, north
+    raise SourceError(f'{file}: expected a name @utm_east@utm_north@...@.jpg')
+
+
 def utm_row(file: str, base_camera: np.ndarray | None = None) -> PoseRow:
     """What a name says: `@east@north@zone@letter@lat@lon@id@tile@heading@...@.jpg`."""
+    east, north = utm_position(file)
     fields = Path(file).name.split('@')
-    where = f'{file}: name'
-    if len(fields) < 4 or not (_is_number(fields[1]) and _is_number(fields[2])):
-        raise SourceError(f'{where}: expected @utm_east@utm_north@...@.jpg')
     heading = fields[9] if len(fields) > 10 else ''
     oriented = _is_number(heading) and math.isfinite(float(heading))
-    degrees = 90.0 - float(heading) if oriented else 0.0
-    x, y = float(fields[1]), float(fields[2])
-    pose = level_pose(x, y, 0.0, math.radians(degrees), base_camera)
-    return PoseRow(file, None, pose, oriented)
+    yaw = math.radians(90.0 - float(heading)) if oriented else 0.0
+    return PoseRow(file, None, level_pose(east, north, 0.0, yaw, base_camera), oriented)
 
 
 def read_matrix(path: Path, base_camera: np.ndarray | None = None) -> np.ndarray:
