@@ -7,20 +7,20 @@ the architecture and their history as JSON in the safetensors header.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 import hashlib
 import json
 import os
+from pathlib import Path
 import re
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open, SafetensorError
 from safetensors.torch import save_file
+import torch
 from torch import Tensor
 
 from selavpr_model.config import ModelConfig
@@ -96,9 +96,9 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     os.close(handle)
     try:
         save_file(tensors, name, metadata={'selavpr': json.dumps(meta, sort_keys=True)})
-        with open(name, 'rb') as file:
+        with Path(name).open('rb') as file:
             os.fsync(file.fileno())
-        os.replace(name, path)
+        Path(name).replace(path)
     finally:
         Path(name).unlink(missing_ok=True)
 
@@ -129,7 +129,7 @@ def from_official(data: Mapping[str, Any], path: Path) -> Checkpoint:
     state = data.get('model_state_dict', data)
     tensors = {our_name(k): v for k, v in state.items() if isinstance(v, Tensor)}
     tensors.pop('backbone.mask_token', None)  # only DINOv2's own training needs it
-    meta = {'source': path.name}
+    meta: dict[str, Any] = {'source': path.name}
     if 'epoch_num' in data:
         meta['epoch'] = int(data['epoch_num'])
     return Checkpoint(infer_config(tensors, path), tensors, meta)

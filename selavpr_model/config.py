@@ -7,11 +7,11 @@ classes or tested against them. Objects are frozen and checked when they are mad
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
+from dataclasses import dataclass, field, fields
 import difflib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from selavpr_model.errors import ConfigError
@@ -190,7 +190,17 @@ class RecognizerConfig(Config):
 
     candidates: int = option(20, 'places retrieved and re-ranked a frame', low=1, high=1000)
     distinct_radius_m: float = option(
-        5.0, 'a rival further than this from the best place makes it ambiguous', unit='m', low=0.0
+        5.0, 'places further apart than this are different places', unit='m', low=0.0
+    )
+    distinct_angle_deg: float = option(
+        60.0,
+        'places seen in directions further apart than this are different places',
+        unit='deg',
+        low=0.0,
+        high=180.0,
+    )
+    distinct_time_s: float = option(
+        5.0, 'the same for places without a pose, by their stamps', unit='s', low=0.0
     )
     min_similarity: float = option(
         -1.0,
@@ -205,6 +215,19 @@ class RecognizerConfig(Config):
         -1.0,
         'least matches over those of the best distinct rival; -1: the value measured for the map',
         low=-1.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationConfig(Config):
+    """How a map measures its thresholds on its own keyframes when it is built."""
+
+    samples: int = option(200, 'keyframes used as queries, evenly spread', low=1)
+    quantile: float = option(
+        0.99,
+        'share of queries from outside the map that a threshold must turn down',
+        low=0.5,
+        high=1.0,
     )
 
 
@@ -258,8 +281,10 @@ class NodeConfig(Config):
         1.0, 'a stamp this far before the last one is a restarted clock', unit='s', low=0.001
     )
     foreign_clock_s: float = option(
-        60.0, 'stamps this far from now are of another clock and their age is not judged',
-        unit='s', low=1.0,
+        60.0,
+        'stamps this far from now are of another clock and their age is not judged',
+        unit='s',
+        low=1.0,
     )
     odom_gap_s: float = option(
         0.2, 'odometry this far from the image still counts for it', unit='s', low=0.0
@@ -271,8 +296,10 @@ class NodeConfig(Config):
         10.0, '~/relocalize gives up after this long, unless asked otherwise', unit='s', low=0.1
     )
     relocalize_frames: int = option(
-        3, 'images in a row that must agree for ~/relocalize, unless asked otherwise',
-        low=1, high=1000,
+        3,
+        'images in a row that must agree for ~/relocalize, unless asked otherwise',
+        low=1,
+        high=1000,
     )
 
 

@@ -3,22 +3,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+import torch.nn.functional as F
 
 from selavpr_model import weights
-from selavpr_model.checkpoint import Checkpoint, build_network, tensors_digest
+from selavpr_model.checkpoint import build_network, Checkpoint, tensors_digest
 from selavpr_model.config import ExtractorConfig
 from selavpr_model.errors import ConfigError
 from selavpr_model.network import SelaVPR
-from selavpr_model.precision import DTYPES, choose_precision
+from selavpr_model.precision import choose_precision, DTYPES
 from selavpr_model.records import Features, ModelIdentity, require_rgb
 from selavpr_model.vit import grid_of
 
@@ -80,12 +80,11 @@ def load_extractor(config: ExtractorConfig | None = None) -> Extractor:
 def identify(
     network: SelaVPR, checkpoint: Checkpoint, config: ExtractorConfig, note: str
 ) -> ModelIdentity:
-    """Fingerprint of architecture, weights and preprocessing; precision and device are not in it."""
+    """Fingerprint of architecture, weights and preprocessing; not of precision or device."""
     size = (config.image_height, config.image_width)
     description: dict[str, object] = {
         'model': checkpoint.config.to_dict(),
-        'input': list(size),
-        'resize': config.resize,
+        'preprocessing': {'height': size[0], 'width': size[1], 'resize': config.resize},
         'tensors_sha256': tensors_digest(network.state_dict()),
     }
     text = json.dumps(description, sort_keys=True).encode()
@@ -100,7 +99,7 @@ def identify(
 
 
 def resolve_device(name: str) -> str:
-    """'auto' -> 'cuda' where torch sees one, else 'cpu'; ConfigError when a device is not there."""
+    """'auto' -> 'cuda' where torch sees one, else 'cpu'; ConfigError if it is not there."""
     if name == 'auto':
         return 'cuda' if torch.cuda.is_available() else 'cpu'
     kind, _, number = name.partition(':')

@@ -10,12 +10,12 @@ place information: we use 7 blocks and no final norm.
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 import subprocess
 import sys
 import tempfile
-import zipfile
-from pathlib import Path
 from typing import Any
+import zipfile
 
 import torch
 from torch import Tensor

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from selavpr_model.vit import PATCH
 
-TILE = 1024  # query cells a tile: at 3721 cells and float32 one tile is 15 MB, inside the cache's reach
+TILE = 1024  # query cells a tile; against 3721 cells of float32 that is 15 MB
 
 
 def nearest_both_ways(query: Tensor, reference: Tensor, tile: int = TILE) -> tuple[Tensor, Tensor]:

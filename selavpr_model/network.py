@@ -8,11 +8,11 @@ ICLR 2024. Where paper and released code differ, this follows the code, as its w
 from __future__ import annotations
 
 import torch
+from torch import nn, Tensor
 import torch.nn.functional as F
-from torch import Tensor, nn
 
 from selavpr_model.config import ModelConfig
-from selavpr_model.vit import VisionTransformer, grid_of
+from selavpr_model.vit import grid_of, VisionTransformer
 
 
 class GeM(nn.Module):
@@ -43,6 +43,9 @@ class LocalAdaptation(nn.Module):
 
 class SelaVPR(nn.Module):
     """RGB in [0, 1] in, unit features out; owns the input normalisation."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -6,10 +6,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+from pathlib import Path
 import platform
 import statistics
 import time
-from pathlib import Path
 
 import torch
 
@@ -98,6 +98,6 @@ def _write(record: dict[str, dict[str, float]]) -> None:
         _path().parent.mkdir(parents=True, exist_ok=True)
         part = _path().with_suffix(f'.{os.getpid()}')
         part.write_text(json.dumps(record, indent=2, sort_keys=True))
-        os.replace(part, _path())
+        part.replace(_path())
     except OSError as error:
         log.warning('cannot record the measured precision in %s: %s', _path(), error)

@@ -7,9 +7,9 @@ are metres. `similarity`, `matches`, `inliers` and `confidence` go up when bette
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 import enum
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 

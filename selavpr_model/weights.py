@@ -4,22 +4,22 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass, field
 import hashlib
 import logging
 import os
-import urllib.error
-import urllib.request
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+import urllib.error
+import urllib.request
 
 import torch
 from tqdm import tqdm
 
 from selavpr_model import imgfocus
 from selavpr_model.checkpoint import (
-    Checkpoint,
     build_network,
+    Checkpoint,
     join_backbone,
     read_checkpoint,
     used_tensors,
@@ -141,12 +141,12 @@ def download(url: str, path: Path, sha256: str) -> None:
         raise WeightsError(f'weights: {url}: expected SHA-256 {sha256}, got {found}; try again')
     if not sha256:
         log.warning('%s: no published SHA-256 to compare with; found %s', url, found)
-    os.replace(part, path)
+    part.replace(path)
 
 
 def _stream(url: str, part: Path) -> str:
     digest = hashlib.sha256()
-    with urllib.request.urlopen(url, timeout=30) as reply, open(part, 'wb') as file:
+    with urllib.request.urlopen(url, timeout=30) as reply, part.open('wb') as file:
         expected = int(reply.headers.get('Content-Length', 0))
         with tqdm(total=expected or None, unit='B', unit_scale=True, desc=part.stem) as bar:
             while block := reply.read(1 << 20):

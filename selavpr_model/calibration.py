@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""Thresholds a map measures on its own keyframes when it is built.
+
+Each keyframe is asked twice: once with everything near it hidden, as if the robot stood outside
+the map (what a wrong answer scores), and once with only itself hidden (how far off a right
+answer's pose is). No number here is a constant of some data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+from dataclasses import dataclass
+import math
+from typing import Any, TYPE_CHECKING
+
+import numpy as np
+
+from selavpr_model.config import CalibrationConfig, RecognizerConfig
+from selavpr_model.places import are_distinct
+from selavpr_model.poses import rotation_angles
+from selavpr_model.ranking import match_ratio, rerank
+from selavpr_model.records import Candidate, Place
+
+if TYPE_CHECKING:
+    from selavpr_model.place_map import PlaceMap
+
+MIN_TRIALS = 5  # fewer queries from outside the map say nothing about its wrong answers
+METHOD = 'keyframes asked with their surroundings hidden'
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Measured thresholds and pose errors; see RecognizerConfig for what the thresholds mean.
+
+    position_sigma_m, rotation_sigma_rad: root mean square, a axis, between a keyframe and the
+    keyframe that answers for it; 0 where no keyframe has a neighbour with a pose.
+    """
+
+    min_similarity: float
+    min_matches: int
+    min_match_ratio: float
+    position_sigma_m: float
+    rotation_sigma_rad: float
+    samples: int
+    method: str = METHOD
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
+        """Raises KeyError, TypeError or ValueError when `values` is not what to_dict gives."""
+        return cls(
+            min_similarity=float(values['min_similarity']),
+            min_matches=int(values['min_matches']),
+            min_match_ratio=float(values['min_match_ratio']),
+            position_sigma_m=float(values['position_sigma_m']),
+            rotation_sigma_rad=float(values['rotation_sigma_rad']),
+            samples=int(values['samples']),
+            method=str(values['method']),
+        )
+
+    def covariance(self) -> np.ndarray:
+        """(6, 6) of a keyframe's pose taken for the robot's: m^2 and rad^2, never zero."""
+        position = max(self.position_sigma_m, 0.1) ** 2
+        rotation = max(self.rotation_sigma_rad, math.radians(1.0)) ** 2
+        return np.diag([position] * 3 + [rotation] * 3)
+
+
+def calibrate(
+    place_map: PlaceMap,
+    config: RecognizerConfig | None = None,
+    how: CalibrationConfig | None = None,
+) -> Calibration | None:
+    """Measure the thresholds of a map; None when it is too small for it.
+
+    A map whose keyframes all show one place has no wrong answers to measure.
+    """
+    config, how = config or RecognizerConfig(), how or CalibrationConfig()
+    rows = _spread(len(place_map), how.samples)
+    outside = [t for row in rows if (t := _ask(place_map, row, config, hide_near=True))]
+    if len(outside) < MIN_TRIALS:
+        return None
+    inside = {r: t[0].place for r in rows if (t := _ask(place_map, r, config, hide_near=False))}
+    position, rotation = _pose_error(place_map, inside, config)
+    return Calibration(
+        min_similarity=_quantile([t[0].global_similarity for t in outside], 1 - how.quantile),
+        min_matches=math.ceil(_quantile([t[0].mutual_matches for t in outside], 0.5)),
+        min_match_ratio=_quantile([match_ratio(t, config) for t in outside], how.quantile),
+        position_sigma_m=position,
+        rotation_sigma_rad=rotation,
+        samples=len(outside),
+    )
+
+
+def _spread(count: int, samples: int) -> list[int]:
+    return sorted({round(x) for x in np.linspace(0, count - 1, min(count, samples))})
+
+
+def _quantile(values: list[float] | list[int], q: float) -> float:
+    """Infinite ratios (no rival at all) count as their largest finite one."""
+    finite = [v for v in values if math.isfinite(v)]
+    return round(float(np.quantile(finite or [1.0], q)), 6)
+
+
+def _ask(
+    place_map: PlaceMap, row: int, config: RecognizerConfig, *, hide_near: bool
+) -> list[Candidate]:
+    """Re-ranked answers for a keyframe without itself, and without its surroundings if hidden."""
+    places = place_map.places
+    rows, similarities = place_map.search(place_map.global_(row), len(place_map))
+    shown = [
+        (int(r), float(s))
+        for r, s in zip(rows, similarities, strict=True)
+        if r != row and not (hide_near and not are_distinct(places[row], places[r], config))
+    ][: config.candidates]
+    candidates = [Candidate(places[r], r, s, rank) for rank, (r, s) in enumerate(shown)]
+    return rerank(place_map.local([row])[0], place_map.local([r for r, _ in shown]), candidates)
+
+
+def _pose_error(
+    place_map: PlaceMap, inside: Mapping[int, Place], config: RecognizerConfig
+) -> tuple[float, float]:
+    """Root mean square per axis of position (m) and rotation (rad) of the right answers."""
+    positions, rotations = [], []
+    for row, its in inside.items():
+        mine = place_map.places[row]
+        if mine.pose is None or its.pose is None or are_distinct(mine, its, config):
+            continue
+        positions.append(np.sum((mine.pose[:3, 3] - its.pose[:3, 3]) ** 2))
+        angle = rotation_angles(mine.pose[None, :3, :3], its.pose[:3, :3])[0]
+        rotations.append(float(angle) ** 2)
+    if not positions:
+        return 0.0, 0.0
+    return float(np.sqrt(np.mean(positions) / 3)), float(np.sqrt(np.mean(rotations) / 3))

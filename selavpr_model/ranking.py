@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""The order of the candidates, and how clearly the first one wins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+import math
+
+import numpy as np
+
+from selavpr_model.config import RecognizerConfig
+from selavpr_model.matching import count_mutual
+from selavpr_model.places import are_distinct
+from selavpr_model.records import Candidate
+
+
+def rerank(query: np.ndarray, local: np.ndarray, candidates: list[Candidate]) -> list[Candidate]:
+    """Order by mutual matches, then by global rank: ties keep the better global candidate.
+
+    query: (h, w, C); local: (k, h * w, C), one row a candidate. The official code reverses ties
+    and scores exactly one match as none; `official_order` reproduces that.
+    """
+    counts = count_mutual(query.reshape(-1, query.shape[-1]), local)
+    counted = [replace(c, mutual_matches=int(n)) for c, n in zip(candidates, counts, strict=True)]
+    return sorted(counted, key=lambda c: (-c.mutual_matches, c.global_rank))
+
+
+def official_order(counts: np.ndarray) -> np.ndarray:
+    """Indices as the official script orders them: one match counts as none, ties reversed."""
+    return np.where(counts == 1, 0, counts).argsort()[::-1]
+
+
+def best_rival(candidates: Sequence[Candidate], config: RecognizerConfig) -> Candidate | None:
+    """The best candidate that shows another place than the first one, or None."""
+    best = candidates[0]
+    others = (c for c in candidates[1:] if are_distinct(best.place, c.place, config))
+    return max(others, key=lambda c: c.mutual_matches, default=None)
+
+
+def match_ratio(candidates: Sequence[Candidate], config: RecognizerConfig) -> float:
+    """Matches of the best candidate over those of its best distinct rival; inf without one."""
+    rival = best_rival(candidates, config)
+    if rival is None or rival.mutual_matches == 0:
+        return math.inf
+    return candidates[0].mutual_matches / rival.mutual_matches

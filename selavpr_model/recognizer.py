@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""The method on one page: extract, retrieve, re-rank, decide (SelaVPR, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+import time
+
+import numpy as np
+
+from selavpr_model.config import RecognizerConfig
+from selavpr_model.decision import conclude, judge, thresholds
+from selavpr_model.errors import MapModelError
+from selavpr_model.extractor import Extractor
+from selavpr_model.place_map import PlaceMap
+from selavpr_model.ranking import rerank
+from selavpr_model.records import Candidate, Frame, Recognition, State
+
+
+class PlaceRecognizer:
+    """Answers where in `place_map` a frame was taken; live, bag and offline use this one path."""
+
+    def __init__(
+        self, extractor: Extractor, place_map: PlaceMap, config: RecognizerConfig | None = None
+    ) -> None:
+        self.extractor = extractor
+        self.config = config or RecognizerConfig()
+        self.place_map = place_map
+
+    @property
+    def place_map(self) -> PlaceMap:
+        return self._map
+
+    @place_map.setter
+    def place_map(self, place_map: PlaceMap) -> None:
+        """Swap the map; MapModelError when another model made it, and the old one stays."""
+        mine, its = self.extractor.identity, place_map.identity
+        if mine.fingerprint != its.fingerprint:
+            raise MapModelError(
+                f'map: expected model {mine.weights} ({mine.fingerprint[:12]}), got '
+                f'{its.weights} ({its.fingerprint[:12]}); build the map with this model, or start '
+                'with the weights and image size of the map'
+            )
+        self._map = place_map
+
+    def process(self, frame: Frame) -> Recognition:
+        """Recognise one frame. InputError for a bad image; never raises for a hard one."""
+        clock = StageClock()
+        with clock.stage('forward'):
+            features = self.extractor.extract(frame.image)
+        with clock.stage('retrieve'):
+            candidates = self.retrieve(features.global_)
+        with clock.stage('load_local'):
+            local = self._map.local([c.row for c in candidates])
+        with clock.stage('rerank'):
+            candidates = rerank(features.local, local, candidates)
+        with clock.stage('decide'):
+            recognition = self.decide(frame.stamp_ns, candidates)
+        return replace(recognition, timings_ns=clock.ns)
+
+    def retrieve(self, global_: np.ndarray) -> list[Candidate]:
+        """The k most similar places by their global feature (D,), best first."""
+        rows, similarities = self._map.search(global_, self.config.candidates)
+        places = self._map.places
+        return [
+            Candidate(places[row], int(row), float(similarity), rank)
+            for rank, (row, similarity) in enumerate(zip(rows, similarities, strict=True))
+        ]
+
+    def decide(self, stamp_ns: int, candidates: list[Candidate]) -> Recognition:
+        """LOCALIZED, AMBIGUOUS or LOST from candidates in re-ranked order, with the reason."""
+        calibration = self._map.calibration
+        needed = thresholds(self.config, calibration)
+        if not candidates or needed is None:
+            why = 'the map has no thresholds; build it again' if candidates else 'the map is empty'
+            return Recognition(stamp_ns, State.LOST, tuple(candidates), why)
+        judged = judge(candidates, needed, self.config)
+        best = judged[0]
+        state, reason = conclude(judged, needed, self.config)
+        if state is not State.LOCALIZED or best.place.pose is None or calibration is None:
+            return Recognition(stamp_ns, state, judged, reason)
+        return Recognition(
+            stamp_ns, state, judged, reason, best.place.pose, calibration.covariance()
+        )
+
+    def reset(self) -> None:
+        """Forget what came before, after a jump in time. Each frame stands alone so far."""
+
+
+class StageClock:
+    """Nanoseconds a named stage took."""
+
+    def __init__(self) -> None:
+        self.ns: dict[str, int] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter_ns()
+        yield
+        self.ns[name] = time.perf_counter_ns() - start
