@@ -9,6 +9,7 @@ place information: we use 7 blocks and no final norm.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import hashlib
 from pathlib import Path
 import subprocess
@@ -66,15 +67,20 @@ def convert(data: bytes) -> Checkpoint:
     graph = onnx.load_model_from_string(data).graph
     arrays = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in graph.initializer}
     tensors = {our_name(k): v for k, v in _official(graph, arrays).items()}
-    digest = tensors_digest(tensors)
-    if len(tensors) != TENSORS or digest != TENSORS_SHA256:
-        raise WeightsError(
-            f'imgfocus_vits14: expected {TENSORS} tensors with digest {TENSORS_SHA256}, '
-            f'got {len(tensors)} with {digest}; the conversion or the file is wrong'
-        )
+    check(tensors)
     config = ModelConfig(serial_adapter=False, parallel_adapter=False, local_head='tokens')
     meta = {'source': f'{REQUIREMENT} {MEMBER} (MIT)', 'onnx_sha256': ONNX_SHA256}
     return Checkpoint(config, tensors, meta)
+
+
+def check(tensors: Mapping[str, Tensor]) -> None:
+    """Raise WeightsError unless these are the known converted tensors, to the bit."""
+    digest = tensors_digest(tensors)
+    if digest != TENSORS_SHA256:
+        raise WeightsError(
+            f'{NAME}: expected {TENSORS} tensors with digest {TENSORS_SHA256[:12]}, got '
+            f'{len(tensors)} with {digest[:12]}; run: selavpr weights fetch {NAME} --force'
+        )
 
 
 def _official(graph: Any, arrays: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 from pathlib import Path
+import re
 from typing import Any
 import urllib.error
 import urllib.request
@@ -82,7 +83,7 @@ def home() -> Path:
 
 
 def cached(name: str) -> Path | None:
-    """The file of a known name in the cache, ours before the official one."""
+    """The file of a name in the cache, ours before the official one."""
     folder = home() / 'weights'
     paths = (folder / f'{name}.safetensors', folder / f'{name}.pth')
     return next((path for path in paths if path.is_file()), None)
@@ -93,8 +94,10 @@ def locate(name_or_path: str) -> Path:
     path = Path(name_or_path).expanduser()
     if path.is_file():
         return path
+    if found := cached(name_or_path):
+        return found
     if name_or_path in KNOWN:
-        return cached(name_or_path) or fetch(name_or_path)
+        return fetch(name_or_path)
     raise WeightsError(
         f'weights: {name_or_path!r} is neither a file nor a known name; '
         f'known: {", ".join(KNOWN)} (selavpr weights list)'
@@ -160,6 +163,8 @@ def _stream(url: str, part: Path) -> str:
 
 def import_file(name: str, source: Path) -> Path:
     """Check a hand-carried file strictly and put it into the cache as safetensors."""
+    if not re.fullmatch(r'[\w.-]+', name):
+        raise WeightsError(f'weights: a name has letters, digits, _, . and -; got {name!r}')
     checkpoint = read_checkpoint(source)
     if not checkpoint.base:  # adapters alone are checked when they meet their backbone
         build_network(checkpoint)
@@ -177,6 +182,8 @@ def load(config: ExtractorConfig) -> tuple[Checkpoint, str]:
     if config.random_weights:
         return _random(config), 'RANDOM WEIGHTS: for tests only, places mean nothing'
     checkpoint = read_checkpoint(locate(config.weights))
+    if config.weights == imgfocus.NAME:
+        imgfocus.check(checkpoint.tensors)
     if checkpoint.base:
         backbone = str(checkpoint.meta.get('backbone_weights', imgfocus.NAME))
         checkpoint = join_backbone(checkpoint, read_checkpoint(locate(backbone)))

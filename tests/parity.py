@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
-import math
-import zlib
 from collections.abc import Mapping
+import math
+from pathlib import Path
+import zlib
 
 import numpy as np
 import torch
+
+from selavpr_model.config import ModelConfig
+from selavpr_model.network import SelaVPR
 
 
 def formula_tensor(key: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
@@ -43,3 +47,36 @@ def formula_image(index: int) -> np.ndarray:
     return large[0].permute(1, 2, 0).round().numpy().astype(np.uint8)
 
 
+def official_state(backbone: str, registers: int, seed: int) -> dict[str, torch.Tensor]:
+    """Formula weights of the whole official SelaVPR under its own names, without `module.`."""
+    network = SelaVPR(ModelConfig(backbone=backbone, registers=registers))
+    shapes = {official_name(k): tuple(v.shape) for k, v in network.state_dict().items()}
+    shapes['backbone.mask_token'] = (1, network.backbone.dim)
+    return formula_state(shapes, seed)
+
+
+def official_name(ours: str) -> str:
+    """The official state-dict key of one of our parameters."""
+    for mine, theirs in (
+        ('.serial.', '.adapter1.'),
+        ('.parallel.', '.adapter2.'),
+        ('.down.', '.D_fc1.'),
+        ('.up.', '.D_fc2.'),
+        ('gem.p', 'aggregation.1.p'),
+        ('local.up', 'LocalAdapt.upconv'),
+    ):
+        ours = ours.replace(mine, theirs)
+    return ours
+
+
+def write_official_checkpoint(path: Path, state: Mapping[str, torch.Tensor]) -> None:
+    """A `.pth` as the official training script writes it: DataParallel names, numpy recalls."""
+    data = {
+        'epoch_num': 7,
+        'model_state_dict': {f'module.{k}': v for k, v in state.items()},
+        'optimizer_state_dict': {'state': {}, 'param_groups': [{'lr': 1e-5}]},
+        'recalls': np.array([90.8, 96.4, 97.2]),
+        'best_r5': np.float64(96.4),
+        'not_improved_num': 0,
+    }
+    torch.save(data, path)
