@@ -68,7 +68,7 @@ class PlaceMap:
         except MemoryError as error:
             raise MapMemoryError(f'{path}: the map does not fit into memory') from error
         map_files.tidy(path)
-        logger.info('%s: %d places, revision %d', path, len(place_map), place_map.revision)
+        logger.debug('%s: %d places, revision %d', path, len(place_map), place_map.revision)
         return place_map
 
     @classmethod

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""`selavpr map`: look at a map, check it; and what `map build` does for any source of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import json
+from pathlib import Path
+from typing import Annotated, Any, TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+import typer
+
+from selavpr_model.config import ExtractorConfig, KeyframeConfig, MapConfig
+
+if TYPE_CHECKING:
+    from selavpr_model.records import Frame
+
+map_app = typer.Typer(
+    help='Build, look at and check maps.', no_args_is_help=True, rich_markup_mode='markdown'
+)
+Map = Annotated[Path, typer.Argument(metavar='MAP', help='Folder of the map.')]
+JsonOut = Annotated[Path | None, typer.Option('--json', help='Also write the result here.')]
+
+
+@map_app.command(epilog='Example: `selavpr map info maps/campus`')
+def info(map_: Map, json_out: JsonOut = None) -> None:
+    """Show what a map says about itself; quick, reads only the manifest."""
+    from selavpr_model.map_files import read_manifest
+
+    manifest = read_manifest(map_)
+    show(f'map {map_}', describe(manifest))
+    write_json(json_out, manifest)
+
+
+@map_app.command(epilog='Example: `selavpr map check maps/campus --deep`')
+def check(
+    map_: Map,
+    deep: Annotated[
+        bool, typer.Option('--deep', help='Also decode everything and search every place.')
+    ] = False,
+    json_out: JsonOut = None,
+) -> None:
+    """Verify every byte of a map; exit 1 and one line if something is wrong."""
+    from tqdm import tqdm
+
+    from selavpr_model.errors import MapDataError
+    from selavpr_model.map_checks import problems
+    from selavpr_model.place_map import PlaceMap
+
+    place_map = PlaceMap.open(map_)
+    rows = tqdm(range(len(place_map) if deep else 0), 'check', unit='place', disable=not deep)
+    found = [problem for row in rows for problem in problems(place_map, row)]
+    size = sum(entry['bytes'] for entry in place_map.manifest['files'].values())
+    result = {'places': len(place_map), 'bytes': size, 'deep': deep, 'problems': found}
+    write_json(json_out, result)
+    if found:
+        more = f' (and {len(found) - 1} more)' if len(found) > 1 else ''
+        raise MapDataError(f'{map_}: {found[0]}{more}; build the map again')
+    depth = 'every byte, feature and image' if deep else 'every byte'
+    show(
+        f'map {map_} is sound',
+        {'places': len(place_map), 'size': megabytes(size), 'checked': depth},
+    )
+
+
+def build_from(
+    frames: Iterable[Frame],
+    out: Path,
+    *,
+    source: dict[str, Any],
+    extractor: ExtractorConfig | None = None,
+    keyframes: KeyframeConfig | None = None,
+    storage: MapConfig | None = None,
+    overwrite: bool = False,
+    json_out: Path | None = None,
+) -> None:
+    """What `selavpr map build` does with any source: load the model, build, save, show."""
+    from selavpr_model.extractor import load_extractor
+    from selavpr_model.map_builder import build_map
+    from selavpr_model.map_writer import require_free
+
+    require_free(out, overwrite=True)  # a folder that is no map is refused before the model loads
+    model = load_extractor(extractor)
+    place_map = build_map(
+        frames, model, out, keyframes, storage, source=source, overwrite=overwrite
+    )
+    show(f'map {out}', describe(place_map.manifest))
+    write_json(json_out, place_map.manifest)
+
+
+def describe(manifest: dict[str, Any]) -> dict[str, object]:
+    """The lines people want of a manifest."""
+    model, counts = manifest['model'], manifest['counts']
+    note = f', {model["note"]}' if model['note'] else ''
+    size = sum(entry['bytes'] for entry in manifest['files'].values())
+    return {
+        'map id': f'{manifest["map_id"]} revision {manifest["revision"]}',
+        'created': f'{manifest["created"]} by selavpr {manifest["selavpr_version"]}',
+        'model': f'{model["weights"]} {model["fingerprint"][:12]}{note}',
+        'places': f'{counts["places"]}, {counts["with_pose"]} with a pose in '
+        f'frame {manifest["frame_id"]!r}',
+        'features': f'{model["global_dim"]} global, '
+        f'{"x".join(map(str, model["local_shape"]))} local as {manifest["local_dtype"]}',
+        'size': f'{megabytes(size)}, {size / counts["places"] / 1e3:.0f} kB a place',
+        'source': ', '.join(f'{k} {v}' for k, v in manifest['source'].items()),
+        'calibration': _calibration_line(manifest['calibration']),
+    }
+
+
+def _calibration_line(values: dict[str, Any] | None) -> str:
+    if values is None:
+        return 'none'
+    return ', '.join(
+        f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in values.items()
+    )
+
+
+def megabytes(size: int) -> str:
+    return f'{size / 1e6:.1f} MB'
+
+
+def show(title: str, rows: dict[str, object]) -> None:
+    table = Table(title=title, show_header=False, title_justify='left')
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    Console().print(table)
+
+
+def write_json(path: Path | None, value: object) -> None:
+    if path is not None:
+        path.write_text(json.dumps(value, indent=1) + '\n')

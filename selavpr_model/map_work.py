@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""The work folder of a map build: what was asked for, and the places done so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import json
+import logging
+import os
+from pathlib import Path
+import shutil
+from typing import Any
+import uuid
+
+from selavpr_model import map_files, map_writer
+from selavpr_model.errors import MapError
+from selavpr_model.place_map import PlaceMap
+from selavpr_model.records import ModelIdentity
+
+logger = logging.getLogger(__name__)
+PLAN = 'plan.json'
+
+
+class WorkFolder:
+    """`<out>.building`: plan.json and chunk-NNNNNN, each a small map of its own.
+
+    A chunk appears by the atomic save of a map, so one that can be opened is complete.
+    """
+
+    def __init__(self, out: Path, plan: dict[str, Any]) -> None:
+        """plan: all that the features depend on, as JSON values."""
+        self.out = out
+        self.path = out.with_name(f'{out.name}.building')
+        self.plan: dict[str, Any] = json.loads(json.dumps(plan, default=str))
+        self._chunks = 0
+
+    def is_done(self) -> bool:
+        """Whether `out` is already what this plan makes: killed between saving and tidying."""
+        stored = self._stored()
+        if stored.get('plan') != self.plan:
+            return False
+        with contextlib.suppress(MapError):
+            return map_files.read_manifest(self.out)['map_id'] == stored['map_id']
+        return False
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[str]:
+        """Hold the folder alone; yields the map_id. Another plan's leftovers are deleted."""
+        with map_writer.writing(self.path):
+            map_writer.make_folder(self.path)
+            with map_writer.lock(self.path):
+                yield self._prepare()
+
+    def _prepare(self) -> str:
+        stored = self._stored()
+        if stored.get('plan') == self.plan:
+            return stored['map_id']
+        if any(self.path.glob('chunk-*')):
+            logger.warning('%s: of another source, model or setting; starting anew', self.path)
+        self._drop(0)
+        stored = {'map_id': str(uuid.uuid4()), 'plan': self.plan}
+        fresh = self.path / f'{PLAN}.new'
+        with fresh.open('w') as file:
+            json.dump(stored, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self.path / PLAN)
+        map_writer.sync_folder(self.path)
+        return stored['map_id']
+
+    def _stored(self) -> dict[str, Any]:
+        """plan.json, or nothing where it is missing or damaged."""
+        try:
+            stored = json.loads((self.path / PLAN).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        good = isinstance(stored, dict) and isinstance(stored.get('map_id'), str)
+        return stored if good else {}
+
+    def chunks(self, identity: ModelIdentity) -> Iterator[PlaceMap]:
+        """The chunks on disk, in order; from the first damaged one on they are deleted."""
+        while self._folder(self._chunks).exists():
+            try:
+                chunk = PlaceMap.open(self._folder(self._chunks), identity)
+            except MapError as error:
+                logger.warning('extracting again from here on: %s', error)
+                self._drop(self._chunks)
+                return
+            self._chunks += 1
+            yield chunk
+
+    def append(self, chunk: PlaceMap) -> None:
+        chunk.save(self._folder(self._chunks))
+        self._chunks += 1
+
+    def _folder(self, number: int) -> Path:
+        return self.path / f'chunk-{number:06d}'
+
+    def _drop(self, first: int) -> None:
+        """Delete chunk `first` and all after it, last one first: no gap, also if killed here."""
+        for folder in sorted(self.path.glob('chunk-*'), reverse=True):
+            if folder >= self._folder(first):
+                shutil.rmtree(folder)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
