@@ -91,9 +91,9 @@ def test_pairs_go_by_natural_order_and_tolerance_in_frames(tmp_path):
     data = open_dataset(tmp_path)
     assert [f.name for f in data.queries.files] == ['q1.jpg', 'q2.jpg', 'q10.jpg']
     assert [f.name for f in data.references.files] == [
-        'night_7.png',
-        'night_8.png',
-        'night_11.png',
+        'n_7.png',
+        'n_8.png',
+        'n_11.png',
     ]
     assert as_lists(data.positives()) == [[0], [1], [2]]
     loose = open_dataset(tmp_path, tolerance=1)
