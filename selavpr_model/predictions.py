@@ -85,6 +85,29 @@ def known(confidence: float) -> float | None:
     return None if math.isnan(confidence) else short_float(confidence)
 
 
+def agreement(
+    replayed: Sequence[Prediction], live: Sequence[Prediction]
+) -> dict[str, int | float | list[int]]:
+    """Do two runs say the same about the frames that both answered?
+
+    Equal: same state, same places in the same order, same numbers of matches.
+    """
+    expected = {p.stamp_ns: p for p in replayed}
+    pairs = [(expected[p.stamp_ns], p) for p in live if p.stamp_ns in expected]
+    differing = [b.stamp_ns for a, b in pairs if _decision(a) != _decision(b)]
+    gaps = [abs(x - y) for a, b in pairs for x, y in zip(a.similarities, b.similarities)]  # noqa: B905
+    return {
+        'compared': len(pairs),
+        'equal': len(pairs) - len(differing),
+        'differing_stamps': differing,
+        'largest_similarity_difference': max(gaps, default=0.0),
+    }
+
+
+def _decision(p: Prediction) -> tuple[State, tuple[int, ...], tuple[int, ...]]:
+    return p.state, p.place_ids, p.matches
+
+
 def write_csv(path: Path, predictions: Iterable[Prediction]) -> None:
     """Equal predictions give equal bytes; `read_csv` gives back equal predictions."""
     with path.open('w', newline='', encoding='utf-8') as file:

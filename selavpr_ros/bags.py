@@ -83,6 +83,13 @@ class BagFrames:
                     self.dropped['undecodable'] += 1
                     log.warning('%s, image %d: %s', self.path, index, error)
 
+    def serialized(self) -> Iterator[tuple[int, int, bytes]]:
+        """(recorded ns, header stamp ns, CDR bytes) of every image message."""
+        with open_bag(self.path) as bag:
+            for connection, time, data in _raw_messages(bag, self.image_topic):
+                message = bag.deserialize(data, connection.msgtype)
+                yield time, conversions.stamp_ns(message), bytes(data)
+
     def truth(self) -> dict[int, np.ndarray | None]:
         """stamp_ns of every image -> (4, 4) T_map_camera or None; decodes no image."""
         with open_bag(self.path) as bag:
@@ -188,9 +195,14 @@ def _listing(problem: str, topics: dict[str, tuple[str, int]]) -> str:
 
 def _messages(bag: AnyReader, topic: str) -> Iterator[tuple[int, Any]]:
     """(time recorded in ns, message) in recorded order."""
-    connections = [c for c in bag.connections if c.topic == topic]
-    for connection, time, data in bag.messages(connections) if connections else ():
+    for connection, time, data in _raw_messages(bag, topic):
         yield time, bag.deserialize(data, connection.msgtype)
+
+
+def _raw_messages(bag: AnyReader, topic: str) -> Iterator[tuple[Any, int, bytes]]:
+    connections = [c for c in bag.connections if c.topic == topic]
+    # without this an empty choice would mean every topic
+    return iter(bag.messages(connections) if connections else ())
 
 
 def _first_frame_id(bag: AnyReader, topic: str) -> str:
