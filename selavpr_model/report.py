@@ -128,11 +128,12 @@ def _figures(report: Report) -> list[tuple[str, str, bytes, str]]:
         ('Trajectory', 'True positions of the frames, coloured by the answer; grey: the places '
          'of the map. A red line leads from a wrong answer to where it put the robot.',
          report_plots.trajectory(scores, truths, np.array(positions).reshape(-1, 3)), ''),
+        ('Recall', 'Frames inside the map with a right place among the first N: as the global '
+         'features rank them, and after re-ranking by mutual matches.',
+         report_plots.recall_curve(scores), ''),
         ('Over time', 'Answer, similarity and mutual matches of the best place of each frame; '
          'dashed: what an accepted place needs at least.',
          report_plots.timeline(scores, report.needed), 'wide'),
-        ('Recall', 'Frames inside the map with a right place among the first N.',
-         report_plots.recall_curve(scores), ''),
         ('Precision and recall', 'If the best place were accepted by one number alone.',
          report_plots.precision_recall_curve(scores), ''),
     ]  # fmt: skip
@@ -146,7 +147,7 @@ def _figure(title: str, text: str, svg: bytes, css: str) -> str:
     source = 'data:image/svg+xml;base64,' + base64.b64encode(svg).decode()
     return (
         f'<section class="{css}"><h2>{escape(title)}</h2><p>{escape(text)}</p>'
-        f'<img src="{source}" alt="{escape(title)}"></section>'
+        f'<div class="plot"><img src="{source}" alt="{escape(title)}"></div></section>'
     )
 
 

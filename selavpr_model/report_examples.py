@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from selavpr_model.extractor import Extractor
     from selavpr_model.place_map import PlaceMap
 
-WIDTH = 320  # pixels of each of the two images
-LINES = 80  # more lines hide the images
+WIDTH = 400  # pixels of each of the two images
+LINES = 40  # more lines hide the images
 GAP = 6
 
 
@@ -109,6 +109,6 @@ def _with_lines(canvas: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.
         a, b = (tuple(int(v) for v in np.rint(p)) for p in (starts[i], ends[i]))
         cv2.line(lines, a, b, colour, 1, cv2.LINE_AA)
         for image in (canvas, lines):
-            cv2.circle(image, a, 2, colour, -1, cv2.LINE_AA)
-            cv2.circle(image, b, 2, colour, -1, cv2.LINE_AA)
-    return cv2.addWeighted(lines, 0.65, canvas, 0.35, 0)
+            cv2.circle(image, a, 1, colour, -1, cv2.LINE_AA)
+            cv2.circle(image, b, 1, colour, -1, cv2.LINE_AA)
+    return cv2.addWeighted(lines, 0.6, canvas, 0.4, 0)

@@ -30,7 +30,8 @@ p { margin: 0 0 10px; color: var(--soft); }
 .card.good b { color: var(--good); } .card.bad b { color: var(--bad); }
 .grid { display: grid; gap: 14px; grid-template-columns: repeat(2, minmax(0, 1fr)); }
 .wide { grid-column: 1 / -1; }
-section img { width: 100%; height: auto; display: block; max-height: 560px; }
+section img { width: 100%; height: auto; display: block; }
+.plot { overflow-x: auto; }
 .examples { display: grid; gap: 14px; margin-top: 12px;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 440px), 1fr)); }
 figure { margin: 0; border: 1px solid var(--line); border-left: 4px solid #9aa3ad;
@@ -47,7 +48,8 @@ th, td { text-align: left; padding: 5px 10px 5px 0; border-bottom: 1px solid var
 th { font-weight: 500; color: var(--soft); width: 34%; }
 details { margin-top: 14px; } summary { cursor: pointer; font-weight: 600; }
 pre { overflow-x: auto; font-size: .8rem; margin: 10px 0 0; }
-@media (max-width: 760px) { .grid { grid-template-columns: minmax(0, 1fr); } }
+@media (max-width: 760px) { .grid { grid-template-columns: minmax(0, 1fr); }
+  .wide .plot img { width: 720px; max-width: none; } }
 </style>
 </head>
 <body><main>
@@ -58,7 +60,7 @@ $note
 <div class="grid">$figures
 <section class="wide"><h2>Examples</h2>
 <p>Left the frame, right the best place of the map; lines join cells that are each other's most
-similar (at most 80 are drawn).</p>
+similar (at most 40 are drawn).</p>
 <div class="examples">$examples</div></section>
 </div>
 <details><summary>All numbers</summary><table>$numbers</table></details>

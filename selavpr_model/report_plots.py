@@ -51,6 +51,7 @@ STYLE = {
     'xtick.color': INK,
     'ytick.color': INK,
 }
+HALF = (5.6, 4.4)  # inches of a figure beside another
 DENSE = 2000  # points above which a scatter is drawn as pixels, to keep the file small
 
 
@@ -66,7 +67,7 @@ def _svg(figure: Figure) -> bytes:
 def trajectory(scores: Sequence[Score], truths: Sequence[Any], places: np.ndarray) -> bytes:
     """truths: (4, 4) or None for each score; places: (N, 3), NaN where unknown; metres."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 5.2))
+        figure = Figure(figsize=HALF)
         axes = figure.subplots()
         points = np.array([np.full(3, np.nan) if T is None else T[:3, 3] for T in truths])
         points = points.reshape(-1, 3)
@@ -132,7 +133,7 @@ def _draw_strip(axes: Axes, scores: Sequence[Score], seconds: np.ndarray) -> Non
     usual = float(np.median(steps)) if len(steps) else 1.0
     widths = np.append(np.clip(steps, 0.0, 2.0 * usual), usual)
     colours = [COLOURS[s.verdict] for s in scores]
-    axes.bar(seconds, 1.0, width=widths, align='edge', color=colours, lw=0)
+    axes.bar(seconds, 1.0, width=widths, align='edge', color=colours, edgecolor=colours, lw=0.3)
     axes.set(yticks=[], ylim=(0, 1))
     axes.spines['left'].set_visible(False)
     for verdict in dict.fromkeys(s.verdict for s in scores):
@@ -159,17 +160,24 @@ def _draw_series(
 def recall_curve(scores: Sequence[Score]) -> bytes:
     """Recall at N inside the map, before and after re-ranking."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.6, 3.4))
+        figure = Figure(figsize=HALF)
         axes = figure.subplots()
         depth = max((len(s.rights) for s in scores), default=1) or 1
         ns = range(1, depth + 1)
+        lowest = 100.0
         for reranked, colour, label in ((False, INK, 'global'), (True, '#2da063', 're-ranked')):
             percents = recall_of_hits(first_rights(scores, reranked), ns)
             axes.plot(list(ns), list(percents.values()), c=colour, marker='.', label=label)
-        axes.set(xlabel='N', ylabel='recall at N (%)', ylim=(None, 101))
+            lowest = min(lowest, percents[1])
+        axes.set(xlabel='N', ylabel='recall at N (%)', ylim=(_floor(lowest), 101))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc='lower right')
         return _svg(figure)
+
+
+def _floor(percent: float) -> float:
+    """Where an axis of percents starts: a round number, some way below."""
+    return max(0.0, 10.0 * (percent // 10) - 10.0) if percent == percent else 0.0
 
 
 def precision_recall_curve(scores: Sequence[Score]) -> bytes:
@@ -181,13 +189,13 @@ def precision_recall_curve(scores: Sequence[Score]) -> bytes:
         'similarity': [(s.prediction.similarities or (np.nan,))[0] for s in judged],
     }
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.6, 3.4))
+        figure = Figure(figsize=HALF)
         axes = figure.subplots()
         for (name, values), colour in zip(series.items(), ('#2da063', INK), strict=True):
             curve = precision_recall(np.array(values), right, sum(s.in_map for s in judged))
             label = f'{name}, AUC {curve.auc:.2f}'
             axes.plot(100 * curve.recall, 100 * curve.precision, c=colour, label=label)
-        axes.set(xlabel='recall (%)', ylabel='precision (%)', xlim=(0, 101), ylim=(None, 101))
+        axes.set(xlabel='recall (%)', ylabel='precision (%)', xlim=(0, 101), ylim=(0, 102))
         axes.legend(loc='lower left')
         return _svg(figure)
 
@@ -195,7 +203,7 @@ def precision_recall_curve(scores: Sequence[Score]) -> bytes:
 def latency(stages: Mapping[str, Mapping[str, float]]) -> bytes:
     """stages: name -> p50 and p95 in ms."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 0.5 + 0.36 * len(stages)))
+        figure = Figure(figsize=HALF)
         axes = figure.subplots()
         names = list(stages)
         middle = [stages[n]['p50'] for n in names]
@@ -210,5 +218,5 @@ def latency(stages: Mapping[str, Mapping[str, float]]) -> bytes:
         axes.set(xlabel='ms a frame', xlim=(0, 1.2 * max([*high, 1e-3])))
         axes.invert_yaxis()
         axes.grid(False, axis='y')
-        axes.legend(loc='lower right')
+        axes.legend(loc='lower right', bbox_to_anchor=(1.0, 1.0), ncols=2)
         return _svg(figure)

@@ -196,7 +196,7 @@ def _write_report(
     summary: Mapping[str, Any],
 ) -> None:
     report = Report(
-        title=f'{request.bag.name} in map {request.map.name}',
+        title=f'{request.bag.stem} in {request.map.name}',
         summary=summary,
         scores=scores,
         truth=scoring.truth,
