@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""The `selavpr` command: what needs no ROS. selavpr_ros.cli adds the rest and is its entry point.
+
+Nothing heavy is imported before a command runs, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+import logging
+from pathlib import Path
+import sys
+from typing import Annotated, Any, TYPE_CHECKING
+
+import typer
+
+from selavpr_model.cli_map import map_app, write_json
+from selavpr_model.cli_weights import weights_app
+from selavpr_model.config import (
+    Config,
+    EvaluationConfig,
+    ExtractorConfig,
+    MapConfig,
+    RecognizerConfig,
+)
+from selavpr_model.errors import ConfigError, InputError, SelaVPRError
+
+if TYPE_CHECKING:
+    from selavpr_model.datasets import RetrievalSet
+
+EXTRACTOR, STORAGE, RECOGNIZER = ExtractorConfig(), MapConfig(), RecognizerConfig()
+LEVELS = ('debug', 'info', 'warning', 'error')
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={'help_option_names': ['-h', '--help']},
+    help='Recognise places in images: build maps, localise in them, measure how well.\n\n'
+    'Example: selavpr evaluate data/essex3in1',
+)
+app.add_typer(weights_app, name='weights', epilog='Example: selavpr weights list')
+app.add_typer(map_app, name='map', epilog='Example: selavpr map info maps/campus')
+
+
+def run(app: typer.Typer, argv: Sequence[str] | None = None) -> None:
+    """Run a command line; the one place where a SelaVPRError becomes a line and exit code 1."""
+    try:
+        app(args=None if argv is None else list(argv))
+    except SelaVPRError as error:
+        line = ' '.join(str(error).split())
+        print(f'selavpr: {line}', file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def from_config(config: type[Config], name: str, *flags: str) -> Any:
+    """An option with the help, unit and range of a configuration's field."""
+    field = next(f for f in dataclasses.fields(config) if f.name == name)
+    meta = field.metadata
+    unit = f' ({meta["unit"]})' if meta['unit'] else ''
+    choices = f': {" | ".join(map(str, meta["choices"]))}' if meta['choices'] else ''
+    return typer.Option(*flags, help=f'{meta["help"]}{unit}{choices}')
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from selavpr_model.map_manifest import software_version
+
+        typer.echo(f'selavpr {software_version()}')
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    log_level: Annotated[str, typer.Option(help=' | '.join(LEVELS))] = 'warning',
+    version: Annotated[
+        bool, typer.Option('--version', callback=_version, is_eager=True, help='show the version')
+    ] = False,
+) -> None:
+    if log_level.lower() not in LEVELS:
+        raise ConfigError(f'log-level: expected one of {", ".join(LEVELS)}; got {log_level!r}')
+    logging.basicConfig(level=log_level.upper(), format='%(levelname)s %(name)s: %(message)s')
+
+
+@app.command()
+def evaluate(
+    data: Annotated[Path, typer.Argument(help='query/ and ref/, an @utm@ tree, or frames.csv')],
+    weights: Annotated[str, from_config(ExtractorConfig, 'weights')] = EXTRACTOR.weights,
+    k: Annotated[int, from_config(RecognizerConfig, 'candidates', '--k')] = RECOGNIZER.candidates,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help='same place up to this far: frames, or m for @utm@; none: as usual'),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option('--json', help='write the result and its settings here')
+    ] = None,
+    split: Annotated[str, typer.Option(help='of an @utm@ tree: train, val or test')] = '',
+    floors: Annotated[str, typer.Option(help='of frames.csv: some floors, by comma')] = '',
+    queries: Annotated[str, typer.Option(help='some of the queries, such as 330: or :50')] = ':',
+    size: Annotated[str, typer.Option(help='input size in px, such as 224 or 224x448 (h x w)')] = (
+        f'{EXTRACTOR.image_height}x{EXTRACTOR.image_width}'
+    ),
+    local_dtype: Annotated[str, from_config(MapConfig, 'local_dtype')] = STORAGE.local_dtype,
+    local_head: Annotated[str, from_config(ExtractorConfig, 'local_head')] = EXTRACTOR.local_head,
+    blocks: Annotated[int, from_config(ExtractorConfig, 'blocks')] = EXTRACTOR.blocks,
+    final_norm: Annotated[str, from_config(ExtractorConfig, 'final_norm')] = EXTRACTOR.final_norm,
+    resize: Annotated[str, from_config(ExtractorConfig, 'resize')] = EXTRACTOR.resize,
+    device: Annotated[str, from_config(ExtractorConfig, 'device')] = EXTRACTOR.device,
+    precision: Annotated[str, from_config(ExtractorConfig, 'precision')] = EXTRACTOR.precision,
+    threads: Annotated[int, from_config(ExtractorConfig, 'threads')] = EXTRACTOR.threads,
+    random_weights: Annotated[bool, from_config(ExtractorConfig, 'random_weights')] = False,
+) -> None:
+    """Measure the recall of a data set, global only and re-ranked.
+
+    Example: selavpr evaluate data/essex3in1 --k 20 --json essex.json
+    """
+    height, width = parse_size(size)
+    extractor = ExtractorConfig(
+        weights=weights,
+        random_weights=random_weights,
+        blocks=blocks,
+        final_norm=final_norm,
+        local_head=local_head,
+        image_height=height,
+        image_width=width,
+        resize=resize,
+        device=device,
+        precision=precision,
+        threads=threads,
+    )
+    storage = MapConfig(local_dtype=local_dtype, thumbnail_px=0)
+    recognizer = RecognizerConfig(candidates=k)
+    _require_writable(out)
+    chosen = tuple(floor.strip() for floor in floors.split(',') if floor.strip())
+    opened = _open(data, tolerance, split, chosen, queries)
+    _evaluate(opened, extractor, storage, recognizer, out)
+
+
+def _open(
+    path: Path, tolerance: float | None, split: str, floors: tuple[str, ...], queries: str
+) -> RetrievalSet:
+    from selavpr_model.datasets import open_dataset, parse_slice
+
+    part = None if queries == ':' else parse_slice(queries)
+    return open_dataset(path, tolerance, split=split, floors=floors, query_slice=part)
+
+
+def _evaluate(
+    data: RetrievalSet,
+    extractor: ExtractorConfig,
+    storage: MapConfig,
+    recognizer: RecognizerConfig,
+    out: Path | None,
+) -> None:
+    from rich.console import Console
+
+    from selavpr_model import evaluate as evaluation
+    from selavpr_model.extractor import load_extractor
+
+    result = evaluation.evaluate(
+        data, load_extractor(extractor), storage, recognizer, EvaluationConfig()
+    )
+    Console().print(evaluation.table(result))
+    write_json(out, result.to_dict())
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`224` or `224x448` -> (height, width) in px; ConfigError for anything else."""
+    parts = text.lower().split('x')
+    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
+        raise ConfigError(f'size: expected N or HEIGHTxWIDTH such as 224x448, got {text!r}')
+    return int(parts[0]), int(parts[-1])
+
+
+def _require_writable(out: Path | None) -> None:
+    """Before the work, not after it."""
+    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
+        raise InputError(f'json: expected a file in an existing folder, got {out}')
