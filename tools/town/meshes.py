@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import bpy
 import numpy as np
@@ -48,7 +49,7 @@ class MeshBuilder:
 
     def prism(self, rings: Sequence[np.ndarray], slot: int = 0, cap: bool = True) -> None:
         """Skin over rings of equal length (n, 3), the last one closed by a cap."""
-        for low, high in zip(rings[:-1], rings[1:], strict=True):
+        for low, high in pairwise(rings):
             n = len(low)
             for i in range(n):
                 j = (i + 1) % n
