@@ -84,7 +84,8 @@ class Worker(Generic[Item]):
             self._wake.notify()
         for future, _ in jobs:
             future.cancel()
-        self._thread.join(timeout_s)
+        if self.alive:
+            self._thread.join(timeout_s)
         return not self.alive
 
     def _run(self) -> None:

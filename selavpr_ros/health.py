@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""What the node counts about itself, and its judgement of stamps. Thread-safe; knows no ROS."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+import threading
+import time
+
+import numpy as np
+
+SECOND = 1_000_000_000
+WINDOW = 200  # frames behind p50 and p95
+STRAYS = 5  # odd stamps in a row that show that the clock is another one, not one late frame
+
+
+@dataclass
+class Health:
+    """Counters since activation, and the last of everything worth telling."""
+
+    received: int = 0
+    processed: int = 0
+    errors: int = 0
+    failing: bool = False
+    drops: Counter[str] = field(default_factory=Counter)
+    last_drop: str = ''
+    last_error: str = ''
+    image: str = ''
+    last_image_ns: int = 0
+    state: str = ''
+    reason: str = ''
+    _stages: dict[str, deque[int]] = field(default_factory=dict)
+    _arrivals: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def image_arrived(self, description: str) -> None:
+        with self._lock:
+            self.received += 1
+            self.image = description
+            self.last_image_ns = time.monotonic_ns()
+            self._arrivals.append(self.last_image_ns)
+
+    def drop(self, reason: str, detail: str = '') -> None:
+        """Count a dropped image; `detail` explains this one case."""
+        with self._lock:
+            self.drops[reason] += 1
+            self.last_drop = f'{reason}: {detail}' if detail else reason
+
+    def failed(self, error: Exception) -> None:
+        with self._lock:
+            self.errors += 1
+            self.failing = True
+            self.last_error = f'{type(error).__name__}: {error}'
+
+    def done(self, state: str, reason: str, timings_ns: dict[str, int]) -> None:
+        with self._lock:
+            self.processed += 1
+            self.failing = False
+            self.state, self.reason = state, reason
+            for stage, ns in timings_ns.items():
+                self._stages.setdefault(stage, deque(maxlen=WINDOW)).append(ns)
+
+    def dropped(self) -> dict[str, int]:
+        with self._lock:
+            return dict(self.drops)
+
+    def percentiles_ms(self) -> dict[str, tuple[float, float]]:
+        """stage -> (p50, p95) over the last frames."""
+        with self._lock:
+            stages = {name: list(ns) for name, ns in self._stages.items()}
+        return {k: tuple(np.percentile(v, (50, 95)) / 1e6) for k, v in stages.items()}  # type: ignore[misc]
+
+    def rate_hz(self) -> float:
+        """Images a second over the last few; 0 when they have stopped."""
+        with self._lock:
+            stamps = [ns for ns in self._arrivals if time.monotonic_ns() - ns < 3 * SECOND]
+        if len(stamps) < 2 or stamps[-1] == stamps[0]:
+            return 0.0
+        return (len(stamps) - 1) * SECOND / (stamps[-1] - stamps[0])
+
+    def silent_s(self, since_ns: int) -> float:
+        """Seconds without an image, counted from `since_ns` when none came after it."""
+        return (time.monotonic_ns() - max(self.last_image_ns, since_ns)) / SECOND
+
+    def restart(self) -> None:
+        """Count anew, as after activation."""
+        with self._lock:
+            self.received = self.processed = self.errors = 0
+            self.failing = False
+            self.drops.clear()
+            self._stages.clear()
+            self._arrivals.clear()
+            self.last_drop = self.last_error = self.state = self.reason = ''
+
+
+class StampJudge:
+    """Tells a late frame, a restarted clock and a foreign clock apart.
+
+    A bag replayed without use_sim_time carries stamps that are days old: they are of another
+    clock, and dropping them all as too old would leave the user with nothing.
+    """
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self.foreign = False
+        self._last_ns: int | None = None
+        self._strays = 0
+        self._fits_seen = False
+
+    def jumped_back(self, stamp_ns: int, jump_ns: int) -> bool:
+        """Whether the clock was restarted before this stamp; 0 means no stamp and never jumps."""
+        if stamp_ns == 0:
+            return False
+        last, self._last_ns = self._last_ns, stamp_ns
+        return last is not None and stamp_ns < last - jump_ns
+
+    def observe(self, stamp_ns: int, now_ns: int, foreign_ns: int) -> None:
+        """Learn from an arriving frame whether the camera's clock is ours."""
+        if stamp_ns == 0:
+            return
+        if abs(now_ns - stamp_ns) <= foreign_ns:
+            self._fits_seen, self._strays, self.foreign = True, 0, False
+        else:
+            self._strays += 1
+            self.foreign = not self._fits_seen or self._strays >= STRAYS
+
+    def too_old(self, stamp_ns: int, now_ns: int, limit_ns: int) -> bool:
+        """Whether to drop the frame for its age; limit 0 drops none."""
+        judged = limit_ns > 0 and stamp_ns != 0 and not self.foreign
+        return judged and now_ns - stamp_ns > limit_ns

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""The node's subscriptions: image, camera_info, odom."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nav_msgs.msg import Odometry
+import numpy as np
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from selavpr_model.config import NodeConfig
+from selavpr_model.errors import InputError
+from selavpr_model.poses import PoseTrack
+from selavpr_model.records import Camera
+from selavpr_ros import conversions, qos
+
+ODOM_KEPT = 200  # messages; a few seconds at the usual 20 to 50 Hz
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An image message as it came in."""
+
+    message: Any
+    stamp_ns: int
+    number: int
+    received_ns: int  # time.monotonic_ns
+
+
+class Inputs:
+    """Subscriptions, made and destroyed with the lifecycle."""
+
+    def __init__(
+        self, node: Node, on_image: Callable[[Any], None], told: Callable[[str], None]
+    ) -> None:
+        self._node = node
+        self._on_image = on_image
+        self._told = told
+        self._subscriptions: list[Any] = []
+        self._odom: deque[tuple[int, np.ndarray]] = deque(maxlen=ODOM_KEPT)
+        self.camera: Camera | None = None
+        self.camera_problem = ''
+        self.qos_problem = ''
+        self.image_topic = ''
+        self.image_qos = qos.camera('')
+
+    def open(self, config: NodeConfig) -> None:
+        """Subscribe as configured, replacing what there was."""
+        self.close()
+        self._open_image(config)
+        sensor = qos.camera('')
+        self._subscribe(CameraInfo, 'camera_info', self._on_camera_info, sensor)
+        self._subscribe(Odometry, 'odom', self._on_odom, qos.burst(ODOM_KEPT))
+
+    def close(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+        self.forget()
+        self.qos_problem = self.camera_problem = ''
+
+    def forget(self) -> None:
+        """Drop what belongs to an old clock or camera."""
+        self._odom.clear()
+        self.camera = None
+
+    def publishers(self) -> list[Any]:
+        """Who publishes images on our topic."""
+        return list(self._node.get_publishers_info_by_topic(self.image_topic))
+
+    def odometry(self, stamp_ns: int, max_gap_ns: int) -> np.ndarray | None:
+        """(4, 4) T_odom_base at the stamp, None without odometry near it."""
+        samples = list(self._odom)
+        return PoseTrack(*zip(*samples)).at(stamp_ns, max_gap_ns) if samples else None  # noqa: B905
+
+    def _open_image(self, config: NodeConfig) -> None:
+        self.image_topic = self._node.resolve_topic_name('image')
+        kind: Any = Image
+        if config.image_transport == 'compressed':
+            kind = CompressedImage
+            # As image_transport: a remapping of `image` moves its compressed form along.
+            self.image_topic = self.image_topic.removesuffix('/compressed') + '/compressed'
+        self.image_qos = qos.camera(config.qos_image)
+        self._subscribe(kind, self.image_topic, self._on_image, self.image_qos)
+
+    def _subscribe(self, kind: Any, topic: str, callback: Callable[[Any], None], profile: Any):  # type: ignore[no-untyped-def]
+        resolved = self._node.resolve_topic_name(topic)
+        events = qos.subscription_events(self._node, resolved, profile, self._qos_event)
+        made = self._node.create_subscription(
+            kind, topic, callback, profile, event_callbacks=events
+        )
+        self._subscriptions.append(made)
+
+    def _qos_event(self, text: str) -> None:
+        self.qos_problem = text
+        self._told(text)
+
+    def _on_camera_info(self, message: Any) -> None:
+        try:
+            self.camera, self.camera_problem = conversions.camera(message), ''
+        except InputError as error:
+            self.camera_problem = str(error)
+
+    def _on_odom(self, message: Any) -> None:
+        try:
+            pose = conversions.pose_matrix(message)
+        except InputError:  # counts as no odometry
+            return
+        self._odom.append((conversions.stamp_ns(message), pose))

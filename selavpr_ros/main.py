@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""The `localizer` executable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+from selavpr_ros.node import LocalizerNode
+from selavpr_ros.ros_logging import forward_to
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Spin a LocalizerNode until SIGINT or SIGTERM."""
+    rclpy.init(args=args)
+    node = LocalizerNode()
+    forward_to(node.get_logger())
+    # One thread is enough: callbacks only store and count, and long answers are awaited.
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        spin(node, executor)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def spin(node: LocalizerNode, executor: SingleThreadedExecutor) -> None:
+    """Run callbacks until shutdown; one that raises is reported and the node goes on."""
+    while rclpy.ok(context=node.context):
+        try:
+            executor.spin_once()
+        except (KeyboardInterrupt, ExternalShutdownException):
+            raise
+        except Exception as error:
+            node.voice.exception('a callback failed', error)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: MIT
+"""LocalizerNode: a lifecycle node around PlaceRecognizer.
+
+The callbacks store, count and return; one worker thread decodes, recognises and publishes.
+Nothing that can go wrong ends the node: it says what is wrong and what cures it, and waits.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from lifecycle_msgs.msg import State as LifecycleState
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from selavpr_model.records import Recognition
+from selavpr_ros import conversions, diagnostics, messages, status
+from selavpr_ros.health import Health, StampJudge
+from selavpr_ros.inputs import Arrival, Inputs
+from selavpr_ros.outputs import Outputs
+from selavpr_ros.parameters import Parameters
+from selavpr_ros.pipeline import Pipeline, Wanted
+from selavpr_ros.services import Services
+from selavpr_ros.stream import Stream
+from selavpr_ros.worker import Worker
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+AUTOSTART_PERIOD_S = 0.05
+STOP_TIMEOUT_S = 5.0
+CAMERA_SETTINGS = frozenset({'image_transport', 'qos_image'})
+
+
+class LocalizerNode(LifecycleNode):
+    """Finds each camera image's place in a map."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__('localizer', **kwargs)
+        self.state_id = LifecycleState.PRIMARY_STATE_UNCONFIGURED
+        self.mode = 'LOCALIZE'
+        self.active_since_ns = 0
+        self._loads = 0
+        self._refused = False
+        self.parameters = Parameters(self)
+        self.health, self.stamps, self.pipeline = Health(), StampJudge(), Pipeline()
+        self.stream = Stream(self)
+        self.worker: Worker[Arrival] = Worker(self.stream.process, self.stream.failed)
+        self.voice = status.Voice(self.get_logger())
+        self.inputs = Inputs(self, self.stream.on_image, self.voice.warn)
+        self.outputs = Outputs(self, self.voice.warn)
+        self.calls = Services(self)
+        self.parameters.on_change(self.on_parameters)
+        for line in self.parameters.unknown(self._parameter_overrides):
+            self.voice.warn(line)
+        self.worker.start()
+        # Steady clocks: with use_sim_time and no /clock the node must still say what is missing.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0, self.report, clock=steady)
+        self._autostart = self.create_timer(AUTOSTART_PERIOD_S, self.autostart, clock=steady)
+
+    # ---------------------------------------------------------------- lifecycle
+
+    def autostart(self) -> None:
+        """Configure, and activate when loading has ended: from then on images are used."""
+        wanted = self.parameters.node.autostart
+        if wanted and self.configured and self.loading:
+            return  # the timer comes again
+        if wanted and not self.configured and self.trigger_configure() == SUCCESS:
+            return
+        self._autostart.cancel()
+        if self.configured and wanted and not self.active:
+            self.trigger_activate()
+
+    def on_configure(self, state: Any) -> TransitionCallbackReturn:
+        """Subscribe and start loading; a bad parameter refuses, a bad map or model does not."""
+        self._refused = bool(self.parameters.problems)
+        if self._refused:
+            for part in diagnostics.parameter_parts(self):
+                self.voice.error(part.message)
+            return FAILURE
+        self.outputs.open()
+        self.inputs.open(self.parameters.node)
+        self.state_id = LifecycleState.PRIMARY_STATE_INACTIVE
+        self.load()
+        return super().on_configure(state)
+
+    def on_activate(self, state: Any) -> TransitionCallbackReturn:
+        self.health.restart()
+        self.stamps.restart()
+        self.active_since_ns = time.monotonic_ns()
+        result = super().on_activate(state)
+        self.state_id = LifecycleState.PRIMARY_STATE_ACTIVE
+        self.announce_map()
+        return result
+
+    def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
+        self.state_id = LifecycleState.PRIMARY_STATE_INACTIVE
+        self.stream.discard('not_active')
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: Any) -> TransitionCallbackReturn:
+        self._close()
+        self.state_id = LifecycleState.PRIMARY_STATE_UNCONFIGURED
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: Any) -> TransitionCallbackReturn:
+        self._close()
+        self.state_id = LifecycleState.PRIMARY_STATE_FINALIZED
+        return super().on_shutdown(state)
+
+    def on_error(self, state: Any) -> TransitionCallbackReturn:
+        """A transition raised: start over from unconfigured."""
+        self._close()
+        self.state_id = LifecycleState.PRIMARY_STATE_UNCONFIGURED
+        self.voice.error(f'the transition from {state.label} failed; configure the node again')
+        return super().on_error(state)
+
+    def _close(self) -> None:
+        self.stream.discard('not_active')
+        self.inputs.close()
+        self.outputs.close()
+        self.worker.post(self.pipeline.release)
+
+    def destroy_node(self) -> None:
+        if not self.worker.stop(STOP_TIMEOUT_S):
+            self.voice.warn(f'the worker did not end within {STOP_TIMEOUT_S} s')
+        super().destroy_node()
+
+    @property
+    def configured(self) -> bool:
+        return self.state_id in (
+            LifecycleState.PRIMARY_STATE_INACTIVE,
+            LifecycleState.PRIMARY_STATE_ACTIVE,
+        )
+
+    @property
+    def active(self) -> bool:
+        return self.state_id == LifecycleState.PRIMARY_STATE_ACTIVE
+
+    @property
+    def processing(self) -> bool:
+        """Whether images are wanted now."""
+        return self.active and self.mode == 'LOCALIZE'
+
+    @property
+    def loading(self) -> bool:
+        return self._loads > 0
+
+    @property
+    def uses_sim_time(self) -> bool:
+        return bool(self.get_parameter('use_sim_time').value)
+
+    # ---------------------------------------------------------------- parameters and loading
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """Refuse in the config's words, which rclpy's own range check would come before."""
+        refusal = self.parameters.refusal(parameter_list)
+        if refusal:
+            return SetParametersResult(successful=False, reason=refusal)
+        return super().set_parameters_atomically(parameter_list)
+
+    def on_parameters(self, names: frozenset[str]) -> None:
+        """Make accepted values take effect at once."""
+        if not self.configured:
+            if self._refused and not self.parameters.problems:
+                self._refused = False
+                self._autostart.reset()  # cured: an autostarting node goes on
+            return
+        if names & CAMERA_SETTINGS:
+            self.inputs.open(self.parameters.node)
+        if 'map' in names or any(n.startswith('extractor.') for n in names):
+            self.load()
+        if any(n.startswith('recognizer.') for n in names):
+            config = self.parameters.recognizer
+            self.worker.post(lambda: self.pipeline.configure_recognizer(config))
+
+    def load(self) -> None:
+        """Have the worker load what the parameters ask for; services keep answering meanwhile."""
+        self._loads += 1
+        wanted = Wanted(
+            self.parameters.extractor, self.parameters.node.map, self.parameters.recognizer
+        )
+        self.worker.post(lambda: self._load(wanted))
+
+    def _load(self, wanted: Wanted) -> None:
+        try:
+            self.pipeline.load(wanted)
+        finally:
+            self._loads -= 1
+            self.announce_map()
+
+    def set_mode(self, mode: str) -> None:
+        self.mode = mode
+        self.active_since_ns = time.monotonic_ns()
+        if mode == 'PAUSE':
+            self.stream.discard('paused')
+        self.report()
+
+    # ---------------------------------------------------------------- what others ask for
+
+    def now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def body(self) -> messages.Body:
+        config = self.parameters.node
+        T_base_camera = conversions.checked_pose(config.base_camera)
+        return messages.Body(config.map_frame, config.base_frame, T_base_camera)
+
+    def outcome(
+        self, recognition: Recognition, camera_frame: str, number: int = 0,
+        queue_ns: int = 0, compute_ns: int = 0,
+    ) -> messages.Outcome:  # fmt: skip
+        """On the worker: a recognition with what the messages need besides."""
+        place_map = self.pipeline.place_map
+        assert place_map is not None
+        return messages.Outcome(
+            recognition, number, camera_frame, place_map.map_id, place_map.revision,
+            self.pipeline.keyframe_covariance(), queue_ns, compute_ns,
+            sum(self.health.dropped().values()),
+        )  # fmt: skip
+
+    def map_info(self) -> Any:
+        return status.map_info(self)
+
+    def announce_map(self) -> None:
+        """Publish the map in use, or that there is none."""
+        self.outputs.map_info.publish(self.map_info())
+        place_map = self.pipeline.place_map
+        if place_map is not None:
+            frame = self.parameters.node.map_frame
+            self.outputs.keyframes(place_map.positions, self.now_ns(), frame)
+        self.report()
+
+    def report(self) -> None:
+        """Diagnostics, ~/status, and in the log what has changed; at 1 Hz and on changes."""
+        lines = diagnostics.parts(self)
+        self.voice.tell(lines)
+        self.outputs.diagnostics.publish(status.diagnostic_array(self, lines))
+        self.outputs.status.publish(status.localizer_status(self, diagnostics.worst(lines)))

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""The node's publishers. Called from the ROS thread and from the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import threading
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseWithCovarianceStamped
+import numpy as np
+from rclpy.lifecycle import LifecycleNode
+from selavpr.msg import LocalizerStatus, LoopClosure, MapInfo, PlaceHypotheses
+from sensor_msgs.msg import Image
+from visualization_msgs.msg import MarkerArray
+
+from selavpr_ros import messages, qos
+
+# Two publishers on ~/markers, so that a late subscriber gets the last map and the last match.
+GATED: dict[str, tuple[Any, str, Any]] = {
+    'hypotheses': (PlaceHypotheses, '~/hypotheses', qos.reliable(10)),
+    'pose': (PoseWithCovarianceStamped, '~/pose', qos.reliable(10)),
+    'loop_closures': (LoopClosure, '~/loop_closures', qos.reliable(100)),
+    'keyframes': (MarkerArray, '~/markers', qos.LATCHED),
+    'match': (MarkerArray, '~/markers', qos.LATCHED),
+    'debug_image': (Image, '~/debug_image', qos.reliable(1)),
+}
+
+
+class Outputs:
+    """Publishers for results (only while configured, silent unless active) and for the state."""
+
+    def __init__(self, node: LifecycleNode, told: Callable[[str], None]) -> None:
+        self._node = node
+        self._told = told
+        self._lock = threading.Lock()  # the worker must not publish on what is being destroyed
+        self._gated: dict[str, Any] = {}
+        self.status = node.create_publisher(LocalizerStatus, '~/status', qos.LATCHED)
+        self.map_info = node.create_publisher(MapInfo, '~/map_info', qos.LATCHED)
+        self.diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', qos.reliable(10))
+
+    def open(self) -> None:
+        """Create the result publishers; the lifecycle node enables them on activation."""
+        with self._lock:
+            for name, (kind, topic, profile) in GATED.items():
+                resolved = self._node.resolve_topic_name(topic)
+                events = qos.publisher_events(self._node, resolved, profile, self._told)
+                self._gated[name] = self._node.create_lifecycle_publisher(
+                    kind, topic, profile, event_callbacks=events
+                )
+
+    def close(self) -> None:
+        with self._lock:
+            for publisher in self._gated.values():
+                self._node.destroy_lifecycle_publisher(publisher)
+            self._gated.clear()
+
+    def wanted(self, name: str) -> bool:
+        """Whether somebody listens."""
+        with self._lock:
+            return name in self._gated and self._gated[name].get_subscription_count() > 0
+
+    def send(self, name: str, message: Any) -> None:
+        """Publish on a result topic; nothing happens for None or while not active."""
+        with self._lock:
+            if message is not None and name in self._gated:
+                self._gated[name].publish(message)
+
+    def recognition(self, outcome: messages.Outcome, body: messages.Body, limit: int) -> None:
+        """Everything about one frame but the debug image."""
+        self.send('hypotheses', messages.hypotheses(outcome, body, limit))
+        self.send('pose', messages.robot_pose(outcome.recognition, body))
+        self.send('loop_closures', messages.loop_closure(outcome, body))
+        self.send('match', messages.match_markers(outcome, body))
+
+    def keyframes(self, positions: np.ndarray, stamp_ns: int, frame: str) -> None:
+        self.send('keyframes', messages.keyframe_markers(positions, stamp_ns, frame))

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""Model, map and recogniser, loaded and replaced safely. Belongs to the worker thread; no ROS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import gc
+import logging
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from selavpr_model.config import ExtractorConfig, RecognizerConfig
+from selavpr_model.errors import SelaVPRError
+from selavpr_model.records import Frame, ModelIdentity, Recognition
+
+if TYPE_CHECKING:
+    from selavpr_model.extractor import Extractor
+    from selavpr_model.place_map import PlaceMap
+    from selavpr_model.recognizer import PlaceRecognizer
+
+logger = logging.getLogger(__name__)
+KEYFRAME_ANGLE = math.radians(30.0)  # 1 sigma of a place's heading where the map says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the parameters ask for; map '' is none."""
+
+    extractor: ExtractorConfig
+    map: str
+    recognizer: RecognizerConfig
+
+
+class NotReadyError(SelaVPRError):
+    """There is no model or no map to work with; the text says why and what to do."""
+
+
+class Pipeline:
+    """A failed load changes nothing but `model_problem` or `map_problem`.
+
+    Other threads may read the attributes; only the worker thread calls the methods.
+    """
+
+    def __init__(self) -> None:
+        self.extractor: Extractor | None = None
+        self.place_map: PlaceMap | None = None
+        self.recognizer: PlaceRecognizer | None = None
+        self.model_problem = 'not loaded yet'
+        self.map_problem = 'not loaded yet'
+        self._wanted: Wanted | None = None
+
+    @property
+    def identity(self) -> ModelIdentity | None:
+        extractor = self.extractor
+        return None if extractor is None else extractor.identity
+
+    def load(self, wanted: Wanted) -> None:
+        """Make true what the parameters ask for; what is loaded already stays loaded.
+
+        Does not raise: a problem is left in `model_problem` or `map_problem`.
+        """
+        self._wanted = wanted
+        extractor = self._load_model(wanted.extractor)
+        if extractor is not None:
+            self._load_map(wanted, extractor)
+
+    def _load_model(self, config: ExtractorConfig) -> Extractor | None:
+        from selavpr_model.extractor import load_extractor
+
+        if self.extractor is not None and self.extractor.config == config:
+            self.model_problem = ''
+            return self.extractor
+        try:
+            extractor = load_extractor(config)
+        except (SelaVPRError, OSError, RuntimeError, MemoryError) as error:
+            self.model_problem = self._told(error)
+            return None
+        self.model_problem = ''
+        if self.extractor is None:  # keep it even if the map turns out bad
+            self.extractor = extractor
+        return extractor
+
+    def _load_map(self, wanted: Wanted, extractor: Extractor) -> None:
+        here = self.place_map
+        same = here is not None and str(here.path) == wanted.map
+        try:
+            if same and here is not None and here.identity == extractor.identity:
+                self._use(extractor, here, wanted.recognizer)
+            elif wanted.map:
+                self._use(extractor, self._open(wanted.map, extractor), wanted.recognizer)
+            elif here is None:
+                self.map_problem = 'no map is given; set the parameter `map` or call ~/load_map'
+        except (SelaVPRError, OSError, MemoryError) as error:
+            self.map_problem = self._told(error)
+
+    def load_map(self, path: str, recognizer: RecognizerConfig) -> None:
+        """Replace the map; raises what is wrong with the new one and then keeps the old one."""
+        if self.extractor is None and self._wanted is not None:
+            self._load_model(self._wanted.extractor)
+        if self.extractor is None:
+            raise NotReadyError(f'no model to use the map with: {self.model_problem}')
+        self._use(self.extractor, self._open(path, self.extractor), recognizer)
+
+    def _open(self, path: str, extractor: Extractor) -> PlaceMap:
+        from selavpr_model.place_map import PlaceMap
+
+        return PlaceMap.open(path, extractor.identity)
+
+    def _use(self, extractor: Extractor, place_map: PlaceMap, config: RecognizerConfig) -> None:
+        """Swap in all three, or none when the recogniser refuses them."""
+        from selavpr_model.recognizer import PlaceRecognizer
+
+        recognizer = PlaceRecognizer(extractor, place_map, config)
+        self.extractor, self.place_map, self.recognizer = extractor, place_map, recognizer
+        self.map_problem = ''
+
+    def _told(self, error: Exception) -> str:
+        logger.error('%s', error)
+        return str(error) or type(error).__name__
+
+    def configure_recognizer(self, config: RecognizerConfig) -> None:
+        """New thresholds for the frames to come; forgets the temporal state."""
+        if self.extractor is not None and self.place_map is not None:
+            self._use(self.extractor, self.place_map, config)
+
+    def process(self, frame: Frame) -> Recognition:
+        """Recognise a frame of the camera's stream."""
+        return self._ready().process(frame)
+
+    def query(self, frame: Frame) -> Recognition:
+        """Recognise a single image without touching the stream's temporal state."""
+        from selavpr_model.recognizer import PlaceRecognizer
+
+        ready = self._ready()
+        alone = PlaceRecognizer(ready.extractor, ready.place_map, ready.config)
+        return alone.process(frame)
+
+    def _ready(self) -> PlaceRecognizer:
+        if self.recognizer is None:
+            raise NotReadyError(self.model_problem or self.map_problem)
+        return self.recognizer
+
+    def save_map(self, path: str, overwrite: bool) -> None:
+        """Write the map in use; '' means where it came from."""
+        if self.place_map is None:
+            raise NotReadyError(self.model_problem or self.map_problem)
+        self.place_map.save(path or str(self.place_map.path), overwrite)
+
+    def keyframe_covariance(self) -> np.ndarray:
+        """(6, 6) of taking a place's pose for the robot's: as measured on the map, else wide."""
+        calibration = self.place_map.calibration if self.place_map else None
+        radius = self.recognizer.config.distinct_radius_m if self.recognizer else 1.0
+        metres, angle = max(radius, 0.1), KEYFRAME_ANGLE
+        if calibration is not None:
+            metres, angle = calibration.position_sigma_m, calibration.rotation_sigma_rad
+        sigmas = [metres if metres > 0 else radius] * 3 + [
+            angle if angle > 0 else KEYFRAME_ANGLE
+        ] * 3
+        return np.diag(np.square(np.nan_to_num(sigmas, nan=1.0)))
+
+    def reset(self) -> None:
+        """Forget the temporal state, as after a jump of the clock."""
+        if self.recognizer is not None:
+            self.recognizer.reset()
+
+    def release(self) -> None:
+        """Give the memory of model and map back."""
+        self.extractor = self.place_map = self.recognizer = self._wanted = None
+        self.model_problem = self.map_problem = 'not loaded: the node is not configured'
+        gc.collect()

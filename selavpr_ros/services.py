@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: MIT
+"""The node's own services. Work goes to the worker and the answer follows when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from concurrent.futures import Future as WorkerFuture
+from typing import Any, TYPE_CHECKING
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.parameter import Parameter
+from rclpy.task import Future
+from selavpr.srv import LoadMap, QueryImage, Relocalize, SaveMap, SetMode
+
+from selavpr_model.errors import InputError
+from selavpr_model.poses import inverse
+from selavpr_model.records import Frame
+from selavpr_ros import conversions, messages
+from selavpr_ros.relocalize import Ending, Prior, Relocalization
+
+if TYPE_CHECKING:
+    from selavpr_ros.node import LocalizerNode
+
+MODES = {SetMode.Request.LOCALIZE: 'LOCALIZE', SetMode.Request.PAUSE: 'PAUSE'}
+
+
+class Services:
+    """Always there, in every lifecycle state: what cannot be done is answered with the reason."""
+
+    def __init__(self, node: LocalizerNode) -> None:
+        self._node = node
+        self._group = ReentrantCallbackGroup()  # a waiting answer must not hold up the next call
+        self._busy = ''
+        self._relocalization: tuple[Relocalization, Future] | None = None
+        self._outcome: messages.Outcome | None = None
+        for kind, callback in (
+            (LoadMap, self.load_map),
+            (SaveMap, self.save_map),
+            (Relocalize, self.relocalize),
+            (SetMode, self.set_mode),
+            (QueryImage, self.query_image),
+        ):
+            name = f'~/{callback.__name__}'
+            node.create_service(kind, name, callback, callback_group=self._group)
+
+    async def load_map(self, request: Any, response: Any) -> Any:
+        def load() -> None:
+            self._node.pipeline.load_map(request.path, self._node.parameters.recognizer)
+
+        answered = await self._map_job('load_map', load, response)
+        if answered.result == LoadMap.Response.SUCCESS:
+            self._node.set_parameters([Parameter('map', value=request.path)])
+            self._node.announce_map()
+        return answered
+
+    async def save_map(self, request: Any, response: Any) -> Any:
+        def save() -> None:
+            self._node.pipeline.save_map(request.path, request.overwrite)
+
+        answered = await self._map_job('save_map', save, response)
+        if answered.result == SaveMap.Response.SUCCESS:
+            self._node.announce_map()
+        return answered
+
+    async def _map_job(self, name: str, job: Callable[[], None], response: Any) -> Any:
+        """Run it on the worker and fill in the code of what it raised."""
+        if self._busy:
+            response.result, response.message = response.BUSY, f'~/{self._busy} is under way'
+        else:
+            self._busy = name
+            try:
+                await self._on_worker(job)
+                response.result, response.message = response.SUCCESS, 'done'
+            except Exception as error:  # whatever it was, the caller gets an answer
+                response.result = result_code(response, error)
+                response.message = str(error) or type(error).__name__
+                self._node.get_logger().error(f'~/{name}: {response.message}')
+            finally:
+                self._busy = ''
+        response.map = self._node.map_info()
+        return response
+
+    def set_mode(self, request: Any, response: Any) -> Any:
+        if request.mode in MODES:
+            self._node.set_mode(MODES[request.mode])
+            response.accepted, response.message = True, f'in mode {MODES[request.mode]}'
+        elif request.mode == SetMode.Request.SLAM:
+            response.message = 'SLAM is not in this version; build a map with selavpr map build'
+        else:
+            response.message = f'mode {request.mode} does not exist; 0 is LOCALIZE, 1 is PAUSE'
+        return response
+
+    async def query_image(self, request: Any, response: Any) -> Any:
+        image = request.compressed_image if conversions.is_empty(request.image) else request.image
+
+        def query() -> messages.Outcome:
+            frame = Frame(
+                conversions.stamp_ns(image),
+                conversions.rgb_image(image),
+                conversions.frame_id(image) or 'camera',
+            )
+            return self._node.outcome(self._node.pipeline.query(frame), frame.camera_frame)
+
+        try:
+            outcome = await self._on_worker(query)
+        except Exception as error:  # whatever it was, the caller gets an answer
+            response.message = str(error) or type(error).__name__
+            return response
+        limit = request.k or self._node.parameters.node.hypotheses
+        response.hypotheses = messages.hypotheses(outcome, self._node.body(), limit)
+        response.success, response.message = True, outcome.recognition.reason
+        return response
+
+    async def relocalize(self, request: Any, response: Any) -> Any:
+        refused = self._refusal()
+        if refused:
+            response.outcome, response.message = refused
+            return response
+        try:
+            prior = self._prior(request)
+        except InputError as error:
+            response.outcome, response.message = Ending.TF_ERROR, str(error)
+            return response
+        config = self._node.parameters.node
+        asked_s = conversions.duration_s(request.timeout)
+        timeout_s = asked_s if asked_s > 0 else config.relocalize_timeout_s
+        attempt = Relocalization(
+            request.min_frames or config.relocalize_frames,
+            self._node.parameters.recognizer.distinct_radius_m,
+            prior,
+        )
+        await self._attempt(attempt, timeout_s)
+        response.outcome, response.message = int(attempt.ending()), attempt.text()
+        self._describe(response)
+        return response
+
+    async def _attempt(self, attempt: Relocalization, timeout_s: float) -> None:
+        """Feed it the stream's recognitions until it has enough or time is up."""
+        self._busy, self._outcome = 'relocalize', None
+        done = self._future()
+        clock = Clock(clock_type=ClockType.STEADY_TIME)  # a paused bag must not stop the timeout
+        timer = self._node.create_timer(
+            timeout_s, lambda: _finish(done, None), self._group, clock=clock
+        )
+        try:
+            await self._on_worker(self._node.pipeline.reset)
+            self._relocalization = (attempt, done)
+            await done
+        finally:
+            self._relocalization, self._busy = None, ''
+            self._node.destroy_timer(timer)
+
+    def _refusal(self) -> tuple[int, str] | None:
+        node = self._node
+        if self._busy:
+            return Ending.BUSY, f'~/{self._busy} is under way'
+        if not node.processing:
+            return Ending.NOT_ACTIVE, 'activate the node and leave PAUSE first'
+        if node.pipeline.recognizer is None:
+            return Ending.NO_MAP, node.pipeline.model_problem or node.pipeline.map_problem
+        return None
+
+    def _prior(self, request: Any) -> Prior | None:
+        if not request.use_prior:
+            return None
+        frame, wanted = conversions.frame_id(request.prior), self._node.parameters.node.map_frame
+        if frame != wanted:
+            raise InputError(f'prior: expected a pose in frame {wanted!r}, got {frame!r}')
+        covariance = conversions.pose_covariance(request.prior)
+        return Prior(conversions.pose_matrix(request.prior)[:3, 3], covariance[:3, :3])
+
+    def on_outcome(self, outcome: messages.Outcome) -> None:
+        """Called by the worker after each frame."""
+        current = self._relocalization
+        if current is None:
+            return
+        self._outcome = outcome
+        pose = outcome.recognition.pose
+        base = None if pose is None else pose @ inverse(self._node.body().T_base_camera)
+        if current[0].add(outcome.recognition, base):
+            _finish(current[1], None)
+
+    def _describe(self, response: Any) -> None:
+        """Add the last image's pose and best hypothesis."""
+        if self._outcome is None:
+            return
+        found = messages.robot_pose(self._outcome.recognition, self._node.body())
+        if response.outcome == Ending.SUCCESS and found is not None:
+            response.pose = found
+        best = messages.hypotheses(self._outcome, self._node.body(), 1).hypotheses
+        if best:
+            response.best = best[0]
+
+    def _on_worker(self, job: Callable[[], Any]) -> Future:
+        """An awaitable of the worker's result."""
+        result = self._future()
+
+        def copy(finished: WorkerFuture[Any]) -> None:
+            if finished.cancelled():
+                result.set_exception(CancelledError('the node is shutting down'))
+            elif (error := finished.exception()) is not None:
+                result.set_exception(error)
+            else:
+                result.set_result(finished.result())
+
+        self._node.worker.post(job).add_done_callback(copy)
+        return result
+
+    def _future(self) -> Future:
+        future: Future = Future(executor=self._node.executor)
+        # Having a callback is what makes the executor wake up when another thread sets the result.
+        future.add_done_callback(lambda _: None)
+        return future
+
+
+def result_code(response: Any, error: BaseException) -> int:
+    """The LoadMap or SaveMap constant of an error."""
+    if isinstance(error, MemoryError):
+        return int(response.OUT_OF_MEMORY)
+    return int(getattr(response, getattr(error, 'code', 'FAILURE'), response.FAILURE))
+
+
+def _finish(future: Future, result: Any) -> None:
+    if not future.done():
+        future.set_result(result)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""The way of a camera image: in at on_image, through the mailbox, out as a published result."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, TYPE_CHECKING
+
+from selavpr_model.config import NodeConfig
+from selavpr_model.errors import InputError
+from selavpr_model.records import Frame, Recognition
+from selavpr_ros import conversions, debug_image, diagnostics, messages
+from selavpr_ros.inputs import Arrival
+
+if TYPE_CHECKING:
+    from selavpr_ros.node import LocalizerNode
+
+SECOND = 1_000_000_000
+
+
+class Stream:
+    """on_image belongs to the ROS thread, process and failed to the worker."""
+
+    def __init__(self, node: LocalizerNode) -> None:
+        self._node = node
+
+    def on_image(self, message: Any) -> None:
+        """Keep the newest image for the worker; count every one that is not used."""
+        node, stamp = self._node, conversions.stamp_ns(message)
+        node.health.image_arrived(conversions.describe_image(message))
+        if not node.processing:
+            node.health.drop('paused' if node.active else 'not_active')
+            return
+        self._judge_clock(stamp)
+        arrival = Arrival(message, stamp, node.health.received, time.monotonic_ns())
+        if node.worker.offer(arrival):
+            node.health.drop('replaced')
+
+    def _judge_clock(self, stamp: int) -> None:
+        node, config, foreign = self._node, self._node.parameters.node, self._node.stamps.foreign
+        if stamp == 0:
+            node.voice.once('images have stamp 0; results carry it too, and age is not checked')
+        if node.stamps.jumped_back(stamp, _ns(config.clock_jump_s)):
+            node.voice.warn('image stamps jumped back (a bag starting over?): starting afresh')
+            self.discard('clock_jump')
+            node.inputs.forget()
+            node.worker.post(node.pipeline.reset)
+        node.stamps.observe(stamp, node.now_ns(), _ns(config.foreign_clock_s))
+        if node.stamps.foreign and not foreign:
+            node.voice.warn(diagnostics.foreign_clock(node))
+
+    def discard(self, reason: str) -> None:
+        """Throw the waiting image away."""
+        if self._node.worker.discard():
+            self._node.health.drop(reason)
+
+    def process(self, arrival: Arrival) -> None:
+        """On the worker: one image from message to published result."""
+        node, started = self._node, time.monotonic_ns()
+        frame = self._frame(arrival)
+        if frame is None:
+            return
+        decoded = time.monotonic_ns()
+        recognition = node.pipeline.process(frame)
+        queue_ns, compute_ns = started - arrival.received_ns, time.monotonic_ns() - started
+        outcome = node.outcome(
+            recognition, frame.camera_frame, arrival.number, queue_ns, compute_ns
+        )
+        node.outputs.recognition(outcome, node.body(), node.parameters.node.hypotheses)
+        total = {'decode': decoded - started, 'total': time.monotonic_ns() - arrival.received_ns}
+        stages = recognition.timings_ns | total
+        node.health.done(recognition.state.name, recognition.reason, stages)
+        node.calls.on_outcome(outcome)
+        self._draw(frame, recognition)
+
+    def failed(self, error: Exception) -> None:
+        """On the worker: an image raised what nobody expected."""
+        self._node.health.failed(error)
+        self._node.health.drop('error', str(error))
+        self._node.voice.exception('a frame could not be processed', error)
+
+    def _frame(self, arrival: Arrival) -> Frame | None:
+        """The decoded image; None, with the drop counted, when it is not to be processed."""
+        node, config = self._node, self._node.parameters.node
+        if node.pipeline.recognizer is None:
+            problem = node.pipeline.model_problem
+            node.health.drop('no_model' if problem else 'no_map', problem)
+            return None
+        if node.stamps.too_old(arrival.stamp_ns, node.now_ns(), _ns(config.max_frame_age_s)):
+            node.health.drop('too_old', f'older than {config.max_frame_age_s} s')
+            return None
+        try:
+            return self._decoded(arrival, config)
+        except InputError as error:
+            node.health.drop('undecodable', str(error))
+            node.voice.warn(str(error))
+            return None
+
+    def _decoded(self, arrival: Arrival, config: NodeConfig) -> Frame:
+        image = conversions.rgb_image(arrival.message)
+        frame = conversions.frame_id(arrival.message)
+        if not frame:
+            self._node.voice.once('images have no frame_id; it is taken to be "camera"')
+        odom = self._node.inputs.odometry(arrival.stamp_ns, _ns(config.odom_gap_s))
+        return Frame(arrival.stamp_ns, image, frame or 'camera', odom=odom)
+
+    def _draw(self, frame: Frame, recognition: Recognition) -> None:
+        node, place_map = self._node, self._node.pipeline.place_map
+        if place_map is None or not node.outputs.wanted('debug_image'):
+            return
+        best = recognition.candidates[:1]
+        match = place_map.thumbnail(best[0].row) if best else None
+        drawn = debug_image.draw(frame.image, match, recognition)
+        message = messages.image(drawn, frame.stamp_ns, frame.camera_frame)
+        node.outputs.send('debug_image', message)
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * SECOND)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""Shared by all tests: a ROS domain of our own, the data at hand, a real model and a small map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / 'shared' / 'data'
+
+# Before anything imports rclpy: tests that run at once must not hear each other.
+os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+os.environ.setdefault('ROS_LOG_DIR', str(ROOT / 'build' / 'ros_log'))
+
+
+@pytest.fixture(scope='session')
+def shared_data() -> Callable[[str], Path]:
+    """shared_data('campus_gray') -> its folder; skips where that data is not at hand."""
+
+    def folder(name: str) -> Path:
+        path = SHARED / name
+        if not path.is_dir():
+            pytest.skip(f'{path} is not here (see CONTRIBUTING.md)')
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope='session')
+def extractor() -> Any:
+    """The real pre-trained backbone."""
+    import torch
+
+    from selavpr_model.config import ExtractorConfig
+    from selavpr_model.extractor import load_extractor
+
+    torch.set_num_threads(2)
+    return load_extractor(ExtractorConfig(weights='imgfocus_vits14', precision='fp32'))
+
+
+@pytest.fixture(scope='session')
+def street(shared_data: Callable[[str], Path]) -> list[Any]:
+    """Twelve real street images as Frames with poses, about 15 m apart: all are distinct."""
+    from dataclasses import replace
+
+    from selavpr_model.sources import ImageFolder
+
+    frames = list(ImageFolder(shared_data('campus_gray')))[::5][:12]
+    return [replace(f, stamp_ns=(i + 1) * 1_000_000_000) for i, f in enumerate(frames)]
+
+
+@pytest.fixture(scope='session')
+def street_map(
+    extractor: Any, street: list[Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A map of `street`, built by the real model."""
+    from selavpr_model.map_builder import build_map
+
+    out = tmp_path_factory.mktemp('maps') / 'street'
+    build_map(street, extractor, out, source={'path': 'street'}, progress=False)
+    return out
+
+
+@pytest.fixture(scope='session')
+def ros() -> Iterator[None]:
+    """rclpy for the whole session."""
+    import rclpy
+
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""A robot for tests: a real LocalizerNode in a thread, and a camera that talks to it over DDS."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+import threading
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from lifecycle_msgs.srv import ChangeState, GetState
+import numpy as np
+from rcl_interfaces.msg import Parameter as ParameterMsg
+from rcl_interfaces.srv import GetParameters, SetParameters
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image
+from visualization_msgs.msg import MarkerArray
+
+from selavpr.msg import LocalizerStatus, LoopClosure, MapInfo, PlaceHypotheses
+from selavpr.srv import LoadMap, QueryImage, Relocalize, SaveMap, SetMode
+from selavpr_ros import messages, qos
+from selavpr_ros.main import spin
+from selavpr_ros.node import LocalizerNode
+
+PATIENCE_S = 60.0  # far beyond what anything takes, even on a machine that is busy
+TOPICS: dict[str, tuple[Any, Any]] = {
+    'hypotheses': (PlaceHypotheses, qos.reliable(100)),
+    'pose': (PoseWithCovarianceStamped, qos.reliable(100)),
+    'loop_closures': (LoopClosure, qos.reliable(100)),
+    'status': (LocalizerStatus, qos.LATCHED),
+    'map_info': (MapInfo, qos.LATCHED),
+    'markers': (MarkerArray, qos.LATCHED),
+}
+SERVICES = {
+    'load_map': LoadMap,
+    'save_map': SaveMap,
+    'relocalize': Relocalize,
+    'set_mode': SetMode,
+    'query_image': QueryImage,
+    'get_state': GetState,
+    'change_state': ChangeState,
+    'get_parameters': GetParameters,
+    'set_parameters': SetParameters,
+}
+
+
+class Robot:
+    """`heard` holds every message by topic; use as a context manager."""
+
+    count = 0
+
+    def __init__(self, remap: tuple[str, ...] = (), **parameters: Any) -> None:
+        Robot.count += 1
+        self.namespace = f'/robot{Robot.count}'
+        overrides = [Parameter(k.replace('__', '.'), value=v) for k, v in parameters.items()]
+        arguments = ['--ros-args', *(f for rule in remap for f in ('-r', rule))]
+        self._context = Context()  # shutting it down is how a robot is switched off
+        rclpy.init(context=self._context)
+        self.localizer = LocalizerNode(
+            context=self._context,
+            namespace=self.namespace, parameter_overrides=overrides, cli_args=arguments
+        )
+        self.user = Node('user', namespace=self.namespace)
+        self.heard: dict[str, list[Any]] = defaultdict(list)
+        for name, (kind, profile) in TOPICS.items():
+            self.listen(name, kind, profile)
+        self.user.create_subscription(
+            DiagnosticArray, '/diagnostics', self._hear('diagnostics'), qos.reliable(10)
+        )
+        self.clients = {
+            name: self.user.create_client(kind, f'localizer/{name}')
+            for name, kind in SERVICES.items()
+        }
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.user)
+        self._node_executor = SingleThreadedExecutor(context=self._context)
+        self._node_executor.add_node(self.localizer)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._stamp_ns = time.time_ns()
+
+    def __enter__(self) -> Robot:
+        self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        with suppress(ExternalShutdownException):
+            spin(self.localizer, self._node_executor)
+
+    def __exit__(self, *_: Any) -> None:
+        self._context.try_shutdown()
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive()
+        self.localizer.destroy_node()
+        self.user.destroy_node()
+        self._executor.shutdown()
+
+    def _hear(self, name: str) -> Callable[[Any], None]:
+        return self.heard[name].append
+
+    def listen(self, name: str, kind: Any, profile: Any) -> None:
+        self.user.create_subscription(kind, f'localizer/{name}', self._hear(name), profile)
+
+    def camera(self, topic: str = 'image', kind: Any = Image, profile: Any = None) -> Any:
+        """A publisher that the node, when subscribed, is connected to."""
+        return self.user.create_publisher(kind, topic, profile or qos_profile_sensor_data)
+
+    def until(self, condition: Callable[[], Any], what: str) -> Any:
+        """Spin until the condition holds and return its value; fails after a long time."""
+        end = time.monotonic() + PATIENCE_S
+        while not (value := condition()):
+            assert time.monotonic() < end, f'{what} did not happen; {self.report()}'
+            self._executor.spin_once(timeout_sec=0.05)
+        return value
+
+    def rest(self, seconds: float) -> None:
+        """Let things happen for a while."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def report(self) -> str:
+        """What a failing test shows."""
+        health = self.localizer.health
+        status = self.heard['status'][-1] if self.heard['status'] else None
+        return f'status {status.message if status else "none"!r}; {health}'
+
+    def status(self) -> Any:
+        return self.heard['status'][-1] if self.heard['status'] else None
+
+    def until_status(self, text: str) -> Any:
+        """Wait until ~/status says this."""
+        return self.until(
+            lambda: self.status() if self.status() and text in self.status().message else None,
+            f'status {text!r}',
+        )
+
+    def until_active(self) -> Robot:
+        """Active, with whatever could be loaded loaded."""
+        self.until(lambda: self.status() and self.status().lifecycle_state == 3, 'activation')
+        return self
+
+    def diagnostic(self, name: str) -> Any:
+        """The last status line of that name."""
+        lines = [s for a in self.heard['diagnostics'] for s in a.status
+                 if s.name == f'{self.namespace.lstrip("/")}/localizer: {name}']  # fmt: skip
+        return lines[-1] if lines else None
+
+    def call(self, name: str, **fields: Any) -> Any:
+        client = self.clients[name]
+        self.until(client.service_is_ready, f'service {name}')
+        future = client.call_async(SERVICES[name].Request(**fields))
+        self.until(future.done, f'answer of {name}')
+        return future.result()
+
+    def transition(self, label: str) -> bool:
+        request = ChangeState.Request()
+        request.transition.label = label
+        return bool(self.call('change_state', transition=request.transition).success)
+
+    def set(self, name: str, value: Any) -> Any:
+        parameter: ParameterMsg = Parameter(name, value=value).to_parameter_msg()
+        return self.call('set_parameters', parameters=[parameter]).results[0]
+
+    def next_stamp(self) -> int:
+        """A tenth of a second after the last one."""
+        self._stamp_ns = max(self._stamp_ns + 100_000_000, time.time_ns())
+        return self._stamp_ns
+
+    def send(self, camera: Any, image: np.ndarray, stamp_ns: int | None = None) -> int:
+        """Publish one image once the node listens; its stamp."""
+        self.until(camera.get_subscription_count, 'connection of the camera')
+        stamp_ns = self.next_stamp() if stamp_ns is None else stamp_ns
+        camera.publish(messages.image(image, stamp_ns, 'camera_optical'))
+        return stamp_ns
+
+    def ask(self, camera: Any, image: np.ndarray, stamp_ns: int | None = None) -> Any:
+        """Publish an image until its hypotheses come back: best effort may lose one."""
+        before = len(self.heard['hypotheses'])
+        for _ in range(10):
+            self.send(camera, image, stamp_ns)
+            end = time.monotonic() + PATIENCE_S / 10
+            while time.monotonic() < end and len(self.heard['hypotheses']) == before:
+                self._executor.spin_once(timeout_sec=0.05)
+            if len(self.heard['hypotheses']) > before:
+                return self.heard['hypotheses'][-1]
+        raise AssertionError(f'no hypotheses; {self.report()}')
+

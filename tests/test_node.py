@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""The node over real DDS with the real model: an image in, everything about it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from sensor_msgs.msg import CompressedImage
+
+from robot import Robot
+from selavpr_ros import conversions, messages, qos
+
+BASE_CAMERA = [0.5, 0.0, 1.0, -0.5, 0.5, -0.5, 0.5]
+
+
+@pytest.fixture(scope='module')
+def robot(ros: None, street_map: Path) -> Iterator[Robot]:
+    with Robot(
+        map=str(street_map), base_camera=BASE_CAMERA, extractor__precision='fp32'
+    ) as robot:
+        yield robot.until_active()
+
+
+@pytest.fixture(scope='module')
+def camera(robot: Robot) -> Any:
+    return robot.camera()
+
+
+def test_an_image_of_a_mapped_place_gives_that_place_first(robot: Robot, camera: Any, street: Any):
+    stamp = robot.next_stamp()
+    answer = robot.ask(camera, street[7].image, stamp)
+    assert conversions.stamp_ns(answer) == stamp
+    assert answer.header.frame_id == 'map' and answer.child_frame_id == 'base_link'
+    assert answer.query_frame_id == 'camera_optical'
+    assert answer.state == answer.LOCALIZED
+    best = answer.hypotheses[0]
+    assert best.place_id == 7 and best.status == best.ACCEPTED and best.reject_mask == 0
+    assert best.global_similarity == pytest.approx(1.0, abs=1e-3)
+    assert [h.rank for h in answer.hypotheses] == list(range(5))
+
+
+def test_the_pose_is_of_the_base_and_its_covariance_is_not_zero(
+    robot: Robot, camera: Any, street: Any
+):
+    stamp = conversions.stamp_ns(robot.ask(camera, street[3].image))
+    robot.until(lambda: [m for m in robot.heard['pose'] if conversions.stamp_ns(m) == stamp], 'pose')
+    pose = robot.heard['pose'][-1]
+    T_base_camera = conversions.checked_pose(tuple(BASE_CAMERA))
+    np.testing.assert_allclose(
+        conversions.pose_matrix(pose) @ T_base_camera, street[3].pose, atol=1e-6
+    )
+    assert pose.header.frame_id == 'map'
+    assert (np.diag(conversions.pose_covariance(pose)) > 0).all()
+
+
+def test_a_localized_frame_gives_one_loop_closure_without_an_identity_pose(
+    robot: Robot, camera: Any, street: Any
+):
+    stamp = conversions.stamp_ns(robot.ask(camera, street[5].image))
+
+    def found() -> list[Any]:
+        closures = robot.heard['loop_closures']
+        return [c for c in closures if conversions.stamp_ns(c.stamp_to) == stamp]
+
+    robot.until(found, 'loop closure')
+    assert len(found()) == 1
+    closure = found()[0]
+    assert closure.key_from == 5 and closure.type == closure.CANDIDATE
+    assert closure.pose_type == closure.POSE_NONE
+    assert np.isnan(closure.pose.pose.position.x) and np.isnan(closure.pose.pose.orientation.w)
+
+
+def test_a_strange_image_is_answered_but_gives_no_pose(robot: Robot, camera: Any):
+    poses, closures = len(robot.heard['pose']), len(robot.heard['loop_closures'])
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    answer = robot.ask(camera, noise)
+    assert answer.state != answer.LOCALIZED
+    assert answer.hypotheses[0].status == answer.hypotheses[0].REJECTED
+    assert answer.hypotheses[0].reject_mask != 0
+    robot.rest(0.3)
+    assert (len(robot.heard['pose']), len(robot.heard['loop_closures'])) == (poses, closures)
+
+
+def test_resolution_and_encoding_may_change_from_frame_to_frame(
+    robot: Robot, camera: Any, street: Any
+):
+    image = street[2].image
+    double = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    assert robot.ask(camera, double).hypotheses[0].place_id == 2
+    message = messages.image(image, robot.next_stamp(), 'camera_optical')
+    message.encoding, message.step = 'mono8', image.shape[1]
+    message.data = np.ascontiguousarray(image[:, :, 0]).tobytes()
+    before = len(robot.heard['hypotheses'])
+    camera.publish(message)
+    robot.until(lambda: len(robot.heard['hypotheses']) > before, 'answer to mono8')
+    assert robot.heard['hypotheses'][-1].hypotheses[0].place_id == 2
+
+
+def test_a_camera_that_is_restarted_is_heard_again(robot: Robot, camera: Any, street: Any):
+    second = robot.camera()
+    assert robot.ask(second, street[1].image).hypotheses[0].place_id == 1
+    robot.user.destroy_publisher(second)
+    third = robot.camera()
+    assert robot.ask(third, street[4].image).hypotheses[0].place_id == 4
+    robot.user.destroy_publisher(third)
+
+
+def test_map_info_and_status_are_latched_and_name_the_model(robot: Robot, street_map: Path):
+    robot.until(lambda: robot.heard['map_info'], 'map info')
+    info, status = robot.heard['map_info'][-1], robot.status()
+    assert info.path == str(street_map) and info.num_places == 12 and info.local_dtype == 'int8'
+    assert info.num_bytes > 0 and info.created.sec > 0
+    assert status.fingerprint == info.fingerprint and status.weights == 'imgfocus_vits14'
+    assert status.map_id == info.map_id and status.precision == 'fp32'
+
+
+def test_the_markers_show_the_map_and_the_match(robot: Robot, camera: Any, street: Any):
+    robot.ask(camera, street[0].image)
+
+    def seen() -> dict[str, Any]:
+        return {m.ns: m for array in robot.heard['markers'] for m in array.markers}
+
+    robot.until(lambda: {'keyframes', 'robot', 'match'} <= seen().keys(), 'markers')
+    assert len(seen()['keyframes'].points) == 12
+    assert seen()['match'].header.frame_id == 'map'
+
+
+def test_the_debug_image_shows_query_and_match_to_who_asks(robot: Robot, camera: Any, street: Any):
+    from sensor_msgs.msg import Image
+
+    robot.listen('debug_image', Image, qos.reliable(1))
+    robot.until(lambda: robot.localizer.outputs.wanted('debug_image'), 'subscription')
+    robot.ask(camera, street[6].image)
+    robot.until(lambda: robot.heard['debug_image'], 'debug image')
+    shown = conversions.rgb_image(robot.heard['debug_image'][-1])
+    assert shown[:200].std() > 10 and shown.shape[1] > 2 * 240
+
+
+def test_diagnostics_have_all_parts_and_percentiles(robot: Robot, camera: Any, street: Any):
+    robot.ask(camera, street[8].image)
+    names = ('Input', 'Inference', 'Map', 'Localization', 'Watchdog')
+    robot.until(lambda: all(robot.diagnostic(n) for n in names), 'diagnostics')
+
+    def values() -> dict[str, str]:
+        return {v.key: v.value for v in robot.diagnostic('Inference').values}
+
+    robot.until(lambda: 'forward p50 / p95 ms' in values(), 'latencies')
+    assert robot.diagnostic('Map').message == '12 places'
+
+
+def test_compressed_images_come_in_on_the_compressed_topic(
+    ros: None, street_map: Path, street: Any
+):
+    with Robot(
+        remap=('image:=front/image',), map=str(street_map), image_transport='compressed'
+    ) as robot:
+        robot.until_active()
+        camera = robot.camera('front/image/compressed', CompressedImage)
+        robot.until(camera.get_subscription_count, 'connection')
+        jpeg = cv2.imencode('.jpg', street[9].image[:, :, ::-1])[1]
+        message = CompressedImage(format='jpeg', data=jpeg.tobytes())
+        message.header = messages.header(robot.next_stamp(), 'camera_optical')
+        camera.publish(message)
+        robot.until(lambda: robot.heard['hypotheses'], 'hypotheses')
+        assert robot.heard['hypotheses'][-1].hypotheses[0].place_id == 9
