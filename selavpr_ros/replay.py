@@ -36,9 +36,15 @@ if TYPE_CHECKING:
     from selavpr_ros.live import LiveRun
 
 
+HEADROOM = 0.7  # share of the time between two images that a frame may take
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """What to replay. truth: topic of the true poses; base_camera: (4, 4), None: from the bag."""
+    """What to replay. truth: topic of the true poses; base_camera: (4, 4), None: from the bag.
+
+    keep_up: play slower than asked where this machine needs longer for a frame than the bag has.
+    """
 
     bag: Path
     map: Path
@@ -47,6 +53,7 @@ class Request:
     image_topic: str = ''
     base_camera: np.ndarray | None = None
     live: bool = False
+    keep_up: bool = False
     extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
     recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
@@ -109,7 +116,7 @@ def run_with(request: Request, extractor: Extractor, place_map: PlaceMap) -> dic
     latency = latency_ms(answers.timings_ns)
     write_csv(request.out / 'predictions.csv', answers.predictions)
     if request.live:
-        live = _play(request, frames, extractor)
+        live = _play(_paced(request, scoring, latency), frames, extractor)
         write_csv(request.out / 'predictions_live.csv', live.predictions)
         scores, replayed = scoring.scores(live.predictions), summary
         summary = scoring.summary(scores, live.dropped, live.closures)
@@ -141,6 +148,14 @@ class Scoring:
     ) -> dict[str, Any]:
         counts = count_closures(closures, self.truth, self.judge)
         return {**summarise(scores, dropped), 'loop_closures': counts}
+
+
+def _paced(request: Request, scoring: Scoring, latency: Mapping[str, Any]) -> Request:
+    rate, periods = request.replay.rate, np.diff(list(scoring.truth)) / 1e6
+    if not request.keep_up or rate == 0 or not len(periods):
+        return request
+    fitting = HEADROOM * float(np.median(periods)) / latency['total']['p95']
+    return replace(request, replay=replace(request.replay, rate=min(rate, fitting)))
 
 
 def _play(request: Request, frames: BagFrames, extractor: Extractor) -> LiveRun:

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""`selavpr demo`: a map from the summer run, the winter run found in it, offline and live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+from selavpr_model.config import (
+    CalibrationConfig,
+    Config,
+    ExtractorConfig,
+    KeyframeConfig,
+    MapConfig,
+    RecognizerConfig,
+)
+from selavpr_model.errors import MapError, SourceError
+from selavpr_model.extractor import Extractor, load_extractor
+from selavpr_model.map_builder import build_map
+from selavpr_model.map_manifest import software_version
+from selavpr_model.place_map import PlaceMap
+from selavpr_ros.bags import BagFrames
+from selavpr_ros.replay import Request, run_with, Scoring, write_json
+
+log = logging.getLogger(__name__)
+
+MAPPED, DRIVEN = 'summer', 'winter'
+TRUTH = '/ground_truth/pose'
+MAP_CONFIGS: Mapping[str, Config] = {
+    'keyframes': KeyframeConfig(),
+    'storage': MapConfig(),
+    'recognizer': RecognizerConfig(),
+    'calibration': CalibrationConfig(),
+}
+
+
+def find_data(given: Path | None) -> Path:
+    """The folder with both bags: as given, demo/ here, or demo/ beside the package."""
+    beside = Path(__file__).resolve().parents[1] / 'demo'
+    places = [given] if given else [Path('demo'), beside]
+    for place in places:
+        if all((place / run / 'metadata.yaml').is_file() for run in (MAPPED, DRIVEN)):
+            return place
+    listed = ' or '.join(str(p) for p in places)
+    raise SourceError(
+        f'demo: expected the bags {MAPPED}/ and {DRIVEN}/ in {listed}; '
+        'run it in the repository or give --data'
+    )
+
+
+def run(out: Path, data: Path, rebuild: bool = False) -> dict[str, Any]:
+    """Build or reuse the map, replay, write everything into `out`; returns the summary."""
+    extractor = load_extractor(ExtractorConfig())
+    place_map = town_map(out / 'map', data / MAPPED, extractor, rebuild)
+    request = Request(
+        bag=data / DRIVEN, map=out / 'map', out=out, truth=TRUTH, live=True, keep_up=True,
+        extractor=extractor.config,
+    )  # fmt: skip
+    summary = run_with(request, extractor, place_map)
+    labels = data / 'world.json'
+    if labels.is_file():
+        summary['labels'] = check_labels(labels, request, place_map)
+        write_json(out / 'summary.json', summary)
+    return summary
+
+
+def town_map(path: Path, bag: Path, extractor: Extractor, rebuild: bool) -> PlaceMap:
+    """The map of the bag; the one on disk where nothing it depends on has changed."""
+    source = {
+        'kind': 'bag',
+        'path': str(bag),
+        'poses': TRUTH,
+        'sha256': digest(bag),
+        'made_with': {name: config.to_dict() for name, config in MAP_CONFIGS.items()},
+        'selavpr': software_version(),
+    }
+    if not rebuild:
+        try:
+            place_map = PlaceMap.open(path, extractor.identity)
+            if place_map.source == source:
+                return place_map
+        except MapError as error:
+            log.info('the map is built anew: %s', error)
+    frames = BagFrames(bag, pose_topic=TRUTH)
+    return build_map(frames, extractor, path, source=source, overwrite=True)
+
+
+def digest(bag: Path) -> str:
+    """SHA-256 over the names and bytes of a bag's files."""
+    total = hashlib.sha256()
+    for file in sorted(p for p in bag.iterdir() if p.is_file()):
+        total.update(file.name.encode() + b'\0' + hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def check_labels(path: Path, request: Request, place_map: PlaceMap) -> dict[str, int]:
+    """What the poses say about `outside the map`, against what the town's maker says.
+
+    The maker calls a frame outside only far from the map (25 m), so every such frame must be
+    outside for us; those nearer than that but too far to count as the same place are `border`.
+    """
+    scoring = Scoring(request.frames(), place_map, request.score)
+    ranges = json.loads(path.read_text())['runs'][DRIVEN]['outside_map']
+    labelled = {i for first, last in ranges for i in range(first, last + 1)}
+    truths = enumerate(scoring.truth.values())
+    ours = {i for i, T in truths if T is not None and not scoring.judge.same_places(T).any()}
+    return {
+        'labelled_outside': len(labelled),
+        'of_these_outside': len(labelled & ours),
+        'border': len(ours - labelled),
+    }
