@@ -189,6 +189,11 @@ class RecognizerConfig(Config):
     """Retrieval, re-ranking and the decision."""
 
     candidates: int = option(20, 'places retrieved and re-ranked a frame', low=1, high=1000)
+    ties: str = option(
+        'global',
+        'equal match counts: global keeps the retrieval order, official reverses it',
+        choices=('global', 'official'),
+    )
     distinct_radius_m: float = option(
         5.0, 'places further apart than this are different places', unit='m', low=0.0
     )

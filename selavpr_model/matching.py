@@ -14,28 +14,37 @@ from torch import Tensor
 from selavpr_model.vit import PATCH
 
 TILE = 1024  # query cells a tile; against 3721 cells of float32 that is 15 MB
+BATCH_CELLS = 4096  # reference cells compared at once: several token grids, or one dense one
 
 
-def nearest_both_ways(query: Tensor, reference: Tensor, tile: int = TILE) -> tuple[Tensor, Tensor]:
+def nearest_both_ways(
+    query: Tensor, references: Tensor, tile: int = TILE
+) -> tuple[Tensor, Tensor]:
     """For each cell of one side the most similar cell of the other.
 
-    query (Nq, C), reference (Nr, C) -> best reference of each query cell (Nq,) and best query of
-    each reference cell (Nr,), int64. Column maxima run along the tiles: strictly greater replaces,
-    so the first on ties stays.
+    query (Nq, C), references (K, Nr, C) -> best reference cell of each query cell (K, Nq) and best
+    query cell of each reference cell (K, Nr), int64. Column maxima run along the tiles: strictly
+    greater replaces, so the first on ties stays.
     """
-    device = query.device
-    to_reference = torch.empty(len(query), dtype=torch.long, device=device)
-    to_query = torch.zeros(len(reference), dtype=torch.long, device=device)
-    best = torch.full((len(reference),), -torch.inf, dtype=query.dtype, device=device)
-    transposed = reference.t()
+    count, cells = references.shape[:2]
+    to_reference = query.new_empty((count, len(query)), dtype=torch.long)
+    to_query = query.new_zeros((count, cells), dtype=torch.long)
+    best = query.new_full((count, cells), -torch.inf)
+    transposed = references.transpose(1, 2)
     for start in range(0, len(query), tile):
-        similarity = query[start : start + tile] @ transposed
-        to_reference[start : start + tile] = similarity.argmax(dim=1)
-        value, row = similarity.max(dim=0)
-        better = value > best
-        best = torch.where(better, value, best)
-        to_query = torch.where(better, row + start, to_query)
+        similarity = query[start : start + tile] @ transposed  # (K, tile, Nr)
+        to_reference[:, start : start + tile] = similarity.argmax(dim=2)
+        value, row = similarity.max(dim=1)
+        to_query = torch.where(value > best, row + start, to_query)
+        best = torch.maximum(value, best)
     return to_reference, to_query
+
+
+def mutual(query: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
+    """Which query cells match mutually (K, Nq) bool, and their best reference cells (K, Nq)."""
+    to_reference, to_query = nearest_both_ways(query, references)
+    back = to_query.gather(1, to_reference)
+    return back == torch.arange(len(query), device=query.device), to_reference
 
 
 def mutual_matches(query: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -43,21 +52,17 @@ def mutual_matches(query: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
     query (Nq, C) and reference (Nr, C) float32 with unit rows; cells are row-major grid indices.
     """
-    to_reference, to_query = nearest_both_ways(_tensor(query), _tensor(reference))
-    cells = torch.arange(len(query))
-    mutual = to_query[to_reference] == cells
-    return torch.stack([cells[mutual], to_reference[mutual]], dim=1).numpy()
+    matched, to_reference = mutual(_tensor(query), _tensor(reference)[None])
+    cells = matched[0].nonzero()[:, 0]
+    return torch.stack([cells, to_reference[0, cells]], dim=1).numpy()
 
 
 def count_mutual(query: np.ndarray, references: np.ndarray) -> np.ndarray:
     """Number of mutual matches of query (Nq, C) with each of references (K, Nr, C): (K,) int64."""
-    cells = _tensor(query)
-    index = torch.arange(len(cells))
-    counts = np.zeros(len(references), dtype=np.int64)
-    for i, reference in enumerate(references):
-        to_reference, to_query = nearest_both_ways(cells, _tensor(reference))
-        counts[i] = int((to_query[to_reference] == index).sum())
-    return counts
+    cells, others = _tensor(query), _tensor(references)
+    step = max(1, BATCH_CELLS // max(1, others.shape[1]))
+    counts = [mutual(cells, batch)[0].sum(dim=1) for batch in others.split(step) if len(batch)]
+    return torch.cat(counts).numpy() if counts else np.zeros(0, dtype=np.int64)
 
 
 def cell_pixels(

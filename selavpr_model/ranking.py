@@ -15,20 +15,22 @@ from selavpr_model.places import are_distinct
 from selavpr_model.records import Candidate
 
 
-def rerank(query: np.ndarray, local: np.ndarray, candidates: list[Candidate]) -> list[Candidate]:
-    """Order by mutual matches, then by global rank: ties keep the better global candidate.
+def rerank(
+    query: np.ndarray, local: np.ndarray, candidates: Sequence[Candidate], ties: str = 'global'
+) -> list[Candidate]:
+    """Order by mutual matches; on ties the better global candidate stays first.
 
-    query: (h, w, C); local: (k, h * w, C), one row a candidate. The official code reverses ties
-    and scores exactly one match as none; `official_order` reproduces that.
+    query: (h, w, C); local: (k, h * w, C), one row a candidate; ties: 'global', or 'official' for
+    the order of the official script.
     """
     counts = count_mutual(query.reshape(-1, query.shape[-1]), local)
-    counted = [replace(c, mutual_matches=int(n)) for c, n in zip(candidates, counts, strict=True)]
-    return sorted(counted, key=lambda c: (-c.mutual_matches, c.global_rank))
+    order = official_order(counts) if ties == 'official' else np.argsort(-counts, kind='stable')
+    return [replace(candidates[i], mutual_matches=int(counts[i])) for i in order]
 
 
 def official_order(counts: np.ndarray) -> np.ndarray:
     """Indices as the official script orders them: one match counts as none, ties reversed."""
-    return np.where(counts == 1, 0, counts).argsort()[::-1]
+    return np.where(counts == 1, 0, counts).argsort(kind='stable')[::-1]
 
 
 def best_rival(candidates: Sequence[Candidate], config: RecognizerConfig) -> Candidate | None:

@@ -55,7 +55,7 @@ class PlaceRecognizer:
         with clock.stage('load_local'):
             local = self._map.local([c.row for c in candidates])
         with clock.stage('rerank'):
-            candidates = rerank(features.local, local, candidates)
+            candidates = rerank(features.local, local, candidates, self.config.ties)
         with clock.stage('decide'):
             recognition = self.decide(frame.stamp_ns, candidates)
         return replace(recognition, timings_ns=clock.ns)

@@ -13,6 +13,7 @@ import torch
 
 from selavpr_model.config import ModelConfig
 from selavpr_model.network import SelaVPR
+from selavpr_model.vit import SIZES
 
 
 def formula_tensor(key: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
@@ -49,7 +50,8 @@ def formula_image(index: int) -> np.ndarray:
 
 def official_state(backbone: str, registers: int, seed: int) -> dict[str, torch.Tensor]:
     """Formula weights of the whole official SelaVPR under its own names, without `module.`."""
-    network = SelaVPR(ModelConfig(backbone=backbone, registers=registers))
+    config = ModelConfig(backbone=backbone, registers=registers, blocks=SIZES[backbone].depth)
+    network = SelaVPR(config)
     shapes = {official_name(k): tuple(v.shape) for k, v in network.state_dict().items()}
     shapes['backbone.mask_token'] = (1, network.backbone.dim)
     return formula_state(shapes, seed)

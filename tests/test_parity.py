@@ -57,9 +57,9 @@ def test_mutual_match_counts_agree_up_to_two(outputs):
 
 
 @pytest.mark.parametrize('name', CASES)
-def test_the_committed_excerpt_is_what_shared_parity_holds(name, shared):
+def test_the_committed_excerpt_is_what_shared_parity_holds(name, shared_data):
     """The numbers in tests/data were copied from ../shared/parity; nothing drifted."""
-    whole = np.load(shared / 'parity' / f'{name}.npz')
+    whole = np.load(shared_data('../parity') / f'{name}.npz')
     ours = np.load(DATA / f'parity_{name}.npz')
     np.testing.assert_array_equal(ours['global_features'], whole['global_features'])
     np.testing.assert_array_equal(ours['match_counts'], whole['match_counts'])

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""Global and local features: shapes, lengths and the equations behind them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from selavpr_model.config import ModelConfig
+from selavpr_model.network import GeM, SelaVPR
+
+
+def network(**options) -> SelaVPR:
+    torch.manual_seed(0)
+    return SelaVPR(ModelConfig(**{'blocks': 1, **options})).eval()
+
+
+@pytest.mark.parametrize('head', ['upconv', 'tokens'])
+@pytest.mark.parametrize('size', [(224, 224), (70, 98)])
+def test_features_have_unit_length_and_the_announced_shape(head, size):
+    net = network(local_head=head)
+    with torch.inference_mode():
+        global_, local = net(torch.rand(2, 3, *size))
+    assert global_.shape == (2, 384)
+    assert tuple(local.shape[1:]) == net.local_shape(*size)
+    torch.testing.assert_close(global_.norm(dim=-1), torch.ones(2))
+    torch.testing.assert_close(local.norm(dim=-1), torch.ones(local.shape[:-1]))
+
+
+def test_a_16_grid_becomes_61_cells_a_side():
+    assert network().local_shape(224, 224) == (61, 61, 128)
+    assert network(local_head='tokens').local_shape(224, 308) == (16, 22, 384)
+
+
+def test_gem_is_the_mean_at_p_1_and_nears_the_maximum_for_large_p():
+    tokens = torch.rand(2, 9, 5) + 0.1
+    torch.testing.assert_close(GeM(p=1.0)(tokens), tokens.mean(dim=1))
+    torch.testing.assert_close(GeM(p=200.0)(tokens), tokens.amax(dim=1), rtol=0.02, atol=0)
+
+
+def test_the_global_feature_normalises_each_token_before_pooling():
+    net = network()
+    tokens = torch.rand(1, 16, 384)
+    scaled = tokens * torch.rand(1, 16, 1).add(0.5)
+    torch.testing.assert_close(net.global_feature(tokens), net.global_feature(scaled))
+
+
+def test_half_precision_still_returns_float32_of_unit_length():
+    net = network()
+    with torch.inference_mode(), torch.autocast('cpu', torch.bfloat16):
+        global_, local = net(torch.rand(1, 3, 56, 56))
+    assert global_.dtype == local.dtype == torch.float32
+    torch.testing.assert_close(local.norm(dim=-1), torch.ones(local.shape[:-1]))

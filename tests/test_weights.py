@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""From a name to a checkpoint, and what people are told about it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+import threading
+
+import pytest
+
+from selavpr_model import imgfocus, weights
+from selavpr_model.checkpoint import read_checkpoint, write_checkpoint
+from selavpr_model.config import ExtractorConfig
+from selavpr_model.errors import WeightsError
+from selavpr_model.vit import SIZES
+
+
+def test_every_dinov2_size_is_known_with_and_without_registers():
+    names = {f'dinov2_{size}{reg}' for size in SIZES for reg in ('', '_reg4')}
+    assert names < weights.KNOWN.keys()
+    assert all(weights.KNOWN[name].url.endswith('_pretrain.pth') for name in names)
+
+
+def test_the_default_weights_use_7_blocks_without_the_final_norm_and_say_what_they_are(extractor):
+    checkpoint, note = weights.load(ExtractorConfig())
+    assert (checkpoint.config.blocks, checkpoint.config.final_norm) == (7, False)
+    assert checkpoint.config.local_head == 'tokens'
+    assert 'no trained local head' in note
+
+
+def test_all_12_blocks_can_be_asked_for(extractor):
+    checkpoint, _ = weights.load(ExtractorConfig(blocks=12, final_norm='yes'))
+    assert (checkpoint.config.blocks, checkpoint.config.final_norm) == (12, True)
+    imgfocus.check({k: v for k, v in checkpoint.tensors.items() if k.startswith('backbone.')})
+
+
+def test_an_untrained_up_convolution_is_seeded_and_never_silent(extractor):
+    first, note = weights.load(ExtractorConfig(local_head='upconv'))
+    second, _ = weights.load(ExtractorConfig(local_head='upconv'))
+    assert 'UNTRAINED' in note
+    assert first.tensors['local.up1.weight'].equal(second.tensors['local.up1.weight'])
+
+
+def test_random_weights_are_never_silent():
+    _, note = weights.load(ExtractorConfig(random_weights=True))
+    assert note.startswith('RANDOM WEIGHTS')
+
+
+def test_a_wrong_name_lists_the_known_ones():
+    with pytest.raises(WeightsError, match=r'imgfocus_vits14.*selavpr weights list'):
+        weights.load(ExtractorConfig(weights='dinov3'))
+
+
+def test_weights_that_cannot_be_downloaded_say_how_to_import_them(tmp_path, monkeypatch):
+    monkeypatch.setenv('SELAVPR_HOME', str(tmp_path))
+    with pytest.raises(WeightsError, match='weights import selavpr_vitl14_reg4_msls FILE'):
+        weights.fetch('selavpr_vitl14_reg4_msls')
+
+
+def test_a_changed_tensor_of_the_default_weights_is_noticed(extractor, tmp_path, monkeypatch):
+    checkpoint = read_checkpoint(weights.locate(imgfocus.NAME))
+    monkeypatch.setenv('SELAVPR_HOME', str(tmp_path))
+    checkpoint.tensors['backbone.cls_token'][0, 0, 5] += 1e-3
+    write_checkpoint(tmp_path / 'weights' / 'imgfocus_vits14.safetensors', checkpoint)
+    with pytest.raises(WeightsError, match='fetch imgfocus_vits14 --force'):
+        weights.load(ExtractorConfig())
+
+
+def test_an_imported_file_is_found_by_its_name(extractor, tmp_path, monkeypatch):
+    source = weights.locate(imgfocus.NAME)
+    monkeypatch.setenv('SELAVPR_HOME', str(tmp_path))
+    path = weights.import_file('my-robot', source)
+    assert weights.locate('my-robot') == path
+    with pytest.raises(WeightsError, match='letters, digits'):
+        weights.import_file('../escape', source)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A real HTTP server over a folder with one file."""
+    folder = tmp_path / 'www'
+    folder.mkdir()
+    (folder / 'file.pth').write_bytes(bytes(range(256)) * 5000)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=folder)
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{httpd.server_port}', folder / 'file.pth'
+        httpd.shutdown()
+
+
+def test_a_download_arrives_whole_and_is_checked(server, tmp_path):
+    url, source = server
+    target = tmp_path / 'cache' / 'file.pth'
+    weights.download(f'{url}/file.pth', target, hashlib.sha256(source.read_bytes()).hexdigest())
+    assert target.read_bytes() == source.read_bytes()
+    assert [p.name for p in target.parent.iterdir()] == ['file.pth']
+
+
+def test_a_download_with_another_checksum_is_thrown_away(server, tmp_path):
+    target = tmp_path / 'cache' / 'file.pth'
+    with pytest.raises(WeightsError, match='expected SHA-256'):
+        weights.download(f'{server[0]}/file.pth', target, '0' * 64)
+    assert not any(target.parent.iterdir())
+
+
+def test_a_failed_download_says_how_to_carry_the_file_by_hand(server, tmp_path):
+    with pytest.raises(WeightsError, match='selavpr weights import file FILE'):
+        weights.download(f'{server[0]}/missing.pth', tmp_path / 'file.pth', '')
