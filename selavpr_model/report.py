@@ -80,7 +80,7 @@ def headline(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     live = summary.get('live_agreement')
     if live:
         equal = live['equal'] == live['compared'] > 0
-        remark = f'equal over DDS, {sum(live["dropped_by_reason"].values())} dropped'
+        remark = f'equal over DDS, {sum(summary["dropped_by_reason"].values())} dropped'
         value = f'{live["equal"]}/{live["compared"]}'
         cards.append(('Live = replay', value, remark, 'good' if equal else 'bad'))
     return cards

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import hashlib
+import json
 import logging
 from pathlib import Path
 from typing import Any

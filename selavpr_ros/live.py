@@ -224,5 +224,8 @@ class Player:
 
 
 def node_config(hypotheses: int) -> NodeConfig:
-    """As a user's node, but it publishes every candidate, so that recall can be counted."""
-    return NodeConfig(hypotheses=hypotheses)
+    """As a user's node, but it publishes every candidate, so that recall can be counted.
+
+    Images keep the stamps of the recording, so their age says nothing.
+    """
+    return NodeConfig(hypotheses=hypotheses, max_frame_age_s=0.0)
