@@ -22,11 +22,11 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
+from selavpr.msg import LocalizerStatus, LoopClosure, MapInfo, PlaceHypotheses
+from selavpr.srv import LoadMap, QueryImage, Relocalize, SaveMap, SetMode
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
-from selavpr.msg import LocalizerStatus, LoopClosure, MapInfo, PlaceHypotheses
-from selavpr.srv import LoadMap, QueryImage, Relocalize, SaveMap, SetMode
 from selavpr_ros import messages, qos
 from selavpr_ros.main import spin
 from selavpr_ros.node import LocalizerNode
@@ -67,7 +67,9 @@ class Robot:
         rclpy.init(context=self._context)
         self.localizer = LocalizerNode(
             context=self._context,
-            namespace=self.namespace, parameter_overrides=overrides, cli_args=arguments
+            namespace=self.namespace,
+            parameter_overrides=overrides,
+            cli_args=arguments,
         )
         self.user = Node('user', namespace=self.namespace)
         self.heard: dict[str, list[Any]] = defaultdict(list)
@@ -175,22 +177,25 @@ class Robot:
         self._stamp_ns = max(self._stamp_ns + 100_000_000, time.time_ns())
         return self._stamp_ns
 
-    def send(self, camera: Any, image: np.ndarray, stamp_ns: int | None = None) -> int:
-        """Publish one image once the node listens; its stamp."""
-        self.until(camera.get_subscription_count, 'connection of the camera')
+    def picture(self, image: np.ndarray, stamp_ns: int | None = None) -> Any:
+        """(H, W, 3) RGB as a message of our camera, stamped next in turn."""
         stamp_ns = self.next_stamp() if stamp_ns is None else stamp_ns
-        camera.publish(messages.image(image, stamp_ns, 'camera_optical'))
-        return stamp_ns
+        return messages.image(image, stamp_ns, 'camera_optical')
 
-    def ask(self, camera: Any, image: np.ndarray, stamp_ns: int | None = None) -> Any:
-        """Publish an image until its hypotheses come back: best effort may lose one."""
-        before = len(self.heard['hypotheses'])
-        for _ in range(10):
-            self.send(camera, image, stamp_ns)
-            end = time.monotonic() + PATIENCE_S / 10
-            while time.monotonic() < end and len(self.heard['hypotheses']) == before:
+    def publish(self, camera: Any, message: Any) -> Any:
+        """Publish once somebody listens."""
+        self.until(camera.get_subscription_count, 'connection of the camera')
+        camera.publish(message)
+
+    def ask(self, camera: Any, image: Any) -> Any:
+        """Publish an image or message until its hypotheses come back: best effort may lose one."""
+        message = self.picture(image) if isinstance(image, np.ndarray) else image
+        heard, before = self.heard['hypotheses'], len(self.heard['hypotheses'])
+        for _ in range(20):
+            self.publish(camera, message)
+            end = time.monotonic() + PATIENCE_S / 20
+            while time.monotonic() < end and len(heard) == before:
                 self._executor.spin_once(timeout_sec=0.05)
-            if len(self.heard['hypotheses']) > before:
-                return self.heard['hypotheses'][-1]
+            if len(heard) > before:
+                return heard[-1]
         raise AssertionError(f'no hypotheses; {self.report()}')
-
