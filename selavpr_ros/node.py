@@ -224,6 +224,13 @@ class LocalizerNode(LifecycleNode):
     def map_info(self) -> Any:
         return status.map_info(self)
 
+    def adopt_map(self) -> None:
+        """After a service changed the map: the parameter says which it is, and all are told."""
+        place_map = self.pipeline.place_map
+        if place_map is not None:
+            self.set_parameters([Parameter('map', value=str(place_map.path))])
+        self.announce_map()
+
     def announce_map(self) -> None:
         """Publish the map in use, or that there is none."""
         self.outputs.map_info.publish(self.map_info())

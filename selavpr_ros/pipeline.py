@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import gc
 import logging
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,7 +85,7 @@ class Pipeline:
 
     def _load_map(self, wanted: Wanted, extractor: Extractor) -> None:
         here = self.place_map
-        same = here is not None and str(here.path) == wanted.map
+        same = here is not None and wanted.map and here.path == Path(wanted.map)
         try:
             if same and here is not None and here.identity == extractor.identity:
                 self._use(extractor, here, wanted.recognizer)

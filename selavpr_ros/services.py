@@ -10,7 +10,6 @@ from typing import Any, TYPE_CHECKING
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.parameter import Parameter
 from rclpy.task import Future
 from selavpr.srv import LoadMap, QueryImage, Relocalize, SaveMap, SetMode
 
@@ -49,20 +48,13 @@ class Services:
         def load() -> None:
             self._node.pipeline.load_map(request.path, self._node.parameters.recognizer)
 
-        answered = await self._map_job('load_map', load, response)
-        if answered.result == LoadMap.Response.SUCCESS:
-            self._node.set_parameters([Parameter('map', value=request.path)])
-            self._node.announce_map()
-        return answered
+        return await self._map_job('load_map', load, response)
 
     async def save_map(self, request: Any, response: Any) -> Any:
         def save() -> None:
             self._node.pipeline.save_map(request.path, request.overwrite)
 
-        answered = await self._map_job('save_map', save, response)
-        if answered.result == SaveMap.Response.SUCCESS:
-            self._node.announce_map()
-        return answered
+        return await self._map_job('save_map', save, response)
 
     async def _map_job(self, name: str, job: Callable[[], None], response: Any) -> Any:
         """Run it on the worker and fill in the code of what it raised."""
@@ -73,6 +65,7 @@ class Services:
             try:
                 await self._on_worker(job)
                 response.result, response.message = response.SUCCESS, 'done'
+                self._node.adopt_map()
             except Exception as error:  # whatever it was, the caller gets an answer
                 response.result = result_code(response, error)
                 response.message = str(error) or type(error).__name__
