@@ -16,6 +16,7 @@ import configparser
 import contextlib
 import fcntl
 import hashlib
+import inspect
 import os
 from pathlib import Path
 import platform
@@ -88,6 +89,7 @@ def is_usable(venv: Path) -> bool:
 def install_packages(venv: Path, progress: Progress) -> None:
     """Install all pins; shows how far pip is, which is otherwise silent when it is not asked."""
     total = sum(len(read_pins(path)) for path in PINS)
+    site = site_packages(venv)
     seen = 0
 
     def watch(line: str) -> None:
@@ -99,10 +101,12 @@ def install_packages(venv: Path, progress: Progress) -> None:
         elif line.lstrip().startswith('Downloading '):
             progress.detail = ' '.join(line.split()[:3])[-60:]
         elif line.startswith('Installing collected'):
-            progress.fraction, progress.detail = None, 'unpacking (about half a minute)'
+            progress.detail = 'unpacking'
+            progress.measure = lambda: min(len(list(site.glob('*.dist-info'))) / total, 1.0)
 
     command: list[str | Path] = [venv / 'bin' / 'python', '-m', 'pip', 'install', '--no-input']
-    command += ['--progress-bar', 'off', '--disable-pip-version-check']
+    # Not compiled here: that takes as long as the rest. check_imports compiles what is used.
+    command += ['--no-compile', '--progress-bar', 'off', '--disable-pip-version-check']
     for path in PINS:
         command += ['-r', path]
     run(command, progress, watch)
@@ -147,7 +151,7 @@ def build_messages(venv: Path, progress: Progress) -> None:
     command: list[str | Path] = [venv / 'bin' / 'colcon', '--log-base', build / 'log', 'build']
     command += ['--base-paths', ROOT, '--build-base', build, '--packages-select', 'selavpr']
     command += ['--install-base', venv, '--merge-install', '--event-handlers', 'console_direct+']
-    command += ['--cmake-args', '-DSELAVPR_MESSAGES_ONLY=ON', '-DBUILD_TESTING=OFF', '-Wno-dev']
+    command += ['--cmake-args', '-DSELAVPR_MESSAGES_ONLY=ON', '-DBUILD_TESTING=OFF', '-Wno-author']
     run(command, progress, watch)
 
 
@@ -189,8 +193,11 @@ def link(target: Path, path: Path) -> None:
 
 
 def check_imports(venv: Path, progress: Progress) -> None:
-    """Import once what everything else rests on, so that a broken wheel shows here."""
-    code = 'import rclpy, torch, faiss, cv2; from selavpr.msg import PlaceHypotheses'
+    """Import what everything rests on: shows a broken wheel here, and compiles it once."""
+    code = (
+        'import cv2, faiss, hypothesis, matplotlib.pyplot, onnx, pytest, rclpy.lifecycle, rosbags'
+        '.highlevel, safetensors.torch, scipy.spatial, torch; from selavpr.msg import LoopClosure'
+    )
     run([venv / 'bin' / 'python', '-c', code], progress, lambda line: None)
 
 
@@ -211,9 +218,9 @@ def stages() -> list[Stage]:
     ]
 
 
-def digest(previous: str, name: str, inputs: list[Path]) -> str:
-    """Hash of a stage: its inputs' names and content, and the hash of the stage before."""
-    hasher = hashlib.sha256(f'{previous} {name}'.encode())
+def digest(previous: str, work: Callable[..., object], inputs: list[Path]) -> str:
+    """Hash of a stage: its code, its inputs' names and content, the hash of the stage before."""
+    hasher = hashlib.sha256(f'{previous} {inspect.getsource(work)}'.encode())
     for path in inputs:
         hasher.update(f'\0{path.relative_to(ROOT)}\0'.encode() + path.read_bytes())
     return hasher.hexdigest()
@@ -226,7 +233,7 @@ def set_up(venv: Path) -> bool:
     current = f'{venv} {ROOT} {sys.version} {os.path.realpath(sys.executable)}'
     ran = False
     for name, work, inputs in stages():
-        current = digest(current, name, inputs)
+        current = digest(current, work, inputs)
         stamp = stamps / name
         if stamp.exists() and stamp.read_text(encoding='utf-8') == current:
             continue

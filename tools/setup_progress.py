@@ -16,8 +16,8 @@ import time
 ROOT = Path(__file__).resolve().parent.parent
 # Left over from a sourced ROS or another venv, these make children load the wrong libraries.
 FOREIGN = re.compile(
-    r'(AMENT|CMAKE|COLCON|ROS|_ROS)_.*|PYTHON(PATH|HOME)|LD_LIBRARY_PATH|MAKE(FLAGS|LEVEL)|MFLAGS'
-    r'|PIP_(USER|TARGET|PREFIX)|VIRTUAL_ENV'
+    r'(AMENT|CMAKE|COLCON|ROS|_ROS)_.*|PYTHON(PATH|HOME|DONTWRITEBYTECODE)|LD_LIBRARY_PATH'
+    r'|MAKE(FLAGS|LEVEL)|MFLAGS|PIP_(USER|TARGET|PREFIX)|VIRTUAL_ENV'
 )
 
 
@@ -32,6 +32,7 @@ class Progress:
         self.label = label
         self.detail = ''
         self.fraction: float | None = None
+        self.measure: Callable[[], float] | None = None  # the fraction, asked for when showing
         self._start = time.monotonic()
         self._live = sys.stdout.isatty()
         self._done = threading.Event()
@@ -46,7 +47,8 @@ class Progress:
     def __exit__(self, kind: object, *_: object) -> None:
         self._done.set()
         self._ticker.join()
-        self.fraction, self.detail = None, 'failed' if kind else 'done'
+        self.fraction = self.measure = None
+        self.detail = 'failed' if kind else 'done'
         self._show(end='\n')
 
     def _tick(self) -> None:
@@ -55,6 +57,8 @@ class Progress:
 
     def _show(self, end: str = '') -> None:
         bar = ''
+        if self.measure is not None:
+            self.fraction = self.measure()
         if self.fraction is not None:
             filled = round(20 * self.fraction)
             bar = f'[{"#" * filled}{"." * (20 - filled)}] {self.fraction:4.0%} '
