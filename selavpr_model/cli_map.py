@@ -122,10 +122,12 @@ def megabytes(size: int) -> str:
 
 
 def show(title: str, rows: dict[str, object]) -> None:
-    table = Table(title=title, show_header=False, title_justify='left')
+    table = Table(show_header=False)
     for name, value in rows.items():
         table.add_row(name, str(value))
-    Console().print(table)
+    console = Console()
+    console.print(title, soft_wrap=True, highlight=False, markup=False)
+    console.print(table)
 
 
 def write_json(path: Path | None, value: object) -> None:

@@ -9,12 +9,15 @@ from importlib import metadata
 import json
 from pathlib import Path
 import re
-from typing import Any
+from typing import Any, TYPE_CHECKING
 from xml.etree import ElementTree
 
 from selavpr_model.config import MapConfig
 from selavpr_model.errors import ConfigError, MapMetadataError, MapVersionError
 from selavpr_model.records import ModelIdentity
+
+if TYPE_CHECKING:
+    from selavpr_model.calibration import Calibration
 
 FORMAT = 'selavpr-map'
 FORMAT_VERSION = 1
@@ -22,7 +25,7 @@ DATA_FOLDER = re.compile(r'data-\d{6,}-[0-9a-f]{8}')
 FILES = ('global.npy', 'local.npy', 'local_scales.npy', 'poses.npy', 'places.jsonl')
 THUMBNAIL_FILES = ('thumbnails.npy', 'thumbnail_offsets.npy')
 _DIGEST = re.compile(rb'\n "manifest_sha256": "([0-9a-f]{64})"\n}\n\Z')  # the end of the file
-_FIELDS: dict[str, type | tuple[type, ...]] = {
+FIELDS: dict[str, type | tuple[type, ...]] = {
     'map_id': str,
     'revision': int,
     'created': str,
@@ -98,7 +101,7 @@ def _check_digest(raw: bytes, where: Path) -> None:
 
 
 def _check_fields(manifest: dict[str, Any], where: Path) -> None:
-    _require(manifest, _FIELDS, '', where)
+    _require(manifest, FIELDS, '', where)
     _require(manifest['model'], _MODEL_FIELDS, 'model.', where)
     _require(manifest['counts'], {'places': int}, 'counts.', where)
     for name, entry in manifest['files'].items():
@@ -172,6 +175,19 @@ def map_config(manifest: dict[str, Any], where: Path) -> MapConfig:
         stored = manifest['local_dtype']
         raise _damaged(where, f'local_dtype {stored!r} is not that of configs.storage')
     return config
+
+
+def calibration(manifest: dict[str, Any], where: Path) -> Calibration | None:
+    """The thresholds measured when the map was built, if they were."""
+    values = manifest['calibration']
+    if values is None:
+        return None
+    from selavpr_model.calibration import Calibration
+
+    try:
+        return Calibration.from_dict(values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(where, f'calibration: {error!r}') from error
 
 
 @functools.lru_cache(maxsize=1)

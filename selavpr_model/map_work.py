@@ -14,7 +14,7 @@ from typing import Any
 import uuid
 
 from selavpr_model import map_files, map_writer
-from selavpr_model.errors import MapError
+from selavpr_model.errors import MapError, MapNotFoundError
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.records import ModelIdentity
 
@@ -84,7 +84,8 @@ class WorkFolder:
             try:
                 chunk = PlaceMap.open(self._folder(self._chunks), identity)
             except MapError as error:
-                logger.warning('extracting again from here on: %s', error)
+                if not isinstance(error, MapNotFoundError):  # not just one that a kill cut short
+                    logger.warning('extracting again from there on: %s', error)
                 self._drop(self._chunks)
                 return
             self._chunks += 1
@@ -104,4 +105,7 @@ class WorkFolder:
                 shutil.rmtree(folder)
 
     def remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Delete everything, the plan last: killed here, the next build still sees it was done."""
+        with map_writer.writing(self.path):
+            self._drop(0)
+            shutil.rmtree(self.path, ignore_errors=True)

@@ -165,6 +165,11 @@ def commit(path: Path, manifest: dict[str, Any]) -> None:
 
 def require_free(path: Path, overwrite: bool) -> None:
     """Raise MapExistsError if a save to `path` would replace a map unasked, or is no map's."""
+    with writing(path):
+        _require_free(path, overwrite)
+
+
+def _require_free(path: Path, overwrite: bool) -> None:
     if path.exists() and not path.is_dir():
         raise MapExistsError(f'{path}: is a file; choose another name for the map')
     if (path / MANIFEST).exists():

@@ -76,7 +76,7 @@ class PlaceMap:
         folder = path / manifest['data']
         map_checks.check_contents(folder, manifest, data)
         identity = map_manifest.identity_of(manifest)
-        self = cls(identity, map_manifest.map_config(manifest, path / map_writer.MANIFEST))
+        self = cls(identity, map_manifest.map_config(manifest, path))
         self._places = map_checks.places_from(folder, data)
         self._ids = {place.id for place in self._places}
         self._index.add(data['global.npy'])
@@ -84,7 +84,7 @@ class PlaceMap:
         self._thumbnails = map_images.split(data, len(self._places))
         self._adopt(path, manifest)
         self.source, self.configs = manifest['source'], manifest['configs']
-        self.calibration = _calibration(manifest['calibration'])
+        self.calibration = map_manifest.calibration(manifest, path)
         return self
 
     def _adopt(self, path: Path, manifest: dict[str, Any]) -> None:
@@ -235,11 +235,3 @@ def _row(place: Place) -> dict[str, Any]:
         'session': place.session,
         'camera_frame': place.camera_frame,
     }
-
-
-def _calibration(values: dict[str, Any] | None) -> Calibration | None:
-    if values is None:
-        return None
-    from selavpr_model.calibration import Calibration
-
-    return Calibration.from_dict(values)
