@@ -190,12 +190,13 @@ class Robot:
     def ask(self, camera: Any, image: Any) -> Any:
         """Publish an image or message until its hypotheses come back: best effort may lose one."""
         message = self.picture(image) if isinstance(image, np.ndarray) else image
-        heard, before = self.heard['hypotheses'], len(self.heard['hypotheses'])
+        before = len(self.heard['hypotheses'])
         for _ in range(20):
             self.publish(camera, message)
             end = time.monotonic() + PATIENCE_S / 20
-            while time.monotonic() < end and len(heard) == before:
+            while time.monotonic() < end:
                 self._executor.spin_once(timeout_sec=0.05)
-            if len(heard) > before:
-                return heard[-1]
+                for answer in self.heard['hypotheses'][before:]:
+                    if answer.header.stamp == message.header.stamp:
+                        return answer
         raise AssertionError(f'no hypotheses; {self.report()}')
