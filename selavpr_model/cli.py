@@ -116,33 +116,23 @@ def evaluate(
     """
     height, width = parse_size(size)
     extractor = ExtractorConfig(
-        weights=weights,
-        random_weights=random_weights,
-        blocks=blocks,
-        final_norm=final_norm,
-        local_head=local_head,
-        image_height=height,
-        image_width=width,
-        resize=resize,
-        device=device,
-        precision=precision,
-        threads=threads,
-    )
-    storage = MapConfig(local_dtype=local_dtype, thumbnail_px=0)
-    recognizer = RecognizerConfig(candidates=k)
+        weights=weights, random_weights=random_weights, blocks=blocks, final_norm=final_norm,
+        local_head=local_head, image_height=height, image_width=width, resize=resize,
+        device=device, precision=precision, threads=threads,
+    )  # fmt: skip
+    settings = extractor, MapConfig(local_dtype=local_dtype), RecognizerConfig(candidates=k)
     _require_writable(out)
-    chosen = tuple(floor.strip() for floor in floors.split(',') if floor.strip())
-    opened = _open(data, tolerance, split, chosen, queries)
-    _evaluate(opened, extractor, storage, recognizer, out)
+    _evaluate(_open(data, tolerance, split, floors, queries), *settings, out)
 
 
 def _open(
-    path: Path, tolerance: float | None, split: str, floors: tuple[str, ...], queries: str
+    path: Path, tolerance: float | None, split: str, floors: str, queries: str
 ) -> RetrievalSet:
     from selavpr_model.datasets import open_dataset, parse_slice
 
     part = None if queries == ':' else parse_slice(queries)
-    return open_dataset(path, tolerance, split=split, floors=floors, query_slice=part)
+    chosen = [floor.strip() for floor in floors.split(',') if floor.strip()]
+    return open_dataset(path, tolerance, split=split, floors=chosen, query_slice=part)
 
 
 def _evaluate(

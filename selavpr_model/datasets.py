@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 
 from selavpr_model import pose_files
 from selavpr_model.config import EvaluationConfig
-from selavpr_model.errors import SourceError
+from selavpr_model.errors import ConfigError, SourceError
 from selavpr_model.sources import list_images, natural_key
 
 logger = logging.getLogger(__name__)
@@ -100,8 +100,13 @@ def open_dataset(
     query_slice: slice | None = None,
     config: EvaluationConfig | None = None,
 ) -> RetrievalSet:
-    """The data set in a folder, whatever its layout; SourceError when it has none of them."""
+    """The data set in a folder, whatever its layout; SourceError when it has none of them.
+
+    tolerance: None is the layout's own, else in its unit (m for positions, frames for indices).
+    """
     path = Path(path).resolve()  # for its name
+    if tolerance is not None and not tolerance >= 0:
+        raise ConfigError(f'tolerance: expected 0 or more frames or m, got {tolerance}')
     selection = Selection(tolerance, split, tuple(floors), query_slice)
     for fits, load in LAYOUTS.values():
         if path.is_dir() and fits(path):

@@ -77,7 +77,7 @@ def precision_recall(scores: np.ndarray, right: np.ndarray, possible: int) -> Pr
     answered = np.isfinite(scores)
     order = np.argsort(-scores[answered], kind='stable')
     values, correct = scores[answered][order], right[answered][order]
-    last = np.flatnonzero(np.append(values[1:] != values[:-1], True)) if len(values) else []
-    last = np.asarray(last, dtype=np.int64)
+    # the last of each run of equal scores: NaN equals nothing, so the end is always one
+    last = np.flatnonzero(values != np.append(values[1:], np.nan))
     true = np.cumsum(correct)[last].astype(np.float64)
     return PrecisionRecall(values[last], true / (last + 1), true / max(possible, 1))

@@ -72,7 +72,6 @@ class ImageFolder:
     ) -> None:
         self.path = Path(path)
         self.files = find_images(self.path)
-        self.folder = self.files[0].parent
         self.pose_source, rows = find_poses(self.path, self.files, poses, base_camera)
         self.rows = match_rows(self.files, rows, self.pose_source)
         self._sort()
@@ -93,10 +92,6 @@ class ImageFolder:
     @property
     def has_poses(self) -> bool:
         return any(row.pose is not None for row in self.rows)
-
-    def describe(self) -> dict[str, object]:
-        """What a map says about where it came from."""
-        return {'type': 'images', 'path': str(self.path), 'poses': self.pose_source}
 
     def _sort(self) -> None:
         if all(row.stamp_ns is not None for row in self.rows):

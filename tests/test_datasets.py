@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from selavpr_model.datasets import ImageSet, near, open_dataset, parse_slice
-from selavpr_model.errors import SourceError
+from selavpr_model.errors import ConfigError, SourceError
 
 DATA = Path(__file__).parents[2] / 'shared' / 'data'
 shared = pytest.mark.skipif(not DATA.is_dir(), reason=f'{DATA} is not there')
@@ -198,3 +198,9 @@ def test_an_unknown_layout_lists_the_known_ones(tmp_path, names):
 def test_a_missing_folder_is_a_source_error(tmp_path):
     with pytest.raises(SourceError, match='no folder'):
         open_dataset(tmp_path / 'nowhere')
+
+
+@pytest.mark.parametrize('tolerance', [-1, float('nan')])
+def test_a_negative_tolerance_is_refused(tmp_path, tolerance):
+    with pytest.raises(ConfigError, match='expected 0 or more'):
+        open_dataset(tmp_path, tolerance=tolerance)
