@@ -138,7 +138,8 @@ def _draw_strip(axes: Axes, scores: Sequence[Score], seconds: np.ndarray) -> Non
     axes.spines['left'].set_visible(False)
     for verdict in dict.fromkeys(s.verdict for s in scores):
         axes.bar(0, 0, color=COLOURS[verdict], label=verdict)
-    axes.legend(loc='lower left', bbox_to_anchor=(0, 1.0), ncols=6, handlelength=0.8)
+    if scores:
+        axes.legend(loc='lower left', bbox_to_anchor=(0, 1.0), ncols=6, handlelength=0.8)
     axes.grid(False)
 
 

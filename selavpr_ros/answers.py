@@ -59,7 +59,9 @@ class Answers:
 
     @property
     def active(self) -> bool:
-        return self.status is not None and self.status.lifecycle_state == self.status.ACTIVE
+        """Whether the node processes images and has a map; without one it stays active, too."""
+        status = self.status
+        return bool(status and status.lifecycle_state == status.ACTIVE and status.map_id)
 
     @property
     def dropped(self) -> dict[str, int]:

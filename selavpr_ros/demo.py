@@ -104,10 +104,12 @@ def check_labels(path: Path, request: Request, place_map: PlaceMap) -> dict[str,
     outside for us; those nearer than that but too far to count as the same place are `border`.
     """
     scoring = Scoring(request.frames(), place_map, request.score)
-    ranges = json.loads(path.read_text())['runs'][DRIVEN]['outside_map']
-    labelled = {i for first, last in ranges for i in range(first, last + 1)}
-    truths = enumerate(scoring.truth.values())
-    ours = {i for i, T in truths if T is not None and not scoring.judge.same_places(T).any()}
+    facts = json.loads(path.read_text())['runs'][DRIVEN]
+    numbers = {i for first, last in facts['outside_map'] for i in range(first, last + 1)}
+    start, period = facts['start_ns'], facts['period_ns']
+    labelled = {stamp for stamp in scoring.truth if (stamp - start) // period in numbers}
+    truths = scoring.truth.items()
+    ours = {s for s, T in truths if T is not None and not scoring.judge.same_places(T).any()}
     return {
         'labelled_outside': len(labelled),
         'of_these_outside': len(labelled & ours),

@@ -163,7 +163,10 @@ def _play(request: Request, frames: BagFrames, extractor: Extractor) -> LiveRun:
     from selavpr_ros.live import node_config, play  # the only part that needs ROS
 
     # bound to the values measured here: measured again, another precision could be the faster
-    chosen = replace(request.extractor, device=extractor.device, precision=extractor.precision)
+    chosen = replace(
+        request.extractor, device=extractor.device, precision=extractor.precision,
+        threads=torch.get_num_threads(),
+    )  # fmt: skip
     configs = {
         '': node_config(request.recognizer.candidates),
         'extractor': chosen,
