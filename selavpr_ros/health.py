@@ -69,7 +69,7 @@ class Health:
         """stage -> (p50, p95) over the last frames."""
         with self._lock:
             stages = {name: list(ns) for name, ns in self._stages.items()}
-        return {k: tuple(np.percentile(v, (50, 95)) / 1e6) for k, v in stages.items()}  # type: ignore[misc]
+        return {k: tuple(np.percentile(v, (50, 95)) / 1e6) for k, v in stages.items()}
 
     def rate_hz(self) -> float:
         """Images a second over the last few; 0 when they have stopped."""

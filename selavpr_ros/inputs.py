@@ -88,7 +88,9 @@ class Inputs:
         self.image_qos = qos.camera(config.qos_image)
         self._subscribe(kind, self.image_topic, self._on_image, self.image_qos)
 
-    def _subscribe(self, kind: Any, topic: str, callback: Callable[[Any], None], profile: Any):  # type: ignore[no-untyped-def]
+    def _subscribe(
+        self, kind: Any, topic: str, callback: Callable[[Any], None], profile: Any
+    ) -> None:
         resolved = self._node.resolve_topic_name(topic)
         events = qos.subscription_events(self._node, resolved, profile, self._qos_event)
         made = self._node.create_subscription(

@@ -94,7 +94,8 @@ def hypotheses(outcome: Outcome, body: Body, limit: int) -> PlaceHypotheses:
 
 
 def hypothesis(rank: int, c: Candidate, body: Body, covariance: np.ndarray) -> PlaceHypothesis:
-    known = c.place.pose is not None
+    kind = PlaceHypothesis.POSE_NONE if c.place.pose is None else PlaceHypothesis.POSE_KEYFRAME
+    pose = no_pose() if c.place.pose is None else _base_pose(c.place.pose, covariance, body)
     return PlaceHypothesis(
         rank=rank,
         place_id=c.place.id,
@@ -109,8 +110,8 @@ def hypothesis(rank: int, c: Candidate, body: Body, covariance: np.ndarray) -> P
         confidence=float(c.confidence),
         status=int(c.status),
         reject_mask=int(c.reject),
-        pose_type=PlaceHypothesis.POSE_KEYFRAME if known else PlaceHypothesis.POSE_NONE,
-        pose=_base_pose(c.place.pose, covariance, body) if known else no_pose(),
+        pose_type=kind,
+        pose=pose,
     )
 
 
@@ -128,7 +129,7 @@ def robot_pose(recognition: Recognition, body: Body) -> PoseWithCovarianceStampe
 def _base_pose(T_map_camera: np.ndarray, covariance: np.ndarray, body: Body) -> PoseWithCovariance:
     T_map_base = T_map_camera @ inverse(body.T_base_camera)
     return PoseWithCovariance(
-        pose=pose(T_map_base),
+        pose=pose_of(T_map_base),
         covariance=_moved(covariance, T_map_base[:3, 3] - T_map_camera[:3, 3]).ravel(),
     )
 
@@ -142,7 +143,8 @@ def _moved(covariance: np.ndarray, arm: np.ndarray) -> np.ndarray:
     return np.asarray(moved)
 
 
-def pose(T: np.ndarray) -> Pose:
+def pose_of(T: np.ndarray) -> Pose:
+    """(4, 4) -> Pose."""
     return _pose(position_quaternion(T))
 
 
@@ -202,7 +204,9 @@ def map_info(stamp: Header, fields: Mapping[str, object], created_ns: int) -> Ma
     return MapInfo(header=stamp, created=time(created_ns), **fields)
 
 
-def diagnostic(name: str, hardware: str, level: int, message: str, values: Mapping[str, object]):  # type: ignore[no-untyped-def]
+def diagnostic(
+    name: str, hardware: str, level: int, message: str, values: Mapping[str, object]
+) -> DiagnosticStatus:
     """One DiagnosticStatus; level: 0 OK, 1 WARN, 2 ERROR."""
     return DiagnosticStatus(
         level=bytes([level]),

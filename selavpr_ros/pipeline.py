@@ -151,15 +151,10 @@ class Pipeline:
 
     def keyframe_covariance(self) -> np.ndarray:
         """(6, 6) of taking a place's pose for the robot's: as measured on the map, else wide."""
-        calibration = self.place_map.calibration if self.place_map else None
+        if self.place_map is not None and self.place_map.calibration is not None:
+            return self.place_map.calibration.covariance()
         radius = self.recognizer.config.distinct_radius_m if self.recognizer else 1.0
-        metres, angle = max(radius, 0.1), KEYFRAME_ANGLE
-        if calibration is not None:
-            metres, angle = calibration.position_sigma_m, calibration.rotation_sigma_rad
-        sigmas = [metres if metres > 0 else radius] * 3 + [
-            angle if angle > 0 else KEYFRAME_ANGLE
-        ] * 3
-        return np.diag(np.square(np.nan_to_num(sigmas, nan=1.0)))
+        return np.diag(np.square([max(radius, 0.1)] * 3 + [KEYFRAME_ANGLE] * 3))
 
     def reset(self) -> None:
         """Forget the temporal state, as after a jump of the clock."""

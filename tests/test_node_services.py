@@ -244,7 +244,7 @@ def test_relocalize_where_images_contradict_each_other_is_inconsistent(
 
 def prior_at(pose: np.ndarray, frame: str = 'map') -> PoseWithCovarianceStamped:
     prior = PoseWithCovarianceStamped(header=messages.header(0, frame))
-    prior.pose.pose = messages.pose(pose)
+    prior.pose.pose = messages.pose_of(pose)
     prior.pose.covariance = np.diag([1.0, 1, 1, 0.1, 0.1, 0.1]).ravel()
     return prior
 
