@@ -15,7 +15,7 @@ from selavpr_model.config import KeyframeConfig, MapConfig, RecognizerConfig
 from selavpr_model.errors import InputError, MapEmptyError
 from selavpr_model.keyframes import KeyframeSelector
 from selavpr_model.map_manifest import model_entry
-from selavpr_model.map_work import WorkFolder
+from selavpr_model.map_work import files_state, WorkFolder
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.records import Features, Frame, Place
 
@@ -73,6 +73,7 @@ def _plan(
     return {
         'source': source,
         'frames': _length(frames),
+        'files': files_state(source.get('path')),
         'model': model_entry(extractor.identity),
         'extractor': extractor.config.to_dict(),
         'arithmetic': [extractor.device, extractor.precision],

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -20,6 +21,19 @@ from selavpr_model.records import ModelIdentity
 
 logger = logging.getLogger(__name__)
 PLAN = 'plan.json'
+
+
+def files_state(path: object) -> str:
+    """Changes whenever a file at or below `path` does; only names, sizes and times are read."""
+    root = Path(str(path))
+    if path is None or not root.exists():
+        return 'none'
+    digest = hashlib.sha256()
+    for file in sorted([root, *root.rglob('*')]):
+        with contextlib.suppress(OSError):  # a file that vanishes meanwhile, a link to nowhere
+            state = file.stat()
+            digest.update(f'{file} {state.st_size} {state.st_mtime_ns}\n'.encode(errors='replace'))
+    return digest.hexdigest()
 
 
 class WorkFolder:
