@@ -26,10 +26,13 @@ setup(
         'matplotlib>=3.5',
         'numpy>=1.21',
         'opencv-python-headless>=4.5',
+        'rich>=12',
         'rosbags>=0.9.20',
         'safetensors>=0.4',
+        'scipy>=1.8',
         'torch>=2.2',
         'tqdm>=4.57',
+        'typer>=0.12',
     ],
     extras_require={
         'onnx': ['onnx>=1.14'],

@@ -30,6 +30,7 @@ from setup_progress import Progress, run, SetupError
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_VERSIONS = ((3, 11), (3, 13))  # first and last that all pinned wheels exist for
+STAMPS = '.selavpr'  # in the venv: a file a stage, with the hash of what it was made from
 PINS = tuple(ROOT / 'requirements' / f'{name}.txt' for name in ('runtime', 'ros', 'dev'))
 
 
@@ -226,21 +227,27 @@ def digest(previous: str, work: Callable[..., object], inputs: list[Path]) -> st
     return hasher.hexdigest()
 
 
-def set_up(venv: Path) -> bool:
-    """Run the stages whose inputs changed, in order. Says whether there was any."""
-    check_tools()
-    stamps = venv / '.selavpr'
+def outdated(venv: Path) -> Iterator[tuple[Stage, str]]:
+    """Stages whose inputs changed since they last ended, in order, each with its new hash."""
     current = f'{venv} {ROOT} {sys.version} {os.path.realpath(sys.executable)}'
-    ran = False
-    for name, work, inputs in stages():
+    for stage in stages():
+        name, work, inputs = stage
         current = digest(current, work, inputs)
-        stamp = stamps / name
-        if stamp.exists() and stamp.read_text(encoding='utf-8') == current:
-            continue
+        stamp = venv / STAMPS / name
+        if not stamp.exists() or stamp.read_text(encoding='utf-8') != current:
+            yield stage, current
+
+
+def set_up(venv: Path) -> bool:
+    """Run the stages that are outdated. Says whether there was any."""
+    check_tools()
+    ran = False
+    for (name, work, _), current in outdated(venv):
+        stamp = venv / STAMPS / name
         stamp.unlink(missing_ok=True)
         with Progress(name) as progress:
             work(venv, progress)
-        stamps.mkdir(parents=True, exist_ok=True)
+        stamp.parent.mkdir(exist_ok=True)
         stamp.write_text(current, encoding='utf-8')
         ran = True
     return ran
