@@ -25,6 +25,7 @@ setup(
         'faiss-cpu>=1.7.4',
         'matplotlib>=3.5',
         'numpy>=1.21',
+        'onnx>=1.14',
         'opencv-python-headless>=4.5',
         'rich>=12',
         'rosbags>=0.9.20',
@@ -35,7 +36,6 @@ setup(
         'typer>=0.12',
     ],
     extras_require={
-        'onnx': ['onnx>=1.14'],
         'gpu': ['faiss-gpu-cu12>=1.8', 'torch-tensorrt>=2.2'],
         'dev': ['hypothesis', 'mypy', 'pytest', 'pytest-timeout', 'ruff'],
     },
