@@ -42,16 +42,18 @@ class Inputs:
         self._on_image = on_image
         self._told = told
         self._subscriptions: list[Any] = []
+        self._odom_frame = ''
         self._odom: deque[tuple[int, np.ndarray]] = deque(maxlen=ODOM_KEPT)
         self.camera: Camera | None = None
         self.camera_problem = ''
-        self.qos_problem = ''
+        self._qos_problem = ''
         self.image_topic = ''
         self.image_qos = qos.camera('')
 
     def open(self, config: NodeConfig) -> None:
         """Subscribe as configured, replacing what there was."""
         self.close()
+        self._odom_frame = config.odom_frame
         self._open_image(config)
         sensor = qos.camera('')
         self._subscribe(CameraInfo, 'camera_info', self._on_camera_info, sensor)
@@ -62,7 +64,7 @@ class Inputs:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
         self.forget()
-        self.qos_problem = self.camera_problem = ''
+        self._qos_problem = self.camera_problem = ''
 
     def forget(self) -> None:
         """Drop what belongs to an old clock or camera."""
@@ -99,8 +101,17 @@ class Inputs:
         self._subscriptions.append(made)
 
     def _qos_event(self, text: str) -> None:
-        self.qos_problem = text
+        self._qos_problem = text
         self._told(text)
+
+    @property
+    def qos_problem(self) -> str:
+        """The last report of incompatible QoS, as long as such an image publisher is there."""
+        if self._qos_problem and not any(
+            qos.incompatible(end.qos_profile, self.image_qos) for end in self.publishers()
+        ):
+            self._qos_problem = ''
+        return self._qos_problem
 
     def _on_camera_info(self, message: Any) -> None:
         try:
@@ -113,4 +124,7 @@ class Inputs:
             pose = conversions.pose_matrix(message)
         except InputError:  # counts as no odometry
             return
+        frame, expected = conversions.frame_id(message), self._odom_frame
+        if frame != expected:
+            self._told(f'odom: expected frame {expected!r}, got {frame!r}; set odom_frame')
         self._odom.append((conversions.stamp_ns(message), pose))

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+import importlib
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -12,8 +14,15 @@ from selavpr_ros.node import LocalizerNode
 from selavpr_ros.ros_logging import forward_to
 
 
+def preload() -> None:
+    """Import what is slow before there is a node: its services would stall meanwhile."""
+    with suppress(ImportError):  # the node will say what is missing
+        importlib.import_module('selavpr_model.recognizer')
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Spin a LocalizerNode until SIGINT or SIGTERM."""
+    preload()
     rclpy.init(args=args)
     node = LocalizerNode()
     forward_to(node.get_logger())

@@ -7,6 +7,7 @@ Nothing that can go wrong ends the node: it says what is wrong and what cures it
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 import time
 from typing import Any
 
@@ -41,7 +42,7 @@ class LocalizerNode(LifecycleNode):
         self.state_id = LifecycleState.PRIMARY_STATE_UNCONFIGURED
         self.mode = 'LOCALIZE'
         self.active_since_ns = 0
-        self._loads = 0
+        self._load_job: Future[None] | None = None
         self._refused = False
         self.parameters = Parameters(self)
         self.health, self.stamps, self.pipeline = Health(), StampJudge(), Pipeline()
@@ -146,7 +147,7 @@ class LocalizerNode(LifecycleNode):
 
     @property
     def loading(self) -> bool:
-        return self._loads > 0
+        return self._load_job is not None and not self._load_job.done()
 
     @property
     def uses_sim_time(self) -> bool:
@@ -178,17 +179,17 @@ class LocalizerNode(LifecycleNode):
 
     def load(self) -> None:
         """Have the worker load what the parameters ask for; services keep answering meanwhile."""
-        self._loads += 1
         wanted = Wanted(
             self.parameters.extractor, self.parameters.node.map, self.parameters.recognizer
         )
-        self.worker.post(lambda: self._load(wanted))
+        self._load_job = self.worker.post(lambda: self.pipeline.load(wanted))
+        self._load_job.add_done_callback(self._loaded)
 
-    def _load(self, wanted: Wanted) -> None:
-        try:
-            self.pipeline.load(wanted)
-        finally:
-            self._loads -= 1
+    def _loaded(self, job: Future[None]) -> None:
+        """On the worker, also when the job was cancelled by the end of the node."""
+        if not job.cancelled():
+            if error := job.exception():
+                self.voice.exception('loading failed', error)
             self.announce_map()
 
     def set_mode(self, mode: str) -> None:

@@ -68,14 +68,14 @@ class Pipeline:
             self._load_map(wanted, extractor)
 
     def _load_model(self, config: ExtractorConfig) -> Extractor | None:
-        from selavpr_model.extractor import load_extractor
-
         if self.extractor is not None and self.extractor.config == config:
             self.model_problem = ''
             return self.extractor
         try:
+            from selavpr_model.extractor import load_extractor
+
             extractor = load_extractor(config)
-        except (SelaVPRError, OSError, RuntimeError, MemoryError) as error:
+        except Exception as error:  # such as no torch, no file, no memory, no GPU
             self.model_problem = self._told(error)
             return None
         self.model_problem = ''
@@ -93,7 +93,7 @@ class Pipeline:
                 self._use(extractor, self._open(wanted.map, extractor), wanted.recognizer)
             elif here is None:
                 self.map_problem = 'no map is given; set the parameter `map` or call ~/load_map'
-        except (SelaVPRError, OSError, MemoryError) as error:
+        except Exception as error:  # a MapError, or what the system says
             self.map_problem = self._told(error)
 
     def load_map(self, path: str, recognizer: RecognizerConfig) -> None:
@@ -118,8 +118,10 @@ class Pipeline:
         self.map_problem = ''
 
     def _told(self, error: Exception) -> str:
-        logger.error('%s', error)
-        return str(error) or type(error).__name__
+        """The text of an error we expect; others with their name and, in the log, where."""
+        expected = isinstance(error, (SelaVPRError, OSError))
+        logger.error('%s', error, exc_info=None if expected else error)
+        return str(error) if expected else f'{type(error).__name__}: {error}'
 
     def configure_recognizer(self, config: RecognizerConfig) -> None:
         """New thresholds for the frames to come; forgets the temporal state."""

@@ -10,6 +10,8 @@ from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
+    qos_check_compatible,
+    QoSCompatibility,
     QoSProfile,
     ReliabilityPolicy,
 )
@@ -41,6 +43,12 @@ def camera(name: str) -> QoSProfile:
 def burst(depth: int) -> QoSProfile:
     """Best effort, but no sample lost between two turns of the executor."""
     return QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def incompatible(offered: QoSProfile, requested: QoSProfile) -> bool:
+    """Whether a publisher with one profile certainly cannot reach a subscriber with the other."""
+    verdict, _ = qos_check_compatible(offered, requested)
+    return bool(verdict == QoSCompatibility.ERROR)
 
 
 def describe(profile: Any) -> str:

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from nav_msgs.msg import Odometry
 import numpy as np
 import pytest
+from rcl_interfaces.msg import Log
 from robot import Robot
-from sensor_msgs.msg import CompressedImage
+from selavpr.msg import PlaceHypotheses
+from sensor_msgs.msg import CameraInfo, CompressedImage
 
 from selavpr_ros import conversions, messages, qos
 
@@ -148,6 +151,55 @@ def test_diagnostics_have_all_parts_and_percentiles(robot: Robot, camera: Any, s
 
     robot.until(lambda: 'forward p50 / p95 ms' in values(), 'latencies')
     assert robot.diagnostic('Map').message == '12 places'
+
+
+def test_odometry_near_the_image_reaches_the_recogniser(
+    robot: Robot, camera: Any, street: Any, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[Any] = []
+    process = robot.localizer.pipeline.process
+    monkeypatch.setattr(
+        robot.localizer.pipeline, 'process', lambda frame: (seen.append(frame), process(frame))[1]
+    )
+    odometry = robot.user.create_publisher(Odometry, 'odom', 10)
+    robot.until(odometry.get_subscription_count, 'connection')
+    stamp = robot.next_stamp()
+    for offset_ms, x in ((-100, 1.0), (100, 3.0)):
+        message = Odometry(header=messages.header(stamp + offset_ms * 1_000_000, 'odom'))
+        message.pose.pose.position.x = x
+        odometry.publish(message)
+    robot.until(lambda: len(robot.localizer.inputs._odom) >= 2, 'odometry')
+    robot.ask(camera, robot.picture(street[2].image, stamp))
+    assert seen[-1].odom[0, 3] == pytest.approx(2.0)
+    robot.ask(camera, robot.picture(street[2].image, stamp + 10**9))
+    assert seen[-1].odom is None
+
+
+def test_camera_info_is_shown_in_the_diagnostics(robot: Robot, camera: Any, street: Any):
+    publisher = robot.user.create_publisher(CameraInfo, 'camera_info', 10)
+    robot.until(publisher.get_subscription_count, 'connection')
+    info = CameraInfo(width=426, height=240, distortion_model='plumb_bob')
+    info.k = [300.0, 0, 213, 0, 300, 120, 0, 0, 1]
+
+    def shown() -> bool:
+        publisher.publish(info)
+        part = robot.diagnostic('Input')
+        return part is not None and '426x240 plumb_bob' in {v.value for v in part.values}
+
+    robot.until(shown, 'camera_info in the diagnostics')
+
+
+def test_a_subscriber_that_cannot_be_reached_is_reported_with_both_profiles(robot: Robot):
+    robot.user.create_subscription(Log, '/rosout', robot.heard['log'].append, 100)
+    robot.rest(0.5)
+    robot.listen('hypotheses', PlaceHypotheses, qos.LATCHED)
+
+    def reports() -> list[str]:
+        return [m.msg for m in robot.heard['log'] if 'a subscriber has incompatible' in m.msg]
+
+    robot.until(reports, 'report')
+    assert 'we offer reliable, volatile' in reports()[0]
+    assert 'reliable, transient_local' in reports()[0]
 
 
 def test_compressed_images_come_in_on_the_compressed_topic(
