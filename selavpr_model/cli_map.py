@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 import json
+import logging
 from pathlib import Path
 from typing import Annotated, Any, TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from selavpr_model.config import ExtractorConfig, KeyframeConfig, MapConfig
 if TYPE_CHECKING:
     from selavpr_model.records import Frame
 
+logger = logging.getLogger(__name__)
 map_app = typer.Typer(
     help='Build, look at and check maps.', no_args_is_help=True, rich_markup_mode='markdown'
 )
@@ -83,9 +85,13 @@ def build_from(
 
     require_free(out, overwrite=True)  # a folder that is no map is refused before the model loads
     model = load_extractor(extractor)
-    place_map = build_map(
-        frames, model, out, keyframes, storage, source=source, overwrite=overwrite
-    )
+    try:
+        place_map = build_map(
+            frames, model, out, keyframes, storage, source=source, overwrite=overwrite
+        )
+    except KeyboardInterrupt:
+        logger.warning('stopped; the same command goes on from here')
+        raise
     show(f'map {out}', describe(place_map.manifest))
     write_json(json_out, place_map.manifest)
 

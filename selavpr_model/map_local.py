@@ -43,15 +43,14 @@ def encode(local: np.ndarray, dtype: str) -> Block:
     return Block(codes[None].astype(np.int8), scales[None].astype('<f4'))
 
 
-def decode(codes: np.ndarray, scales: np.ndarray | None) -> np.ndarray:
-    """Stored codes (..., cells, C) -> float32 unit vectors; cells that were zero stay zero."""
-    local = codes.astype(np.float32)
+def decode(codes: np.ndarray, scales: np.ndarray | None, out: np.ndarray) -> None:
+    """Stored codes (cells, C) -> float32 unit vectors in `out`; cells of zeros stay zero."""
+    np.copyto(out, codes)
     if scales is not None:
-        local *= np.asarray(scales, np.float32)[..., None]
+        out *= np.asarray(scales)[:, None]
     elif codes.dtype == np.float16:
-        lengths = np.linalg.norm(local, axis=-1, keepdims=True)
-        local /= np.where(lengths > 0, lengths, 1.0)
-    return local
+        lengths = np.linalg.norm(out, axis=-1, keepdims=True)
+        out /= np.where(lengths > 0, lengths, 1.0)
 
 
 class LocalStore:
@@ -80,7 +79,7 @@ class LocalStore:
                 raise InputError(f'row: expected 0 to {self._rows - 1}, got {row}')
             at = bisect.bisect_right(self._starts, row) - 1
             block, j = self.blocks[at], int(row) - self._starts[at]
-            out[i] = decode(block.codes[j], None if block.scales is None else block.scales[j])
+            decode(block.codes[j], None if block.scales is None else block.scales[j], out[i])
         return out
 
     def write(self, writer: DataWriter, rows: int) -> None:

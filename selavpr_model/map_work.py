@@ -45,7 +45,8 @@ class WorkFolder:
     def __init__(self, out: Path, plan: dict[str, Any]) -> None:
         """plan: all that the features depend on, as JSON values."""
         self.out = out
-        self.path = out.with_name(f'{out.name}.building')
+        here = out.resolve()  # `.` has no name
+        self.path = here.parent / f'{here.name}.building'
         self.plan: dict[str, Any] = json.loads(json.dumps(plan, default=str))
         self._chunks = 0
 

@@ -29,6 +29,7 @@ from selavpr_model.errors import MapBusyError, MapExistsError, MapMemoryError, M
 logger = logging.getLogger(__name__)
 MANIFEST = 'manifest.json'
 LOCK = '.lock'
+WRITE_BYTES = 1 << 22
 
 
 @contextlib.contextmanager
@@ -57,6 +58,8 @@ def lock(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             message = f'{folder}: another process is writing this map; wait for it to end'
             raise MapBusyError(message) from error
+        except OSError as error:  # some network file systems have no locks
+            logger.warning('%s: not locked (%s); let only one process write', folder, error)
         yield
     finally:
         os.close(handle)
@@ -67,6 +70,9 @@ def sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # the file system does not sync folders
+            raise
     finally:
         os.close(handle)
 
@@ -85,15 +91,21 @@ class DataWriter:
         self.entries: dict[str, dict[str, Any]] = {}
 
     def array(self, name: str, parts: Iterable[np.ndarray], rows: int) -> None:
-        """Write `parts`, joined along the first axis to `rows`, as .npy; one at a time in RAM."""
+        """Write `parts`, joined along the first axis to `rows`, as .npy; a few rows in RAM."""
         with self._file(name) as file:
             for i, part in enumerate(parts):
                 if i == 0:
                     shape, dtype = (rows, *part.shape[1:]), part.dtype
                     np.lib.format.write_array_header_1_0(file, _header(dtype, shape))
                 assert part.dtype == dtype and part.shape[1:] == shape[1:], name
-                file.write(np.ascontiguousarray(part).tobytes())
+                for start in range(0, len(part), self._step(part)):
+                    file.write(part[start : start + self._step(part)].tobytes())
         self.entries[name] |= {'dtype': dtype.str, 'shape': list(shape)}
+
+    @staticmethod
+    def _step(part: np.ndarray) -> int:
+        """Rows that make about WRITE_BYTES: a part may be a whole memory-mapped map."""
+        return max(1, WRITE_BYTES * len(part) // max(1, part.nbytes))
 
     def lines(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
         """Write one JSON object a line."""

@@ -137,6 +137,17 @@ def array_bytes(place_map: PlaceMap) -> dict[str, str]:
     return {name: entry['sha256'] for name, entry in place_map.manifest['files'].items()}
 
 
+@contextlib.contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Tiny products on many threads are slow where other programs run, too."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 # ---------------------------------------------------------------- to be killed
 
 

@@ -11,12 +11,12 @@ from map_helpers import (
     Drive,
     IDENTITY,
     moments,
+    one_torch_thread,
     running_killer,
     some_map,
 )
 import numpy as np
 import pytest
-import torch
 
 from selavpr_model import map_builder
 from selavpr_model.calibration import Calibration
@@ -41,12 +41,9 @@ def small_chunks(monkeypatch):
 
 
 @pytest.fixture(autouse=True, scope='module')
-def one_thread():
-    """Tiny products on many threads are slow where other programs run, too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def quick():
+    with one_torch_thread():
+        yield
 
 
 @pytest.fixture(scope='module')

@@ -25,7 +25,7 @@ from selavpr_model.errors import (
     MapExistsError,
     MapModelError,
 )
-from selavpr_model.map_local import decode, encode
+from selavpr_model.map_local import Block, decode, encode
 from selavpr_model.map_writer import lock
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.records import Features, Place
@@ -37,6 +37,12 @@ ERRORS = {'int8': np.sqrt(16) / 254, 'fp16': 2**-11, 'fp32': 1e-7}
 
 def cells_of(seed: int) -> np.ndarray:
     return some_features(seed).local.reshape(-1, GRID[2])
+
+
+def decoded(block: Block) -> np.ndarray:
+    out = np.empty(block.codes.shape[1:], np.float32)
+    decode(block.codes[0], None if block.scales is None else block.scales[0], out)
+    return out
 
 
 @pytest.mark.parametrize('dtype', DTYPES)
@@ -66,7 +72,7 @@ def test_local_features_keep_their_direction_within_the_bound(dtype):
     for seed in range(20):
         cells = cells_of(seed)
         block = encode(cells, dtype)
-        back = decode(block.codes[0], None if block.scales is None else block.scales[0])
+        back = decoded(block)
         np.testing.assert_allclose(np.linalg.norm(back, axis=1), 1.0, atol=1e-6)
         peak = np.abs(cells).max(axis=1)
         bound = ERRORS[dtype] * (peak if dtype == 'int8' else 1.0) + 1e-6
@@ -80,7 +86,7 @@ def test_int8_keeps_the_cosine_of_spiky_features(seed, power, channels):
     values = np.random.default_rng(seed).normal(size=(3, channels))
     cells = unit(np.sign(values) * np.abs(values) ** power + 1e-9)
     block = encode(cells, 'int8')
-    back = decode(block.codes[0], block.scales[0])
+    back = decoded(block)
     assert ((back * cells).sum(axis=1) >= 1 - channels / 254**2 - 1e-6).all()
 
 
@@ -88,7 +94,7 @@ def test_a_cell_without_direction_stays_zero():
     cells = cells_of(0).copy()
     cells[3] = 0
     block = encode(cells, 'int8')
-    back = decode(block.codes[0], block.scales[0])
+    back = decoded(block)
     assert (back[3] == 0).all() and np.isfinite(back).all()
 
 
