@@ -62,10 +62,12 @@ class WorkFolder:
     @contextlib.contextmanager
     def locked(self) -> Iterator[str]:
         """Hold the folder alone; yields the map_id. Another plan's leftovers are deleted."""
-        with map_writer.writing(self.path):
-            map_writer.make_folder(self.path)
-            with map_writer.lock(self.path):
-                yield self._prepare()
+        with contextlib.ExitStack() as stack:
+            with map_writer.writing(self.path):  # not around what the caller does
+                map_writer.make_folder(self.path)
+                stack.enter_context(map_writer.lock(self.path))
+                map_id = self._prepare()
+            yield map_id
 
     def _prepare(self) -> str:
         stored = self._stored()
@@ -101,7 +103,8 @@ class WorkFolder:
             except MapError as error:
                 if not isinstance(error, MapNotFoundError):  # not just one that a kill cut short
                     logger.warning('extracting again from there on: %s', error)
-                self._drop(self._chunks)
+                with map_writer.writing(self.path):
+                    self._drop(self._chunks)
                 return
             self._chunks += 1
             yield chunk

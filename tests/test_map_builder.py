@@ -27,6 +27,7 @@ from selavpr_model.errors import (
     MapError,
     MapExistsError,
     MapNotFoundError,
+    MapSpaceError,
     SourceError,
 )
 from selavpr_model.map_builder import build_map
@@ -173,6 +174,24 @@ def test_two_builds_of_one_map_do_not_mix(tmp_path):
 
 
 # ---------------------------------------------------------------- going on
+
+
+@pytest.mark.parametrize('error', [OSError(28, 'camera'), MemoryError(), ValueError('x')])
+def test_an_error_of_the_model_is_not_taken_for_one_of_the_disk(tmp_path, error):
+    class Broken(CheapExtractor):
+        def extract_batch(self, images):
+            raise error
+
+    with pytest.raises(type(error)):
+        build(tmp_path / 'map', Broken())
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_any_work(tmp_path):
+    (tmp_path / 'file').write_text('x')
+    extractor = CheapExtractor()
+    with pytest.raises(MapSpaceError, match='cannot be written'):
+        build(tmp_path / 'file' / 'map', extractor)
+    assert extractor.extracted == 0
 
 
 @pytest.mark.parametrize('batches', [0, 1, 2, 3, 5, 7])

@@ -346,11 +346,16 @@ def test_a_folder_that_cannot_be_written_gives_a_space_error(tmp_path):
             some_map(2).save(path)
 
 
-def limited(body: str, path: Path) -> subprocess.CompletedProcess:
-    """Run `body` in a process of its own, with `path`, the helpers and `resource` at hand."""
-    script = 'import resource, sys\nfrom map_helpers import *\npath = Path(sys.argv[1])\n' + body
+def limited(body: str, path: Path, *prefix: str) -> subprocess.CompletedProcess:
+    """Run `body` in a process of its own, with `path`, the helpers and the errors at hand."""
+    script = (
+        'import os, resource, signal, subprocess, sys\n'
+        'from map_helpers import *\n'
+        'from selavpr_model.errors import *\n'
+        'path = Path(sys.argv[1])\n'
+    )
     return subprocess.run(
-        [sys.executable, '-c', script, str(path)],
+        [*prefix, sys.executable, '-c', script + body, str(path)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -361,8 +366,6 @@ def limited(body: str, path: Path) -> subprocess.CompletedProcess:
 def test_when_the_space_ends_in_the_middle_the_old_map_stays(tmp_path):
     some_map(4).save(tmp_path / 'map')
     done = limited(
-        'import signal\n'
-        'from selavpr_model.errors import MapSpaceError\n'
         'new = some_map(200)\n'
         'signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n'
         'resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n'
@@ -375,11 +378,33 @@ def test_when_the_space_ends_in_the_middle_the_old_map_stays(tmp_path):
     assert len(list(tmp_path.glob('map/data-*'))) == 1, 'the unfinished files are gone'
 
 
-def test_a_disk_that_is_too_small_is_said_before_writing(tmp_path, monkeypatch):
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage._replace(free=100))
-    with pytest.raises(MapSpaceError, match=r'needs 0\.0 MB, 0\.0 MB are free'):
-        some_map(4).save(tmp_path / 'map')
+OWN_MOUNTS = ('unshare', '--map-root-user', '--mount')
+
+
+def test_a_real_disk_that_is_full_and_one_that_is_read_only(tmp_path):
+    try:
+        subprocess.run([*OWN_MOUNTS, 'mount', '-t', 'tmpfs', 'none', str(tmp_path)], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f'this system allows no mounts of our own: {error}')
+    done = limited(
+        'def mount(*options):\n'
+        '    subprocess.run(["mount", *options, str(path)], check=True)\n'
+        'def save(places):\n'
+        '    try:\n        some_map(places).save(path / "map", overwrite=True)\n'
+        '    except MapSpaceError as error:\n        print(error)\n'
+        '    print(len(PlaceMap.open(path / "map")))\n'
+        'mount("-t", "tmpfs", "-o", "size=300k", "none")\n'
+        'save(4)\n'
+        'save(200)\n'
+        'mount("-o", "remount,ro")\n'
+        'save(5)\n',
+        tmp_path,
+        *OWN_MOUNTS,
+    )
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.isdigit()] == ['4', '4', '4'], done.stderr
+    assert len(lines) == 5 and 'MB are free; free some space' in lines[1], lines
+    assert 'Read-only file system; choose a folder that can be written' in lines[3], lines
 
 
 def test_a_map_that_does_not_fit_into_memory_gives_a_memory_error(tmp_path):
@@ -393,7 +418,6 @@ def test_a_map_that_does_not_fit_into_memory_gives_a_memory_error(tmp_path):
     made.save(tmp_path / 'map')
     done = limited(
         'import faiss\n'
-        'from selavpr_model.errors import MapMemoryError\n'
         'used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()\n'
         'limit = used + 90_000_000\n'
         'resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n'
