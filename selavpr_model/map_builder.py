@@ -8,6 +8,7 @@ from dataclasses import replace
 import itertools
 import logging
 from pathlib import Path
+import time
 from typing import Any, Protocol, runtime_checkable, TYPE_CHECKING
 
 from selavpr_model import map_writer
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from selavpr_model.extractor import Extractor
 
 logger = logging.getLogger(__name__)
-CHUNK_PLACES = 64  # about what a kill may cost, in extracted places
+# about what a kill may cost; chunks end between batches, so they do not change the features
+CHUNK_PLACES = 64
+CHUNK_SECONDS = 10.0
 
 
 def build_map(
@@ -101,6 +104,7 @@ class _Build:
         self.skipped: list[str] = []
         self.place_map = PlaceMap.empty(extractor.identity, config)
         self.chunk = self._new_chunk()
+        self.kept_at = time.monotonic()
 
     def run(self, progress: bool) -> PlaceMap:
         """All places of the frames; their features stay in the work folder."""
@@ -109,7 +113,8 @@ class _Build:
             features = self.extractor.extract_batch([frame.image for frame in batch])
             for frame, feature in zip(batch, features, strict=True):
                 self._add(frame, feature)
-            if len(self.chunk) >= CHUNK_PLACES:
+            late = time.monotonic() - self.kept_at >= CHUNK_SECONDS
+            if late or len(self.chunk) >= CHUNK_PLACES:
                 self._keep_chunk()
         self._keep_chunk()
         self._report()
@@ -185,6 +190,7 @@ class _Build:
             self.work.append(self.chunk)
             self.place_map.extend(PlaceMap.open(self.chunk.path or self.work.path))
         self.chunk = self._new_chunk()
+        self.kept_at = time.monotonic()
 
     def _report(self) -> None:
         places = len(self.place_map)

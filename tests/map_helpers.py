@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import contextlib
 import hashlib
 import json
+import math
 import os
 from pathlib import Path
 import random
@@ -121,7 +122,7 @@ def build_drive(out: Path, seconds: float = 0.0, length: int = 60, **more: Any) 
     """61 % of the frames become places, three and a bit chunks of CHUNK_PLACES = 8."""
     from selavpr_model import map_builder
 
-    map_builder.CHUNK_PLACES = 8
+    map_builder.CHUNK_PLACES, map_builder.CHUNK_SECONDS = 8, math.inf
     options: dict[str, Any] = {
         'keyframes': KeyframeConfig(distance_m=1.0),
         'config': MapConfig(thumbnail_px=16),

@@ -2,6 +2,7 @@
 """Building: keyframes only, bad frames skipped, and after a kill the same map as without."""
 
 import json
+import math
 from pathlib import Path
 
 from map_helpers import (
@@ -39,6 +40,7 @@ from selavpr_model.records import Features
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     monkeypatch.setattr(map_builder, 'CHUNK_PLACES', 8)
+    monkeypatch.setattr(map_builder, 'CHUNK_SECONDS', math.inf)  # however slow this machine is
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -206,6 +208,14 @@ def test_a_stopped_build_goes_on_and_gives_the_same_arrays(tmp_path, whole, batc
     kept = 8 * (4 * batches // 8)
     assert second.extracted == 30 - kept, 'finished chunks are not extracted again'
     assert place_map.source['skipped'] == 2
+
+
+def test_slow_extraction_is_kept_after_each_batch(tmp_path, whole, monkeypatch):
+    monkeypatch.setattr(map_builder, 'CHUNK_SECONDS', 0.0)
+    stop_after(3, tmp_path / 'map')
+    extractor = CheapExtractor()
+    assert array_bytes(build(tmp_path / 'map', extractor)) == whole
+    assert extractor.extracted == 30 - 3 * 4
 
 
 def test_a_build_can_be_stopped_again_and_again(tmp_path, whole):
