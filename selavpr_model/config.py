@@ -224,6 +224,52 @@ class RecognizerConfig(Config):
 
 
 @dataclass(frozen=True, slots=True)
+class TemporalConfig(Config):
+    """Belief over places from a sequence of frames; see selavpr_model.temporal."""
+
+    enabled: bool = option(True, 'decide from the sequence; false: from each frame alone')
+    min_belief: float = option(
+        0.95, 'least probability of a place to be LOCALIZED there', low=0.5, high=1.0
+    )
+    neutral_deviations: float = option(
+        1.5,
+        'matches this many standard deviations above the rivals speak neither for nor against',
+        low=0.0,
+    )
+    evidence_per_deviation: float = option(
+        1.0, 'log-likelihood gained by one standard deviation more', unit='nat', low=0.0
+    )
+    max_evidence: float = option(
+        3.0, 'most that one frame says for or against a place', unit='nat', low=0.0
+    )
+    missed_evidence: float = option(
+        -1.5, 'what it says against a place not to be among the candidates', unit='nat', high=0.0
+    )
+    enter_probability: float = option(
+        0.05, 'to enter the map within one independent frame', low=0.0, high=1.0
+    )
+    leave_probability: float = option(
+        0.02, 'to leave the map within one independent frame', low=0.0, high=1.0
+    )
+    motion_sigma_m: float = option(
+        2.0, 'spread of a motion; at least the spacing of the places', unit='m', low=0.01
+    )
+    motion_sigma_ratio: float = option(0.1, 'added spread over travelled distance', low=0.0)
+    turn_sigma_deg: float = option(
+        20.0, 'spread of the viewing direction', unit='deg', low=1.0, high=180.0
+    )
+    independent_m: float = option(
+        1.0, 'frames closer than this repeat each other and count less', unit='m', low=0.001
+    )
+    independent_s: float = option(
+        2.0, 'the same for a robot that stands still', unit='s', low=0.001
+    )
+    speed_mps: float = option(
+        1.0, 'assumed where there is no odometry', unit='m/s', low=0.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class CalibrationConfig(Config):
     """How a map measures its thresholds on its own keyframes when it is built."""
 
@@ -331,7 +377,7 @@ class ReplayConfig(Config):
         1.0, 'live speed over the recorded one; 0: the next image after each answer', low=0.0
     )
     answer_timeout_s: float = option(
-        3.0, 'live: an image not answered for this long is dropped', unit='s', low=0.1
+        10.0, 'live: an image not answered for this long is dropped', unit='s', low=0.1
     )
     start_timeout_s: float = option(
         60.0, 'live: the node is given this long to load model and map', unit='s', low=1.0
@@ -342,6 +388,7 @@ GROUPS: dict[str, type[Config]] = {
     '': NodeConfig,
     'extractor': ExtractorConfig,
     'recognizer': RecognizerConfig,
+    'temporal': TemporalConfig,
     'keyframes': KeyframeConfig,
     'storage': MapConfig,
 }

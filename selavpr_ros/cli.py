@@ -196,6 +196,7 @@ def demo(
         Path | None, typer.Option(help='folder with summer/ and winter/; default: demo/')
     ] = None,
     rebuild: Annotated[bool, typer.Option(help='build the map even if it is there')] = False,
+    rate: Annotated[float, from_config(ReplayConfig, 'rate')] = REPLAY.rate,
 ) -> None:
     """Map a town in summer, drive through it again in winter, and say where that was.
 
@@ -204,7 +205,7 @@ def demo(
     from selavpr_ros import demo as demonstration
     from selavpr_ros.tables import print_summary
 
-    summary = demonstration.run(out, demonstration.find_data(data), rebuild)
+    summary = demonstration.run(out, demonstration.find_data(data), rebuild, rate)
     print_summary('demo: winter in the map of summer', summary, out)
 
 

@@ -17,6 +17,7 @@ from selavpr_model.config import (
     KeyframeConfig,
     MapConfig,
     RecognizerConfig,
+    ReplayConfig,
 )
 from selavpr_model.errors import MapError, SourceError
 from selavpr_model.extractor import Extractor, load_extractor
@@ -29,6 +30,7 @@ from selavpr_ros.replay import Request, run_with, Scoring, write_json
 log = logging.getLogger(__name__)
 
 MAPPED, DRIVEN = 'summer', 'winter'
+PACE = ReplayConfig()
 TRUTH = '/ground_truth/pose'
 MAP_CONFIGS: Mapping[str, Config] = {
     'keyframes': KeyframeConfig(),
@@ -52,13 +54,16 @@ def find_data(given: Path | None) -> Path:
     )
 
 
-def run(out: Path, data: Path, rebuild: bool = False) -> dict[str, Any]:
-    """Build or reuse the map, replay, write everything into `out`; returns the summary."""
+def run(out: Path, data: Path, rebuild: bool = False, rate: float = PACE.rate) -> dict[str, Any]:
+    """Build or reuse the map, replay, write everything into `out`; returns the summary.
+
+    rate: see ReplayConfig; slower where this machine cannot keep up.
+    """
     extractor = load_extractor(ExtractorConfig())
     place_map = town_map(out / 'map', data / MAPPED, extractor, rebuild)
     request = Request(
         bag=data / DRIVEN, map=out / 'map', out=out, truth=TRUTH, live=True, keep_up=True,
-        extractor=extractor.config,
+        replay=ReplayConfig(rate=rate), extractor=extractor.config,
     )  # fmt: skip
     summary = run_with(request, extractor, place_map)
     labels = data / 'world.json'
@@ -81,7 +86,7 @@ def town_map(path: Path, bag: Path, extractor: Extractor, rebuild: bool) -> Plac
     if not rebuild:
         try:
             place_map = PlaceMap.open(path, extractor.identity)
-            if place_map.source == source:
+            if source.items() <= place_map.source.items():
                 return place_map
         except MapError as error:
             log.info('the map is built anew: %s', error)

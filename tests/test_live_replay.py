@@ -29,7 +29,7 @@ def bag(shared_data, tmp_path_factory):
 def run(bag, extractor, street_map, out, rate):
     request = Request(
         bag, street_map, out, TRUTH, live=True, extractor=extractor.config,
-        replay=ReplayConfig(rate=rate, answer_timeout_s=5.0),
+        replay=ReplayConfig(rate=rate, answer_timeout_s=20.0),
     )  # fmt: skip
     return run_with(request, extractor, PlaceMap.open(street_map))
 
