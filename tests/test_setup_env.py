@@ -206,13 +206,29 @@ class TestLaunchers:
         monkeypatch.setattr(setup_env, 'ROOT', source)
         monkeypatch.setattr(setup_env, 'read_entry_points', lambda: {'hello': 'hello:main'})
         subprocess.run([sys.executable, '-m', 'venv', '--without-pip', str(venv)], check=True)
-        (venv / 'share' / 'selavpr' / 'launch').mkdir(parents=True)  # a copy: must give way
+        (source / 'launch').mkdir()
+        (source / 'launch' / 'new.launch.py').touch()
+        shared = venv / 'share' / 'selavpr' / 'launch'
+        shared.mkdir(parents=True)
+        (shared / 'gone.launch.py').touch()
         setup_env.link_sources(venv, NoProgress())
         made = subprocess.run(
             [str(venv / 'lib' / 'selavpr' / 'hello'), 'a b'], capture_output=True, text=True
         )
         assert (made.returncode, made.stdout) == (7, "['a b']\n")
-        assert (venv / 'share' / 'selavpr' / 'launch').readlink() == source / 'launch'
+        assert [path.readlink() for path in shared.iterdir()] == [
+            source / 'launch' / 'new.launch.py'
+        ]
+
+    def test_a_link_to_the_sources_is_removed_without_the_sources(
+        self, setup_env: ModuleType, tmp_path: Path
+    ) -> None:
+        (tmp_path / 'source').mkdir()
+        (tmp_path / 'source' / 'kept.py').touch()
+        (tmp_path / 'link').symlink_to(tmp_path / 'source')
+        setup_env.remove(tmp_path / 'link')
+        assert not (tmp_path / 'link').exists()
+        assert (tmp_path / 'source' / 'kept.py').exists()
 
 
 class TestResult:

@@ -30,6 +30,7 @@ from setup_progress import Progress, run, SetupError
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_VERSIONS = ((3, 11), (3, 13))  # first and last that all pinned wheels exist for
+SHARED = ('launch', 'config')  # folders that go into share/selavpr
 STAMPS = '.selavpr'  # in the venv: a file a stage, with the hash of what it was made from
 PINS = tuple(ROOT / 'requirements' / f'{name}.txt' for name in ('runtime', 'ros', 'dev'))
 
@@ -160,8 +161,11 @@ def link_sources(venv: Path, progress: Progress) -> None:
     """Let Python, `ros2 launch` and `ros2 run` find the source tree from inside the venv."""
     hook = 'import os, sys; os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)'
     (site_packages(venv) / 'selavpr_source.pth').write_text(f'{ROOT}\n{hook}\n', encoding='utf-8')
-    for name in ('launch', 'config'):
-        link(ROOT / name, venv / 'share' / 'selavpr' / name)
+    share = venv / 'share' / 'selavpr'
+    for name in SHARED:
+        remove(share / name)
+    for path in shared_files():  # each by itself: ros2 launch does not look into linked folders
+        link(path, share / path.relative_to(ROOT))
     for name, target in read_entry_points().items():
         script = venv / 'bin' / name
         module, function = target.split(':')
@@ -184,11 +188,22 @@ def read_entry_points() -> dict[str, str]:
     return dict(re.split(r'\s*=\s*', line.strip()) for line in lines)
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder, or a link to one but never what it points to."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def shared_files() -> list[Path]:
+    """Launch files and config files."""
+    return sorted(path for name in SHARED for path in (ROOT / name).glob('*') if path.is_file())
+
+
 def link(target: Path, path: Path) -> None:
-    """Make `path` a symbolic link to `target`, whatever was there before."""
+    """Make `path` a symbolic link to `target`, whatever file was there before."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
     path.unlink(missing_ok=True)
     path.symlink_to(target)
 
@@ -214,8 +229,8 @@ def stages() -> list[Stage]:
         ('packages', install_packages, list(PINS)),
         ('wheels', repair_wheels, []),
         ('messages', build_messages, [*interfaces, *build_files]),
-        ('sources', link_sources, []),
         ('check', check_imports, []),
+        ('sources', link_sources, [ROOT / 'setup.cfg', *shared_files()]),
     ]
 
 

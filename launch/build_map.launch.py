@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""Build a map from a bag or a folder of images, then end.
+
+    ros2 launch selavpr build_map.launch.py source:=~/bags/campus map:=~/maps/campus
+
+The same as `selavpr map build`, which has a few more options. Killed, it goes on where it was.
+"""
+
+from pathlib import Path
+
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
+from launch_ros.substitutions import ExecutableInPackage
+
+from launch import LaunchContext, LaunchDescription
+
+DEFAULT = '; empty: the default of `selavpr map build`'
+# Argument -> option of `selavpr map build`; empty ones are left out.
+OPTIONS = {
+    'poses': '--poses',
+    'image_topic': '--image-topic',
+    'distance_m': '--distance-m',
+    'angle_deg': '--angle-deg',
+    'weights': '--weights',
+    'device': '--device',
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The arguments, then the command made of their values."""
+    return LaunchDescription([*arguments(), OpaqueFunction(function=build)])
+
+
+def arguments() -> list[DeclareLaunchArgument]:
+    """Only `source` and `map` have to be given."""
+    declare = DeclareLaunchArgument
+    return [
+        declare('source', description='ROS 2 bag, or folder of images with poses'),
+        declare('map', description='folder to write the map into'),
+        declare(
+            'poses',
+            default_value='',
+            description='pose topic of a bag, or pose file; none: a map without poses' + DEFAULT,
+        ),
+        declare(
+            'image_topic', default_value='', description='of a bag with several cameras' + DEFAULT
+        ),
+        declare(
+            'distance_m',
+            default_value='',
+            description='new keyframe after moving this far, in m' + DEFAULT,
+        ),
+        declare(
+            'angle_deg',
+            default_value='',
+            description='new keyframe after turning this far, in degrees' + DEFAULT,
+        ),
+        declare('weights', default_value='', description='name or file of weights' + DEFAULT),
+        declare('device', default_value='', description='auto, cpu, cuda or cuda:N' + DEFAULT),
+        declare(
+            'overwrite',
+            default_value='false',
+            choices=['true', 'false'],
+            description='replace the map that is there',
+        ),
+    ]
+
+
+def build(context: LaunchContext) -> list[ExecuteProcess]:
+    """The command line."""
+    values = context.launch_configurations
+    source, out = (str(Path(values[name]).expanduser().absolute()) for name in ('source', 'map'))
+    words = [ExecutableInPackage('selavpr', 'selavpr'), 'map', 'build', source, '--out', out]
+    for name, option in OPTIONS.items():
+        if values[name]:
+            words += [option, values[name]]
+    if values['overwrite'] == 'true':
+        words.append('--overwrite')
+    return [ExecuteProcess(cmd=words, output='screen', emulate_tty=True)]

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""Localise a camera in a map.
+
+    ros2 launch selavpr localize.launch.py map:=~/maps/campus image_topic:=/camera/image_raw
+
+Each value comes from the last of these that gives it: the node's own default, params_file, an
+argument. An argument that is left empty is not passed on, so it overrides nothing.
+"""
+
+from pathlib import Path, PurePosixPath
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch_ros.actions import LifecycleNode, Node
+
+from launch import LaunchContext, LaunchDescription
+
+NODE_DEFAULT = '; empty: as params_file says, else the default of the node'
+ON_OFF = ['', 'true', 'false']
+
+# Argument -> parameter of the node.
+TEXTS = {
+    'map': 'map',
+    'image_transport': 'image_transport',
+    'qos_image': 'qos_image',
+    'map_frame': 'map_frame',
+    'base_frame': 'base_frame',
+    'odom_frame': 'odom_frame',
+    'device': 'extractor.device',
+}
+SWITCHES = {'autostart': 'autostart', 'use_sim_time': 'use_sim_time'}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The arguments, then what start() makes of their values."""
+    return LaunchDescription([*arguments(), OpaqueFunction(function=start)])
+
+
+def arguments() -> list[DeclareLaunchArgument]:
+    """Only `map` and `image_topic` have to be given."""
+    declare = DeclareLaunchArgument
+    return [
+        declare('map', description='folder of the map to localise in (selavpr map build)'),
+        declare('image_topic', description='topic of the camera images'),
+        declare(
+            'camera_info_topic',
+            default_value='',
+            description='topic of the calibration; empty: camera_info beside image_topic',
+        ),
+        declare('odom_topic', default_value='odom', description='topic of the odometry, if any'),
+        declare(
+            'image_transport',
+            default_value='',
+            choices=['', 'raw', 'compressed'],
+            description='compressed subscribes to <image_topic>/compressed' + NODE_DEFAULT,
+        ),
+        declare(
+            'qos_image',
+            default_value='',
+            choices=['', 'sensor_data', 'reliable'],
+            description='how images are asked for: sensor_data is best effort' + NODE_DEFAULT,
+        ),
+        declare(
+            'map_frame', default_value='', description='frame of the published pose' + NODE_DEFAULT
+        ),
+        declare(
+            'base_frame', default_value='', description='frame whose pose it is' + NODE_DEFAULT
+        ),
+        declare(
+            'odom_frame', default_value='', description='frame of the odometry' + NODE_DEFAULT
+        ),
+        declare(
+            'device',
+            default_value='',
+            description='auto, cpu, cuda or cuda:N' + NODE_DEFAULT,
+        ),
+        declare(
+            'params_file',
+            default_value='',
+            description='YAML file of parameters, see config/localize.yaml; empty: none',
+        ),
+        declare('namespace', default_value='', description='namespace of the node'),
+        declare(
+            'use_sim_time',
+            default_value='',
+            choices=ON_OFF,
+            description='take the time from /clock' + NODE_DEFAULT,
+        ),
+        declare(
+            'autostart',
+            default_value='',
+            choices=ON_OFF,
+            description='configure and activate without being asked' + NODE_DEFAULT,
+        ),
+        declare(
+            'log_level',
+            default_value='info',
+            choices=['debug', 'info', 'warn', 'error', 'fatal'],
+            description='least severity the node logs',
+        ),
+        declare(
+            'rviz',
+            default_value='false',
+            choices=['true', 'false'],
+            description='also start RViz, which must be installed (package rviz2)',
+        ),
+    ]
+
+
+def start(context: LaunchContext) -> list[Node]:
+    """The localizer, and RViz where it is asked for."""
+    values = context.launch_configurations
+    nodes: list[Node] = [localizer(values)]
+    if values['rviz'] == 'true':
+        nodes.append(rviz(values))
+    return nodes
+
+
+def localizer(values: dict[str, str]) -> LifecycleNode:
+    """The node with its remappings and parameters."""
+    image = values['image_topic']
+    beside = str(PurePosixPath(image.removesuffix('/compressed')).parent / 'camera_info')
+    return LifecycleNode(
+        package='selavpr',
+        executable='localizer',
+        name='localizer',
+        namespace=values['namespace'],
+        remappings=[
+            ('image', image),
+            ('camera_info', values['camera_info_topic'] or beside),
+            ('odom', values['odom_topic']),
+        ],
+        # The file first, the arguments last: so they win.
+        parameters=[*parameter_files(values), parameters(values)],
+        ros_arguments=['--log-level', f'localizer:={values["log_level"]}'],
+        output='screen',
+        emulate_tty=True,
+    )
+
+
+def parameter_files(values: dict[str, str]) -> list[str]:
+    """params_file, checked here because the node would only say that it cannot parse it."""
+    if not values['params_file']:
+        return []
+    path = Path(values['params_file']).expanduser().absolute()
+    if not path.is_file():
+        raise FileNotFoundError(f'params_file: there is no file {path}')
+    return [str(path)]
+
+
+def parameters(values: dict[str, str]) -> dict[str, object]:
+    """Parameters that were given as arguments."""
+    from launch_ros.parameter_descriptions import ParameterValue
+
+    values = {**values, 'map': str(Path(values['map']).expanduser().absolute())}
+    # As text even where it reads like a number: map:=2024
+    given: dict[str, object] = {
+        parameter: ParameterValue(values[name], value_type=str)
+        for name, parameter in TEXTS.items()
+        if values[name]
+    }
+    switches = {p: values[name] == 'true' for name, p in SWITCHES.items() if values[name]}
+    return {**given, **switches}
+
+
+def rviz(values: dict[str, str]) -> Node:
+    """RViz with the map, the matches, the pose and the annotated image."""
+    topics = ('markers', 'pose', 'debug_image')
+    return Node(
+        package='rviz2',
+        executable='rviz2',
+        namespace=values['namespace'],
+        arguments=['-d', str(Path(__file__).parent / 'selavpr.rviz')],
+        # The file has absolute topics; made relative, they follow the namespace.
+        remappings=[(f'/localizer/{name}', f'localizer/{name}') for name in topics],
+        parameters=[{'use_sim_time': values['use_sim_time'] == 'true'}],
+    )
