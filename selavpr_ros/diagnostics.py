@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 OK, WARN, ERROR = 0, 1, 2
 SECOND = 1_000_000_000
+NO_CLOCK = 'use_sim_time is set and nothing publishes /clock: play the bag with --clock'
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +90,17 @@ def silence(node: LocalizerNode) -> str:
 
 
 def _silence_cure(node: LocalizerNode, publishers: int) -> str:
-    if node.uses_sim_time and node.get_clock().now().nanoseconds == 0:
-        return 'use_sim_time is set and nothing publishes /clock: play the bag with --clock'
+    if node.uses_sim_time and node.now_ns() == 0:
+        return NO_CLOCK
     if publishers:
         return 'check that the camera runs and that the QoS fit (parameter qos_image)'
     return 'start the camera or remap: --ros-args -r image:=/your/topic (see `ros2 topic list -t`)'
 
 
 def foreign_clock(node: LocalizerNode) -> str:
-    cure = (
-        'the camera driver stamps with another clock'
-        if node.uses_sim_time
-        else 'when a bag is played, set use_sim_time:=true and play it with --clock'
-    )
+    cure = 'when a bag is played, set use_sim_time:=true and play it with --clock'
+    if node.uses_sim_time:
+        cure = NO_CLOCK if node.now_ns() == 0 else 'the camera driver stamps with another clock'
     limit = node.parameters.node.foreign_clock_s
     return (
         f'image stamps are more than {limit:.0f} s away from the clock of this node, so '

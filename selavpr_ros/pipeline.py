@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from selavpr_model.config import ExtractorConfig, RecognizerConfig
-from selavpr_model.errors import SelaVPRError
+from selavpr_model.errors import MapNotFoundError, SelaVPRError
 from selavpr_model.records import Frame, ModelIdentity, Recognition
 
 if TYPE_CHECKING:
@@ -85,13 +85,14 @@ class Pipeline:
 
     def _load_map(self, wanted: Wanted, extractor: Extractor) -> None:
         here = self.place_map
-        same = here is not None and wanted.map and here.path == Path(wanted.map)
+        kept = here.path if here is not None else None
+        path = Path(wanted.map).expanduser() if wanted.map else kept
         try:
-            if same and here is not None and here.identity == extractor.identity:
+            if here is not None and path == kept and fits(here, extractor):
                 self._use(extractor, here, wanted.recognizer)
-            elif wanted.map:
-                self._use(extractor, self._open(wanted.map, extractor), wanted.recognizer)
-            elif here is None:
+            elif path is not None:
+                self._use(extractor, self._open(path, extractor), wanted.recognizer)
+            else:
                 self.map_problem = 'no map is given; set the parameter `map` or call ~/load_map'
         except Exception as error:  # a MapError, or what the system says
             self.map_problem = self._told(error)
@@ -102,9 +103,10 @@ class Pipeline:
             self._load_model(self._wanted.extractor)
         if self.extractor is None:
             raise NotReadyError(f'no model to use the map with: {self.model_problem}')
-        self._use(self.extractor, self._open(path, self.extractor), recognizer)
+        place_map = self._open(Path(path).expanduser(), self.extractor)
+        self._use(self.extractor, place_map, recognizer)
 
-    def _open(self, path: str, extractor: Extractor) -> PlaceMap:
+    def _open(self, path: Path, extractor: Extractor) -> PlaceMap:
         from selavpr_model.place_map import PlaceMap
 
         return PlaceMap.open(path, extractor.identity)
@@ -148,8 +150,11 @@ class Pipeline:
     def save_map(self, path: str, overwrite: bool) -> None:
         """Write the map in use; '' means where it came from."""
         if self.place_map is None:
-            raise NotReadyError(self.model_problem or self.map_problem)
-        self.place_map.save(path or str(self.place_map.path), overwrite)
+            raise MapNotFoundError(f'nothing to save: {self.model_problem or self.map_problem}')
+        target = Path(path).expanduser() if path else self.place_map.path
+        if target is None:
+            raise MapNotFoundError('the map was never saved; give a path')
+        self.place_map.save(target, overwrite)
 
     def keyframe_covariance(self) -> np.ndarray:
         """(6, 6) of taking a place's pose for the robot's: as measured on the map, else wide."""
@@ -168,3 +173,8 @@ class Pipeline:
         self.extractor = self.place_map = self.recognizer = self._wanted = None
         self.model_problem = self.map_problem = 'not loaded: the node is not configured'
         gc.collect()
+
+
+def fits(place_map: PlaceMap, extractor: Extractor) -> bool:
+    """Whether this model made the map."""
+    return place_map.identity.fingerprint == extractor.identity.fingerprint

@@ -45,14 +45,12 @@ def extractor() -> Any:
 
 
 @pytest.fixture(scope='session')
-def street(shared_data: Callable[[str], Path]) -> list[Any]:
-    """Twelve real street images as Frames with poses, about 15 m apart: all are distinct."""
-    from dataclasses import replace
+def street() -> list[Any]:
+    """Twelve places of the demo's summer run as Frames with poses, far apart from each other."""
+    from selavpr_ros.bags import BagFrames
 
-    from selavpr_model.sources import ImageFolder
-
-    frames = list(ImageFolder(shared_data('campus_gray')))[::5][:12]
-    return [replace(f, stamp_ns=(i + 1) * 1_000_000_000) for i, f in enumerate(frames)]
+    frames = list(BagFrames(ROOT / 'demo' / 'summer'))
+    return frames[: len(frames) * 7 // 8 : len(frames) // 14][:12]  # the loop closes at the end
 
 
 @pytest.fixture(scope='session')
