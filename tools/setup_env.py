@@ -223,7 +223,7 @@ Stage = tuple[str, Callable[[Path, Progress], None], list[Path]]
 def stages() -> list[Stage]:
     """Name, work and input files of each stage. A stage also depends on the ones before it."""
     interfaces = sorted([*ROOT.glob('msg/*.msg'), *ROOT.glob('srv/*.srv')])
-    build_files = [ROOT / 'CMakeLists.txt', ROOT / 'package.xml', ROOT / 'setup.cfg']
+    build_files = [ROOT / 'CMakeLists.txt', ROOT / 'package.xml']
     return [
         ('venv', make_venv, []),
         ('packages', install_packages, list(PINS)),
