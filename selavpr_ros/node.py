@@ -187,7 +187,7 @@ class LocalizerNode(LifecycleNode):
 
     def _loaded(self, job: Future[None]) -> None:
         """On the worker, also when the job was cancelled by the end of the node."""
-        if not job.cancelled():
+        if not job.cancelled() and self.context.ok():
             if error := job.exception():
                 self.voice.exception('loading failed', error)
             self.announce_map()

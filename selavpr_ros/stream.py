@@ -75,6 +75,8 @@ class Stream:
 
     def failed(self, error: Exception) -> None:
         """On the worker: an image raised what nobody expected."""
+        if not self._node.context.ok():
+            return  # Ctrl-C during inference: there is nowhere left to publish to
         self._node.health.failed(error)
         self._node.health.drop('error', str(error))
         self._node.voice.exception('a frame could not be processed', error)

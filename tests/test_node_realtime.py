@@ -41,7 +41,7 @@ class Stream(threading.Thread):
 @pytest.fixture(scope='module')
 def run(ros: None, street_map: Path, street: Any) -> Iterator[tuple[Robot, list[int], list[Any]]]:
     """The robot, the stamps sent, and the answers of services that were asked meanwhile."""
-    with Robot(map=str(street_map), max_frame_age_s=0.0) as robot:
+    with Robot(map=str(street_map)) as robot:
         robot.until_active()
         camera = robot.camera()
         robot.ask(camera, street[0].image)
