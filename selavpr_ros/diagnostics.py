@@ -92,6 +92,8 @@ def silence(node: LocalizerNode) -> str:
 def _silence_cure(node: LocalizerNode, publishers: int) -> str:
     if node.uses_sim_time and node.now_ns() == 0:
         return NO_CLOCK
+    if transport := node.inputs.other_transport():
+        return f'there are images of the other kind: set image_transport to {transport}'
     if publishers:
         return 'check that the camera runs and that the QoS fit (parameter qos_image)'
     return 'start the camera or remap: --ros-args -r image:=/your/topic (see `ros2 topic list -t`)'

@@ -75,6 +75,19 @@ class Inputs:
         """Who publishes images on our topic."""
         return list(self._node.get_publishers_info_by_topic(self.image_topic))
 
+    def other_transport(self) -> str:
+        """The value of image_transport that images are there for, if not the one in use."""
+        compressed = self.image_topic.endswith('/compressed')
+        base = self.image_topic.removesuffix('/compressed')
+        own_kinds = {end.topic_type.rpartition('/')[2] for end in self.publishers()}
+        if not compressed and own_kinds == {'CompressedImage'}:
+            return 'compressed'
+        if own_kinds:
+            return ''
+        beside = base if compressed else f'{base}/compressed'
+        found = self._node.count_publishers(beside) > 0
+        return ('raw' if compressed else 'compressed') if found else ''
+
     def odometry(self, stamp_ns: int, max_gap_ns: int) -> np.ndarray | None:
         """(4, 4) T_odom_base at the stamp, None without odometry near it."""
         samples = list(self._odom)

@@ -19,7 +19,7 @@ from rclpy.qos import qos_profile_sensor_data
 from robot import PATIENCE_S, Robot
 from selavpr.msg import LocalizerStatus
 from selavpr.srv import LoadMap
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from selavpr_ros import conversions, messages, qos
 
@@ -130,6 +130,29 @@ def test_without_a_camera_the_status_says_where_it_listens_and_to_whom(
         text = robot.until_status('no image for').message
         assert f'{robot.namespace}/front/image' in text and '0 publishers: none' in text
         assert 'best_effort, volatile' in text and 'image:=' in text
+
+
+@pytest.mark.parametrize(
+    ('given', 'published', 'kind', 'cure'),
+    [
+        ('raw', 'image/compressed', CompressedImage, 'compressed'),
+        ('raw', 'image', CompressedImage, 'compressed'),
+        ('compressed', 'image', Image, 'raw'),
+    ],
+)
+def test_images_of_the_other_transport_are_found_and_the_cure_is_named(
+    ros: None, given: str, published: str, kind: Any, cure: str
+):
+    with Robot(no_image_after_s=0.2, image_transport=given) as robot:
+        robot.camera(published, kind)
+        robot.until_active()
+        robot.until(
+            lambda: (
+                robot.diagnostic('Input')
+                and f'set image_transport to {cure}' in robot.diagnostic('Input').message
+            ),
+            'the cure',
+        )
 
 
 def test_with_sim_time_and_no_clock_it_says_that_the_clock_is_missing(ros: None, street_map: Path):
