@@ -118,6 +118,7 @@ def start(context: LaunchContext) -> list[Node]:
 def localizer(values: dict[str, str]) -> LifecycleNode:
     """The node with its remappings and parameters."""
     image = values['image_topic']
+    logger = '.'.join([*values['namespace'].strip('/').split('/'), 'localizer']).lstrip('.')
     beside = str(PurePosixPath(image.removesuffix('/compressed')).parent / 'camera_info')
     return LifecycleNode(
         package='selavpr',
@@ -131,7 +132,7 @@ def localizer(values: dict[str, str]) -> LifecycleNode:
         ],
         # The file first, the arguments last: so they win.
         parameters=[*parameter_files(values), parameters(values)],
-        ros_arguments=['--log-level', f'localizer:={values["log_level"]}'],
+        ros_arguments=['--log-level', f'{logger}:={values["log_level"]}'],
         output='screen',
         emulate_tty=True,
     )
