@@ -58,9 +58,8 @@ def input_part(node: LocalizerNode) -> Part:
     }
     if not node.processing:
         return Part('Input', OK, 'not processing images', values)
-    silent = silence(node)
-    if silent:
-        return Part('Input', WARN, silent, values)
+    if trouble := silence(node) or waste(node):
+        return Part('Input', WARN, trouble, values)
     if inputs.qos_problem:
         return Part('Input', WARN, inputs.qos_problem, values)
     if node.stamps.foreign:
@@ -86,6 +85,16 @@ def silence(node: LocalizerNode) -> str:
         f'no image for {seconds:.0f} s on {inputs.image_topic}; we request '
         f'{qos.describe(inputs.image_qos)}; {len(ends)} publishers: {qos.describe_ends(ends)}; '
         f'last drop: {drop}; {_silence_cure(node, len(ends))}'
+    )
+
+
+def waste(node: LocalizerNode) -> str:
+    """Why images arrive and none gives a result, once it has lasted; '' while results come."""
+    seconds = node.health.fruitless_s(node.active_since_ns)
+    if seconds < node.parameters.node.no_image_after_s or node.worker.busy_ns():
+        return ''
+    return (
+        f'no result for {seconds:.0f} s although images arrive; last drop: {node.health.last_drop}'
     )
 
 

@@ -28,6 +28,7 @@ class Health:
     last_error: str = ''
     image: str = ''
     last_image_ns: int = 0
+    last_result_ns: int = 0
     state: str = ''
     reason: str = ''
     _stages: dict[str, deque[int]] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Health:
     def done(self, state: str, reason: str, timings_ns: dict[str, int]) -> None:
         with self._lock:
             self.processed += 1
+            self.last_result_ns = time.monotonic_ns()
             self.failing = False
             self.state, self.reason = state, reason
             for stage, ns in timings_ns.items():
@@ -82,6 +84,10 @@ class Health:
     def silent_s(self, since_ns: int) -> float:
         """Seconds without an image, counted from `since_ns` when none came after it."""
         return (time.monotonic_ns() - max(self.last_image_ns, since_ns)) / SECOND
+
+    def fruitless_s(self, since_ns: int) -> float:
+        """The same for results."""
+        return (time.monotonic_ns() - max(self.last_result_ns, since_ns)) / SECOND
 
     def restart(self) -> None:
         """Count anew, as after activation."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from selavpr_model.recognizer import PlaceRecognizer
 
 logger = logging.getLogger(__name__)
+NO_MAP = 'no map is given; set the parameter `map` or call ~/load_map'
 KEYFRAME_ANGLE = math.radians(30.0)  # 1 sigma of a place's heading where the map says nothing
 
 
@@ -92,8 +93,7 @@ class Pipeline:
                 self._use(extractor, here, wanted.recognizer)
             elif path is not None:
                 self._use(extractor, self._open(path, extractor), wanted.recognizer)
-            else:
-                self.map_problem = 'no map is given; set the parameter `map` or call ~/load_map'
+            self.map_problem = '' if path is not None else NO_MAP
         except Exception as error:  # a MapError, or what the system says
             self.map_problem = self._told(error)
 
@@ -105,6 +105,7 @@ class Pipeline:
             raise NotReadyError(f'no model to use the map with: {self.model_problem}')
         place_map = self._open(Path(path).expanduser(), self.extractor)
         self._use(self.extractor, place_map, recognizer)
+        self.map_problem = ''
 
     def _open(self, path: Path, extractor: Extractor) -> PlaceMap:
         from selavpr_model.place_map import PlaceMap
@@ -117,7 +118,6 @@ class Pipeline:
 
         recognizer = PlaceRecognizer(extractor, place_map, config)
         self.extractor, self.place_map, self.recognizer = extractor, place_map, recognizer
-        self.map_problem = ''
 
     def _told(self, error: Exception) -> str:
         """The text of an error we expect; others with their name and, in the log, where."""

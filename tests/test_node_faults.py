@@ -107,6 +107,18 @@ def test_a_model_that_does_not_load_leaves_the_one_in_use(robot: Robot, camera: 
     robot.until(lambda: not robot.localizer.pipeline.model_problem, 'recovery')
 
 
+def test_a_map_that_does_not_load_leaves_the_one_in_use_and_stays_named(
+    robot: Robot, camera: Any, street: Any, street_map: Path
+):
+    assert robot.set('map', '/nowhere/map').successful
+    robot.until_status('the map in use stays')
+    assert robot.set('recognizer.candidates', 10).successful
+    assert robot.ask(camera, street[5].image).hypotheses[0].place_id == 5
+    assert '/nowhere/map' in robot.status().message
+    assert robot.set('map', str(street_map)).successful
+    robot.until(lambda: not robot.localizer.pipeline.map_problem, 'recovery')
+
+
 def test_a_bad_parameter_keeps_the_node_unconfigured_until_it_is_corrected(
     ros: None, street_map: Path, street: Any
 ):
@@ -185,6 +197,19 @@ def test_an_image_that_cannot_be_decoded_is_dropped_and_named(
     depth.encoding = '16UC1'
     until_dropped(robot, camera, depth, 'undecodable')
     assert robot.ask(camera, street[0].image).hypotheses[0].place_id == 0
+
+
+def test_images_that_are_all_dropped_are_reported_with_the_reason(ros: None, street_map: Path):
+    with Robot(map=str(street_map), no_image_after_s=0.3) as robot:
+        robot.until_active()
+        camera = robot.camera()
+
+        def reported() -> bool:
+            robot.publish(camera, Image(encoding='rgb8', height=10, width=10, step=30))
+            return 'although images arrive' in robot.status().message
+
+        robot.until(reported, 'report')
+        assert 'undecodable' in robot.status().message
 
 
 def test_an_exception_in_the_worker_is_counted_and_the_next_image_is_answered(
