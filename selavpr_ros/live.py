@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+import ctypes
 from dataclasses import dataclass
 from functools import partial
 import json
@@ -35,6 +36,7 @@ from selavpr_ros.answers import Answers
 from selavpr_ros.bags import BagFrames, COMPRESSED_IMAGE
 
 NODE = 'localizer'
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 STOP_S = 10.0  # the node gets this long to shut down by itself
 LAST_WORDS = 2000  # characters of the node's log in an error
 
@@ -95,7 +97,9 @@ def running_node(namespace: str, work: Path) -> Iterator[subprocess.Popen[bytes]
     command = [sys.executable, '-m', 'selavpr_ros.main', '--ros-args', '-r', f'__ns:={namespace}']
     command += ['-r', f'__node:={NODE}', '--params-file', str(work / 'node.yaml')]
     with (work / 'node.log').open('wb') as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, preexec_fn=_end_with_parent
+        )
         try:
             yield process
         finally:
@@ -104,6 +108,12 @@ def running_node(namespace: str, work: Path) -> Iterator[subprocess.Popen[bytes]
                 process.wait(STOP_S)
             process.kill()
             process.wait()
+
+
+def _end_with_parent() -> None:
+    """Ask Linux for a SIGTERM when we are killed: nobody else would stop the node."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @contextmanager

@@ -4,25 +4,23 @@
 from dataclasses import replace
 
 import pytest
+from replay_helpers import moved, TRUTH
 
 from selavpr_model.config import NodeConfig, ReplayConfig
 from selavpr_model.errors import SourceError
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.predictions import agreement, Prediction, read_csv
 from selavpr_model.records import State
-from selavpr_model.sources import ImageFolder
 from selavpr_ros.bag_writer import write_bag
 from selavpr_ros.bags import BagFrames
 from selavpr_ros.live import play
 from selavpr_ros.replay import Request, run_with
 
-TRUTH = '/ground_truth/pose'
-
 
 @pytest.fixture(scope='module')
-def bag(shared_data, tmp_path_factory):
+def bag(street, tmp_path_factory):
     path = tmp_path_factory.mktemp('bags') / 'drive'
-    write_bag(path, list(ImageFolder(shared_data('campus_gray')))[1:40:5], 'mono8')
+    write_bag(path, [moved(frame) for frame in street[:8]], 'jpeg')
     return path
 
 
