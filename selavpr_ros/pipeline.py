@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 NO_MAP = 'no map is given; set the parameter `map` or call ~/load_map'
+PACKAGES = {'faiss': 'faiss-cpu', 'cv2': 'opencv-python-headless'}  # where names differ
 KEYFRAME_ANGLE = math.radians(30.0)  # 1 sigma of a place's heading where the map says nothing
 
 
@@ -121,6 +122,8 @@ class Pipeline:
 
     def _told(self, error: Exception) -> str:
         """The text of an error we expect; others with their name and, in the log, where."""
+        if isinstance(error, ImportError):
+            error = NotReadyError(missing(error))
         expected = isinstance(error, (SelaVPRError, OSError))
         logger.error('%s', error, exc_info=None if expected else error)
         return str(error) if expected else f'{type(error).__name__}: {error}'
@@ -178,3 +181,9 @@ class Pipeline:
 def fits(place_map: PlaceMap, extractor: Extractor) -> bool:
     """Whether this model made the map."""
     return place_map.identity.fingerprint == extractor.identity.fingerprint
+
+
+def missing(error: ImportError) -> str:
+    """Which Python package is not there, and how to get it."""
+    package = PACKAGES.get(error.name or '', error.name)
+    return f'{error}; install it: python3 -m pip install {package}'

@@ -9,11 +9,11 @@ import time
 import traceback
 from typing import Any, TYPE_CHECKING
 
-from selavpr_model.place_map import PlaceMap
 from selavpr_ros import messages
 from selavpr_ros.diagnostics import ERROR, OK, Part
 
 if TYPE_CHECKING:
+    from selavpr_model.place_map import PlaceMap
     from selavpr_ros.node import LocalizerNode
 
 MODES = {'LOCALIZE': 0, 'PAUSE': 1}

@@ -325,19 +325,41 @@ def test_without_autostart_the_node_waits_for_its_manager(ros: None, street_map:
         assert robot.call('get_state').current_state.label == 'finalized'
 
 
-def test_the_executable_starts_says_what_is_missing_and_ends_on_sigint(ros: None):
-    command = [sys.executable, '-m', 'selavpr_ros.main', '--ros-args', '-r', '__ns:=/alone']
-    command += ['-p', 'mapp:=x']
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+ARGUMENTS = ['--ros-args', '-r', '__ns:=/alone', '-p', 'mapp:=x']
+
+
+def run_alone(command: list[str], words: str) -> str:
+    """Run the node in a process of its own until it says this, press Ctrl-C; its log."""
+    process = subprocess.Popen([*command, *ARGUMENTS], stderr=subprocess.PIPE, text=True)
     try:
-        listener = Listener()
-        listener.until('no map is given')
+        Listener().until(words)
         process.send_signal(signal.SIGINT)
         _, log = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
-    assert process.returncode == 0, log
-    assert "did you mean 'map'?" in log and 'Traceback' not in log
+    assert process.returncode == 0 and 'Traceback' not in log, log
+    return log
+
+
+def test_the_executable_starts_says_what_is_missing_and_ends_on_sigint(ros: None):
+    log = run_alone([sys.executable, '-m', 'selavpr_ros.main'], 'no map is given')
+    assert "did you mean 'map'?" in log
+
+
+WITHOUT_TORCH = """
+import sys
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'torch':
+            raise ModuleNotFoundError("No module named 'torch'", name='torch')
+sys.meta_path.insert(0, NoTorch())
+from selavpr_ros.main import main
+main()
+"""
+
+
+def test_without_torch_the_node_is_up_and_says_how_to_get_it(ros: None):
+    run_alone([sys.executable, '-c', WITHOUT_TORCH], 'pip install torch')
 
 
 class Listener:
