@@ -19,7 +19,6 @@ setup(
     description=' '.join((PACKAGE.findtext('description') or '').split()),
     license='MIT',
     packages=find_packages(include=('selavpr_model*', 'selavpr_ros*')),
-    package_data={'selavpr_model': ['py.typed'], 'selavpr_ros': ['py.typed']},
     python_requires='>=3.10',
     install_requires=[
         'faiss-cpu>=1.7.4',
