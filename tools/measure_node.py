@@ -61,7 +61,7 @@ def camera(images: Path, topic: str) -> None:
     rclpy.init()
     publisher = rclpy.create_node('camera').create_publisher(Image, topic, qos_profile_sensor_data)
     due, number = time.monotonic(), 0
-    while True:
+    while rclpy.ok():
         picture = pictures[number % len(pictures)]
         picture.header.stamp = messages.time(time.time_ns())
         publisher.publish(picture)
