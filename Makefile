@@ -21,8 +21,8 @@ help: ## this list
 setup: ## venv, ROS 2 wheels, PyTorch, messages; quick when nothing changed
 	@$(PYTHON) tools/setup_env.py
 
-weights: setup ## the pre-trained backbone, into ~/.cache/selavpr or $SELAVPR_HOME
-	@$(BIN)/selavpr weights fetch
+weights: ## setup, and the pre-trained backbone into ~/.cache/selavpr or $SELAVPR_HOME
+	@$(PYTHON) tools/setup_env.py --weights
 
 demo: weights ## build a map from the demo's first run and find the second run's places in it
 	@$(BIN)/selavpr demo

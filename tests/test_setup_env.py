@@ -26,6 +26,14 @@ def setup_env(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return setup_env
 
 
+@pytest.fixture
+def setup_check(setup_env: ModuleType) -> ModuleType:
+    """tools/setup_check.py as a module."""
+    import setup_check
+
+    return setup_check
+
+
 class NoProgress:
     """Stands in for Progress where nothing is shown."""
 
@@ -55,35 +63,35 @@ class TestPins:
 class TestTools:
     """check_tools names what is missing and the cure."""
 
-    def test_a_complete_machine_passes(self, setup_env: ModuleType) -> None:
-        setup_env.check_tools()
+    def test_a_complete_machine_passes(self, setup_check: ModuleType) -> None:
+        setup_check.check_tools()
 
     def test_each_missing_tool_gets_its_apt_line(
-        self, setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch
+        self, setup_check: ModuleType, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(setup_env.shutil, 'which', lambda tool: None)
-        monkeypatch.setattr(setup_env, 'has_module', lambda name: name != 'ensurepip')
-        monkeypatch.setattr(setup_env.sysconfig, 'get_path', lambda name: '/nowhere')
-        with pytest.raises(setup_env.SetupError) as caught:
-            setup_env.check_tools()
+        monkeypatch.setattr(setup_check.shutil, 'which', lambda tool: None)
+        monkeypatch.setattr(setup_check, 'has_module', lambda name: name != 'ensurepip')
+        monkeypatch.setattr(setup_check.sysconfig, 'get_path', lambda name: '/nowhere')
+        with pytest.raises(setup_check.SetupError) as caught:
+            setup_check.check_tools()
         for name in ('python3-venv', 'python3-dev', 'gcc', 'g++', 'make', 'git'):
             assert f'{name} is missing: sudo apt install {name}' in str(caught.value)
         assert 'sudo apt install python3-venv python3-dev gcc g++ make git' in str(caught.value)
 
     @pytest.mark.parametrize('version', [(3, 10, 9), (3, 14, 0)])
     def test_a_python_without_wheels_is_named(
-        self, setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...]
+        self, setup_check: ModuleType, monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...]
     ) -> None:
-        monkeypatch.setattr(setup_env.sys, 'version_info', version)
-        with pytest.raises(setup_env.SetupError, match=r'need 3\.11 to 3\.13: make PYTHON='):
-            setup_env.check_tools()
+        monkeypatch.setattr(setup_check.sys, 'version_info', version)
+        with pytest.raises(setup_check.SetupError, match=r'need 3\.11 to 3\.13: make PYTHON='):
+            setup_check.check_tools()
 
     def test_another_machine_is_sent_to_apt(
-        self, setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch
+        self, setup_check: ModuleType, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(setup_env.platform, 'machine', lambda: 'aarch64')
-        with pytest.raises(setup_env.SetupError, match='aarch64: install ROS 2 with apt'):
-            setup_env.check_tools()
+        monkeypatch.setattr(setup_check.platform, 'machine', lambda: 'aarch64')
+        with pytest.raises(setup_check.SetupError, match='aarch64: install ROS 2 with apt'):
+            setup_check.check_tools()
 
 
 class TestEnvironment:
@@ -164,7 +172,7 @@ class TestStages:
 
         made = [(name, stage(name), [source] if name == 'b' else []) for name in 'abc']
         monkeypatch.setattr(setup_env, 'ROOT', tmp_path)
-        monkeypatch.setattr(setup_env, 'stages', lambda: made)
+        monkeypatch.setattr(setup_env, 'stages', lambda weights: made)
 
         def run() -> str:
             log.clear()
@@ -229,6 +237,45 @@ class TestLaunchers:
         setup_env.remove(tmp_path / 'link')
         assert not (tmp_path / 'link').exists()
         assert (tmp_path / 'source' / 'kept.py').exists()
+
+
+class TestWeights:
+    """The stage that has the backbone in the cache."""
+
+    @pytest.fixture
+    def fetched(
+        self, setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> Path:
+        """A file that `selavpr weights fetch` claims to have brought."""
+        path = tmp_path / 'a cache' / 'vits14.safetensors'
+        path.parent.mkdir()
+        path.touch()
+        monkeypatch.setattr(
+            setup_env, 'run', lambda command, progress, watch: watch(f'{path} (88 MB)')
+        )
+        setup_env.fetch_weights(tmp_path, NoProgress())
+        return path
+
+    def test_they_are_there_until_the_file_is_gone(
+        self, setup_env: ModuleType, fetched: Path, tmp_path: Path
+    ) -> None:
+        assert setup_env.has_weights(tmp_path)
+        fetched.unlink()
+        assert not setup_env.has_weights(tmp_path)
+
+    def test_another_cache_does_not_have_them(
+        self, setup_env: ModuleType, fetched: Path, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        monkeypatch.setenv('SELAVPR_HOME', '/elsewhere')
+        assert not setup_env.has_weights(tmp_path)
+
+    def test_a_command_that_brings_nothing_is_an_error(
+        self, setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(setup_env, 'run', lambda command, progress, watch: watch('hello'))
+        with pytest.raises(setup_env.SetupError, match='expected the path of a file'):
+            setup_env.fetch_weights(tmp_path, NoProgress())
 
 
 class TestResult:

@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 import configparser
-import contextlib
-import fcntl
 import hashlib
 import inspect
 import os
@@ -26,47 +24,13 @@ import sys
 import sysconfig
 import time
 
-from setup_progress import Progress, run, SetupError
+from setup_check import check_tools
+from setup_progress import only_one, Progress, run, SetupError
 
 ROOT = Path(__file__).resolve().parent.parent
-PYTHON_VERSIONS = ((3, 11), (3, 13))  # first and last that all pinned wheels exist for
 SHARED = ('launch', 'config')  # folders that go into share/selavpr
 STAMPS = '.selavpr'  # in the venv: a file a stage, with the hash of what it was made from
 PINS = tuple(ROOT / 'requirements' / f'{name}.txt' for name in ('runtime', 'ros', 'dev'))
-
-
-def check_tools() -> None:
-    """Name every missing tool with the line that installs it."""
-    wrong = []
-    first, last = PYTHON_VERSIONS
-    if not first <= sys.version_info[:2] <= last:
-        wrong.append(
-            f'python3 is {platform.python_version()}; the ROS 2 wheels and pins need '
-            f'{first[0]}.{first[1]} to {last[0]}.{last[1]}: make PYTHON=python3.11 ...'
-        )
-    if (platform.system(), platform.machine()) != ('Linux', 'x86_64'):
-        wrong.append(
-            f'the ROS 2 wheels exist for Linux on x86_64, this is {platform.system()} on '
-            f'{platform.machine()}: install ROS 2 with apt and use colcon build'
-        )
-    packages = []
-    if not all(map(has_module, ('venv', 'ensurepip'))):
-        packages.append('python3-venv')
-    if not Path(sysconfig.get_path('include'), 'Python.h').exists():
-        packages.append('python3-dev')
-    packages += [tool for tool in ('gcc', 'g++', 'make', 'git') if shutil.which(tool) is None]
-    wrong += [f'{name} is missing: sudo apt install {name}' for name in packages]
-    if len(packages) > 1:
-        wrong.append(f'all at once: sudo apt install {" ".join(packages)}')
-    if wrong:
-        raise SetupError('\n'.join(wrong))
-
-
-def has_module(name: str) -> bool:
-    """Whether Python finds a module, without leaving anything of it imported."""
-    import importlib.util
-
-    return importlib.util.find_spec(name) is not None
 
 
 def make_venv(venv: Path, progress: Progress) -> None:
@@ -217,11 +181,49 @@ def check_imports(venv: Path, progress: Progress) -> None:
     run([venv / 'bin' / 'python', '-c', code], progress, lambda line: None)
 
 
+def fetch_weights(venv: Path, progress: Progress) -> None:
+    """Have the default backbone in the cache: downloaded and converted once for all clones."""
+    lines = ['']
+
+    def watch(line: str) -> None:
+        lines.append(line)
+        progress.detail = line.strip()[:60]
+
+    run([venv / 'bin' / 'selavpr', 'weights', 'fetch'], progress, watch)
+    path = lines[-1].rpartition(' (')[0]  # PATH (SIZE)
+    if not Path(path).is_file():
+        raise SetupError(f'selavpr weights fetch: expected the path of a file, got {lines[-1]!r}')
+    weights_record(venv).parent.mkdir(exist_ok=True)
+    weights_record(venv).write_text(f'{cache_setting()}\n{path}', encoding='utf-8')
+
+
+def weights_record(venv: Path) -> Path:
+    """Where it is kept which file the weights are in."""
+    return venv / STAMPS / 'weights.path'
+
+
+def cache_setting() -> str:
+    """What decides where the cache is."""
+    return f'{os.environ.get("SELAVPR_HOME", "")} {Path.home()}'
+
+
+def has_weights(venv: Path) -> bool:
+    """Whether the file is still there; answered without importing torch, which takes seconds."""
+    try:
+        setting, path = weights_record(venv).read_text(encoding='utf-8').split('\n')
+    except (OSError, ValueError):
+        return False
+    return setting == cache_setting() and Path(path).is_file()
+
+
 Stage = tuple[str, Callable[[Path, Progress], None], list[Path]]
 
 
-def stages() -> list[Stage]:
+def stages(weights: bool = False) -> list[Stage]:
     """Name, work and input files of each stage. A stage also depends on the ones before it."""
+    model = ROOT / 'selavpr_model'
+    names = [model / f'{name}.py' for name in ('config', 'weights', 'imgfocus')]
+    last: list[Stage] = [('weights', fetch_weights, names)] if weights else []
     interfaces = sorted([*ROOT.glob('msg/*.msg'), *ROOT.glob('srv/*.srv')])
     build_files = [ROOT / 'CMakeLists.txt', ROOT / 'package.xml']
     return [
@@ -231,6 +233,7 @@ def stages() -> list[Stage]:
         ('messages', build_messages, [*interfaces, *build_files]),
         ('check', check_imports, []),
         ('sources', link_sources, [ROOT / 'setup.cfg', *shared_files()]),
+        *last,
     ]
 
 
@@ -242,10 +245,10 @@ def digest(previous: str, work: Callable[..., object], inputs: list[Path]) -> st
     return hasher.hexdigest()
 
 
-def outdated(venv: Path) -> Iterator[tuple[Stage, str]]:
+def outdated(venv: Path, weights: bool = False) -> Iterator[tuple[Stage, str]]:
     """Stages whose inputs changed since they last ended, in order, each with its new hash."""
     current = f'{venv} {ROOT} {sys.version} {os.path.realpath(sys.executable)}'
-    for stage in stages():
+    for stage in stages(weights):
         name, work, inputs = stage
         current = digest(current, work, inputs)
         stamp = venv / STAMPS / name
@@ -253,11 +256,13 @@ def outdated(venv: Path) -> Iterator[tuple[Stage, str]]:
             yield stage, current
 
 
-def set_up(venv: Path) -> bool:
+def set_up(venv: Path, weights: bool = False) -> bool:
     """Run the stages that are outdated. Says whether there was any."""
     check_tools()
+    if weights and not has_weights(venv):
+        (venv / STAMPS / 'weights').unlink(missing_ok=True)
     ran = False
-    for (name, work, _), current in outdated(venv):
+    for (name, work, _), current in outdated(venv, weights):
         stamp = venv / STAMPS / name
         stamp.unlink(missing_ok=True)
         with Progress(name) as progress:
@@ -268,30 +273,18 @@ def set_up(venv: Path) -> bool:
     return ran
 
 
-@contextlib.contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Hold a lock, so that two `make` at a time do not build into one venv."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print('another set-up is at work here, waiting for it ...', flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def main(argv: list[str] | None = None) -> int:
     """Set up the environment; 0 when it is ready."""
     parser = argparse.ArgumentParser(
         description='Create or update the environment.', epilog='example: python3 %(prog)s'
     )
     parser.add_argument('--venv', type=Path, default=ROOT / '.venv', help='default: %(default)s')
-    venv = parser.parse_args(argv).venv.absolute()
+    parser.add_argument('--weights', action='store_true', help='also fetch the backbone')
+    options = parser.parse_args(argv)
     start = time.monotonic()
     try:
         with only_one(ROOT / 'build' / 'setup' / 'lock'):
-            ran = set_up(venv)
+            ran = set_up(options.venv.absolute(), options.weights)
     except SetupError as error:
         print(f'\nset-up failed:\n{error}', file=sys.stderr)
         return 1

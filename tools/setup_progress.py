@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Run the commands of setup_env.py: in a clean environment, showing life, keeping their output."""
+"""Run the commands of setup_env.py: one set-up at a time, in a clean environment, showing life."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
+import fcntl
 import os
 from pathlib import Path
 import re
@@ -108,3 +110,16 @@ def clean_environment(bin_dir: Path) -> dict[str, str]:
     environment |= {'AMENT_PREFIX_PATH': prefix, 'CMAKE_PREFIX_PATH': prefix}
     environment['MAKEFLAGS'] = f'-j{os.cpu_count() or 1}'
     return environment
+
+
+@contextlib.contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold a lock, so that two `make` at a time do not build into one venv."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open('w') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print('another set-up is at work here, waiting for it ...', flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
