@@ -188,7 +188,7 @@ class MapConfig(Config):
 class RecognizerConfig(Config):
     """Retrieval, re-ranking and the decision."""
 
-    candidates: int = option(20, 'places retrieved and re-ranked a frame', low=1, high=1000)
+    candidates: int = option(100, 'places retrieved and re-ranked a frame', low=1, high=1000)
     ties: str = option(
         'global',
         'equal match counts: global keeps the retrieval order, official reverses it',
@@ -237,7 +237,7 @@ class TemporalConfig(Config):
         low=0.0,
     )
     evidence_per_deviation: float = option(
-        1.0, 'log-likelihood gained by one standard deviation more', unit='nat', low=0.0
+        1.25, 'log-likelihood gained by one standard deviation more', unit='nat', low=0.0
     )
     max_evidence: float = option(
         3.0, 'most that one frame says for or against a place', unit='nat', low=0.0
@@ -249,7 +249,7 @@ class TemporalConfig(Config):
         0.05, 'to enter the map within one independent frame', low=0.0, high=1.0
     )
     leave_probability: float = option(
-        0.02, 'to leave the map within one independent frame', low=0.0, high=1.0
+        0.01, 'to leave the map within one independent frame', low=0.0, high=1.0
     )
     motion_sigma_m: float = option(
         2.0, 'spread of a motion; at least the spacing of the places', unit='m', low=0.01
@@ -264,9 +264,7 @@ class TemporalConfig(Config):
     independent_s: float = option(
         2.0, 'the same for a robot that stands still', unit='s', low=0.001
     )
-    speed_mps: float = option(
-        1.0, 'assumed where there is no odometry', unit='m/s', low=0.0
-    )
+    speed_mps: float = option(1.0, 'assumed where there is no odometry', unit='m/s', low=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from selavpr_model.config import RecognizerConfig
 from selavpr_model.places import are_distinct
 from selavpr_model.ranking import best_rival, match_ratio
 from selavpr_model.records import Candidate, Reject, State, Status
+from selavpr_model.temporal import Belief
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +72,38 @@ def conclude(
         ratio = f'{match_ratio(judged, config):.2f} times the matches{name}'
         return State.AMBIGUOUS, f'{ratio}, {needed.ratio:.2f} needed'
     return State.LOCALIZED, f'{best.mutual_matches} mutual matches with place {best.place.id}'
+
+
+def follow(
+    judged: Sequence[Candidate], belief: Belief, min_belief: float, config: RecognizerConfig
+) -> tuple[tuple[Candidate, ...], State, str]:
+    """The decision of a sequence: candidates (the believed place first), state and reason.
+
+    The frame itself must speak for the place, too: nobody is LOCALIZED on memory alone.
+    """
+    believed = next((c for c in judged if c.row in belief.rows), None)
+    if believed is None or belief.mass < min_belief or belief.evidence <= 0:
+        best = replace(
+            judged[0], status=Status.REJECTED, reject=judged[0].reject | Reject.TEMPORAL
+        )
+        return (best, *judged[1:]), *_undecided(believed, belief, min_belief)
+    others = tuple(_other(c, believed, config) for c in judged if c is not believed)
+    accepted = replace(believed, status=Status.ACCEPTED, reject=Reject.NONE)
+    reason = f'probability {belief.mass:.3f} at place {believed.place.id}'
+    return (accepted, *others), State.LOCALIZED, reason
+
+
+def _undecided(believed: Candidate | None, belief: Belief, needed: float) -> tuple[State, str]:
+    if belief.on_map < 0.5:
+        return State.LOST, f'probability {belief.on_map:.3f} of being in the map, 0.5 needed'
+    if believed is None or belief.mass >= needed:
+        return State.AMBIGUOUS, 'this frame does not show the place where the last ones were'
+    text = f'probability {belief.mass:.3f} at place {believed.place.id}, {needed} needed'
+    return State.AMBIGUOUS, text
+
+
+def _other(candidate: Candidate, believed: Candidate, config: RecognizerConfig) -> Candidate:
+    if not are_distinct(believed.place, candidate.place, config):
+        return replace(candidate, status=Status.CANDIDATE, reject=Reject.NONE)
+    reject = candidate.reject | Reject.TEMPORAL
+    return replace(candidate, status=Status.REJECTED, reject=reject)

@@ -58,6 +58,16 @@ class PoseTrack:
             return self.poses[before if gaps[0] <= gaps[1] else after]
         return _between(self.poses[before], self.poses[after], gaps[0] / sum(gaps))
 
+    def latest(self, stamp_ns: int, max_age_ns: int) -> np.ndarray | None:
+        """(4, 4) of the last sample at or before the stamp; None when it is older than allowed.
+
+        What a live node can know when the image arrives; so live and replayed frames agree.
+        """
+        at = int(np.searchsorted(self.stamps, stamp_ns, side='right')) - 1
+        if at < 0 or stamp_ns - int(self.stamps[at]) > max_age_ns:
+            return None
+        return self.poses[at]
+
 
 def _between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
     T = np.eye(4)

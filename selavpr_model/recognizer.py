@@ -6,27 +6,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+import logging
 import time
 
 import numpy as np
 
-from selavpr_model.config import RecognizerConfig
-from selavpr_model.decision import conclude, judge, thresholds
+from selavpr_model.config import RecognizerConfig, TemporalConfig
+from selavpr_model.decision import conclude, follow, judge, thresholds
 from selavpr_model.errors import MapModelError
 from selavpr_model.extractor import Extractor
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.ranking import rerank
 from selavpr_model.records import Candidate, Frame, Recognition, State
+from selavpr_model.temporal import TemporalBelief
+
+log = logging.getLogger(__name__)
 
 
 class PlaceRecognizer:
-    """Answers where in `place_map` a frame was taken; live, bag and offline use this one path."""
+    """Answers where in `place_map` a frame was taken; live, bag and offline use this one path.
+
+    With a TemporalConfig that is enabled, frames are taken as a sequence: their answers depend on
+    those before. Without, or where the map's places have no poses, each frame stands alone.
+    """
 
     def __init__(
-        self, extractor: Extractor, place_map: PlaceMap, config: RecognizerConfig | None = None
+        self,
+        extractor: Extractor,
+        place_map: PlaceMap,
+        config: RecognizerConfig | None = None,
+        temporal: TemporalConfig | None = None,
     ) -> None:
         self.extractor = extractor
         self.config = config or RecognizerConfig()
+        self.temporal = temporal or TemporalConfig(enabled=False)
         self.place_map = place_map
 
     @property
@@ -44,6 +57,7 @@ class PlaceRecognizer:
                 'with the weights and image size of the map'
             )
         self._map = place_map
+        self._belief = believe(place_map, self.config, self.temporal)
 
     def process(self, frame: Frame) -> Recognition:
         """Recognise one frame. InputError for a bad image; never raises for a hard one."""
@@ -57,7 +71,7 @@ class PlaceRecognizer:
         with clock.stage('rerank'):
             candidates = rerank(features.local, local, candidates, self.config.ties)
         with clock.stage('decide'):
-            recognition = self.decide(frame.stamp_ns, candidates)
+            recognition = self.decide(frame, candidates)
         return replace(recognition, timings_ns=clock.ns)
 
     def retrieve(self, global_: np.ndarray) -> list[Candidate]:
@@ -69,24 +83,42 @@ class PlaceRecognizer:
             for rank, (row, similarity) in enumerate(zip(rows, similarities, strict=True))
         ]
 
-    def decide(self, stamp_ns: int, candidates: list[Candidate]) -> Recognition:
+    def decide(self, frame: Frame, candidates: list[Candidate]) -> Recognition:
         """LOCALIZED, AMBIGUOUS or LOST from candidates in re-ranked order, with the reason."""
         calibration = self._map.calibration
         needed = thresholds(self.config, calibration)
         if not candidates or needed is None:
             why = 'the map has no thresholds; build it again' if candidates else 'the map is empty'
-            return Recognition(stamp_ns, State.LOST, tuple(candidates), why)
+            return Recognition(frame.stamp_ns, State.LOST, tuple(candidates), why)
         judged = judge(candidates, needed, self.config)
-        best = judged[0]
-        state, reason = conclude(judged, needed, self.config)
-        if state is not State.LOCALIZED or best.place.pose is None or calibration is None:
-            return Recognition(stamp_ns, state, judged, reason)
-        return Recognition(
-            stamp_ns, state, judged, reason, best.place.pose, calibration.covariance()
-        )
+        if self._belief is None:
+            state, reason = conclude(judged, needed, self.config)
+        else:
+            belief = self._belief.update(frame.stamp_ns, judged, frame.odom)
+            judged, state, reason = follow(judged, belief, self.temporal.min_belief, self.config)
+        pose = judged[0].place.pose
+        if state is not State.LOCALIZED or pose is None or calibration is None:
+            return Recognition(frame.stamp_ns, state, judged, reason)
+        covariance = calibration.covariance()
+        return Recognition(frame.stamp_ns, state, judged, reason, pose, covariance)
 
     def reset(self) -> None:
-        """Forget what came before, after a jump in time. Each frame stands alone so far."""
+        """Forget the frames so far, after a jump in time or when the robot was carried."""
+        if self._belief is not None:
+            self._belief.reset()
+
+
+def believe(
+    place_map: PlaceMap, config: RecognizerConfig, temporal: TemporalConfig
+) -> TemporalBelief | None:
+    """A fresh belief over the map's places, or None where frames are to stand alone."""
+    places = place_map.places
+    if not temporal.enabled or not places:
+        return None
+    if any(place.pose is None for place in places):
+        log.info('the map has places without poses: each frame is decided alone')
+        return None
+    return TemporalBelief(places, temporal, config.distinct_radius_m, config.distinct_angle_deg)
 
 
 class StageClock:

@@ -48,7 +48,7 @@ class Reject(enum.IntFlag):
 class Frame:
     """One camera image and where the robot was.
 
-    image: (H, W, 3) uint8 RGB; pose: (4, 4) T_map_camera; odom: (4, 4) T_odom_base.
+    image: (H, W, 3) uint8 RGB; pose: (4, 4) T_map_camera; odom: (4, 4) T_odom_camera.
     """
 
     stamp_ns: int

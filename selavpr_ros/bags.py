@@ -6,6 +6,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 import logging
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,16 @@ STAMPED_POSES = ('geometry_msgs/msg/PoseStamped', 'geometry_msgs/msg/PoseWithCov
 TF = 'tf2_msgs/msg/TFMessage'
 NO_POSE = 'none'
 """As a pose topic: frames get no pose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An image or odometry message of a bag: recorded and header time, and its CDR bytes."""
+
+    time_ns: int
+    stamp_ns: int
+    data: bytes
+    is_image: bool
 
 
 class BagFrames:
@@ -83,12 +96,19 @@ class BagFrames:
                     self.dropped['undecodable'] += 1
                     log.warning('%s, image %d: %s', self.path, index, error)
 
-    def serialized(self) -> Iterator[tuple[int, int, bytes]]:
-        """(recorded ns, header stamp ns, CDR bytes) of every image message."""
+    def serialized(self) -> Iterator[Recorded]:
+        """Every image and odometry message as it was recorded, odometry first on equal times."""
+        topics = {self.image_topic, self.odom_topic} - {''}
         with open_bag(self.path) as bag:
-            for connection, time, data in _raw_messages(bag, self.image_topic):
-                message = bag.deserialize(data, connection.msgtype)
-                yield time, conversions.stamp_ns(message), bytes(data)
+            connections = [c for c in bag.connections if c.topic in topics]
+            recorded = map(partial(self._recorded, bag), bag.messages(connections))
+            for _, group in groupby(recorded, key=lambda r: r.time_ns):
+                yield from sorted(group, key=lambda r: r.is_image)
+
+    def _recorded(self, bag: AnyReader, raw: tuple[Any, int, bytes]) -> Recorded:
+        connection, time, data = raw
+        stamp = conversions.stamp_ns(bag.deserialize(data, connection.msgtype))
+        return Recorded(time, stamp, bytes(data), connection.topic == self.image_topic)
 
     def truth(self) -> dict[int, np.ndarray | None]:
         """stamp_ns of every image -> (4, 4) T_map_camera or None; decodes no image."""
@@ -103,9 +123,14 @@ class BagFrames:
             image=conversions.rgb_image(message),
             camera_frame=conversions.frame_id(message),
             pose=self._camera_pose(stamp),
-            odom=self.odometry.at(stamp, self.max_gap_ns),
+            odom=self._odometry(stamp),
             name=f'{index:06d}',
         )
+
+    def _odometry(self, stamp: int) -> np.ndarray | None:
+        """What a live node would know at this stamp: T_odom_camera."""
+        T_odom_base = self.odometry.latest(stamp, self.max_gap_ns)
+        return None if T_odom_base is None else T_odom_base @ self.base_camera
 
     def _camera_pose(self, stamp: int) -> np.ndarray | None:
         T_map_base = self.poses.at(stamp, self.max_gap_ns)

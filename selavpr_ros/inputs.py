@@ -88,10 +88,12 @@ class Inputs:
         found = self._node.count_publishers(beside) > 0
         return ('raw' if compressed else 'compressed') if found else ''
 
-    def odometry(self, stamp_ns: int, max_gap_ns: int) -> np.ndarray | None:
-        """(4, 4) T_odom_base at the stamp, None without odometry near it."""
+    def odometry(self, stamp_ns: int, max_age_ns: int) -> np.ndarray | None:
+        """(4, 4) T_odom_base, the last at or before the stamp; None without one that young."""
         samples = list(self._odom)
-        return PoseTrack(*zip(*samples)).at(stamp_ns, max_gap_ns) if samples else None  # noqa: B905
+        if not samples:
+            return None
+        return PoseTrack(*zip(*samples, strict=True)).latest(stamp_ns, max_age_ns)
 
     def _open_image(self, config: NodeConfig) -> None:
         self.image_topic = self._node.resolve_topic_name('image')

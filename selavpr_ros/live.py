@@ -18,6 +18,7 @@ import time
 from typing import Any
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
+from nav_msgs.msg import Odometry
 import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -33,11 +34,12 @@ from selavpr_model.poses import position_quaternion
 from selavpr_model.predictions import Prediction
 from selavpr_ros import qos
 from selavpr_ros.answers import Answers
-from selavpr_ros.bags import BagFrames, COMPRESSED_IMAGE
+from selavpr_ros.bags import BagFrames, COMPRESSED_IMAGE, Recorded
 
 NODE = 'localizer'
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 STOP_S = 10.0  # the node gets this long to shut down by itself
+ODOMETRY_LEAD_S = 0.01  # an image leaves its camera later than wheel odometry of its moment
 LAST_WORDS = 2000  # characters of the node's log in an error
 
 
@@ -147,6 +149,7 @@ class Player:
         compressed = frames.image_type == COMPRESSED_IMAGE
         kind, topic = (CompressedImage, 'image/compressed') if compressed else (Image, 'image')
         self._images = self._node.create_publisher(kind, topic, qos_profile_sensor_data)
+        self._odometry = self._node.create_publisher(Odometry, 'odom', qos.reliable(100))
         self._listen(PlaceHypotheses, 'hypotheses', self._answers.on_hypotheses)
         self._listen(PoseWithCovarianceStamped, 'pose', self._answers.on_pose)
         self._listen(LoopClosure, 'loop_closures', self._answers.on_closure)
@@ -176,18 +179,26 @@ class Player:
     def play(self, config: ReplayConfig) -> None:
         """Every image, at its time over `rate`; rate 0: the next one once the last is answered."""
         start, first = time.monotonic(), 0
-        images = tqdm(
-            self._frames.serialized(), 'live', len(self._frames), unit='frame', leave=False
-        )
-        for recorded_ns, stamp_ns, data in images:
-            first = first or recorded_ns
+        bar = tqdm(total=len(self._frames), desc='live', unit='frame', leave=False)
+        for message in self._frames.serialized():
+            first = first or message.time_ns
             if config.rate > 0:
-                due = start + (recorded_ns - first) / 1e9 / config.rate
+                due = start + (message.time_ns - first) / 1e9 / config.rate
                 self._spin_until(lambda: False, due - time.monotonic())
-            self._images.publish(data)
-            self._published.append(stamp_ns)
-            if config.rate == 0:
-                self._spin_until(partial(self._is_answered, stamp_ns), config.answer_timeout_s)
+            if message.is_image:
+                self._publish_image(message, config)
+                bar.update()
+            else:
+                self._odometry.publish(message.data)
+        bar.close()
+
+    def _publish_image(self, message: Recorded, config: ReplayConfig) -> None:
+        self._spin_until(lambda: False, ODOMETRY_LEAD_S)
+        self._images.publish(message.data)
+        self._published.append(message.stamp_ns)
+        if config.rate == 0:
+            answered = partial(self._is_answered, message.stamp_ns)
+            self._spin_until(answered, config.answer_timeout_s)
 
     def finish(self, quiet_s: float) -> None:
         """Until everything is answered, or nothing has come for `quiet_s`; then the counters."""

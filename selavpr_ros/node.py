@@ -173,15 +173,18 @@ class LocalizerNode(LifecycleNode):
             self.inputs.open(self.parameters.node)
         if 'map' in names or any(n.startswith('extractor.') for n in names):
             self.load()
-        if any(n.startswith('recognizer.') for n in names):
-            config = self.parameters.recognizer
-            self.worker.post(lambda: self.pipeline.configure_recognizer(config))
+        if any(n.startswith(('recognizer.', 'temporal.')) for n in names):
+            wanted = self.wanted()
+            self.worker.post(lambda: self.pipeline.configure_recognizer(wanted))
+
+    def wanted(self) -> Wanted:
+        """What the parameters ask of the pipeline now."""
+        given = self.parameters
+        return Wanted(given.extractor, given.node.map, given.recognizer, given.temporal)
 
     def load(self) -> None:
         """Have the worker load what the parameters ask for; services keep answering meanwhile."""
-        wanted = Wanted(
-            self.parameters.extractor, self.parameters.node.map, self.parameters.recognizer
-        )
+        wanted = self.wanted()
         self._load_job = self.worker.post(lambda: self.pipeline.load(wanted))
         self._load_job.add_done_callback(self._loaded)
 

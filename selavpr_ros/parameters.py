@@ -24,11 +24,12 @@ from selavpr_model.config import (
     GROUPS,
     NodeConfig,
     RecognizerConfig,
+    TemporalConfig,
 )
 from selavpr_model.errors import ConfigError, InputError
 from selavpr_ros.conversions import checked_pose
 
-PREFIXES = ('', 'extractor', 'recognizer')
+PREFIXES = ('', 'extractor', 'recognizer', 'temporal')
 """The groups of GROUPS the node uses."""
 
 READ_ONLY = frozenset({'autostart'})
@@ -103,6 +104,10 @@ class Parameters:
     @property
     def recognizer(self) -> RecognizerConfig:
         return self._configs['recognizer']  # type: ignore[return-value]
+
+    @property
+    def temporal(self) -> TemporalConfig:
+        return self._configs['temporal']  # type: ignore[return-value]
 
     def on_change(self, callback: Callable[[frozenset[str]], None]) -> None:
         """Call back with the names that were set, after each accepted change."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from selavpr_model.config import ExtractorConfig, RecognizerConfig
+from selavpr_model.config import ExtractorConfig, RecognizerConfig, TemporalConfig
 from selavpr_model.errors import MapNotFoundError, SelaVPRError
 from selavpr_model.records import Frame, ModelIdentity, Recognition
 
@@ -34,6 +34,7 @@ class Wanted:
     extractor: ExtractorConfig
     map: str
     recognizer: RecognizerConfig
+    temporal: TemporalConfig
 
 
 class NotReadyError(SelaVPRError):
@@ -91,21 +92,21 @@ class Pipeline:
         path = Path(wanted.map).expanduser() if wanted.map else kept
         try:
             if here is not None and path == kept and fits(here, extractor):
-                self._use(extractor, here, wanted.recognizer)
+                self._use(extractor, here, wanted)
             elif path is not None:
-                self._use(extractor, self._open(path, extractor), wanted.recognizer)
+                self._use(extractor, self._open(path, extractor), wanted)
             self.map_problem = '' if path is not None else NO_MAP
         except Exception as error:  # a MapError, or what the system says
             self.map_problem = self._told(error)
 
-    def load_map(self, path: str, recognizer: RecognizerConfig) -> None:
+    def load_map(self, path: str, wanted: Wanted) -> None:
         """Replace the map; raises what is wrong with the new one and then keeps the old one."""
         if self.extractor is None and self._wanted is not None:
-            self._load_model(self._wanted.extractor)
+            self._load_model(wanted.extractor)
         if self.extractor is None:
             raise NotReadyError(f'no model to use the map with: {self.model_problem}')
         place_map = self._open(Path(path).expanduser(), self.extractor)
-        self._use(self.extractor, place_map, recognizer)
+        self._use(self.extractor, place_map, wanted)
         self.map_problem = ''
 
     def _open(self, path: Path, extractor: Extractor) -> PlaceMap:
@@ -113,11 +114,11 @@ class Pipeline:
 
         return PlaceMap.open(path, extractor.identity)
 
-    def _use(self, extractor: Extractor, place_map: PlaceMap, config: RecognizerConfig) -> None:
+    def _use(self, extractor: Extractor, place_map: PlaceMap, wanted: Wanted) -> None:
         """Swap in all three, or none when the recogniser refuses them."""
         from selavpr_model.recognizer import PlaceRecognizer
 
-        recognizer = PlaceRecognizer(extractor, place_map, config)
+        recognizer = PlaceRecognizer(extractor, place_map, wanted.recognizer, wanted.temporal)
         self.extractor, self.place_map, self.recognizer = extractor, place_map, recognizer
 
     def _told(self, error: Exception) -> str:
@@ -128,10 +129,10 @@ class Pipeline:
         logger.error('%s', error, exc_info=None if expected else error)
         return str(error) if expected else f'{type(error).__name__}: {error}'
 
-    def configure_recognizer(self, config: RecognizerConfig) -> None:
+    def configure_recognizer(self, wanted: Wanted) -> None:
         """New thresholds for the frames to come; forgets the temporal state."""
         if self.extractor is not None and self.place_map is not None:
-            self._use(self.extractor, self.place_map, config)
+            self._use(self.extractor, self.place_map, wanted)
 
     def process(self, frame: Frame) -> Recognition:
         """Recognise a frame of the camera's stream."""

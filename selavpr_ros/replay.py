@@ -20,7 +20,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from selavpr_model.config import ExtractorConfig, RecognizerConfig, ReplayConfig, ScoreConfig
+from selavpr_model.config import (
+    ExtractorConfig,
+    RecognizerConfig,
+    ReplayConfig,
+    ScoreConfig,
+    TemporalConfig,
+)
 from selavpr_model.decision import thresholds
 from selavpr_model.extractor import Extractor, load_extractor
 from selavpr_model.place_map import PlaceMap
@@ -56,6 +62,7 @@ class Request:
     keep_up: bool = False
     extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
     recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
+    temporal: TemporalConfig = field(default_factory=TemporalConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
 
@@ -65,7 +72,7 @@ class Request:
         )
 
     def configs(self) -> dict[str, Any]:
-        groups = ('extractor', 'recognizer', 'score', 'replay')
+        groups = ('extractor', 'recognizer', 'temporal', 'score', 'replay')
         return {
             'bag': str(self.bag), 'map': str(self.map), 'truth': self.truth,
             'image_topic': self.image_topic, 'live': self.live,
@@ -109,7 +116,8 @@ def run_with(request: Request, extractor: Extractor, place_map: PlaceMap) -> dic
     """`run` with a loaded model and map."""
     frames = request.frames()
     request.out.mkdir(parents=True, exist_ok=True)
-    answers = answer(frames, PlaceRecognizer(extractor, place_map, request.recognizer))
+    recognizer = PlaceRecognizer(extractor, place_map, request.recognizer, request.temporal)
+    answers = answer(frames, recognizer)
     scoring = Scoring(frames, place_map, request.score)
     scores = scoring.scores(answers.predictions)
     summary = scoring.summary(scores, answers.dropped, answers.closures)
@@ -171,6 +179,7 @@ def _play(request: Request, frames: BagFrames, extractor: Extractor) -> LiveRun:
         '': node_config(request.recognizer.candidates),
         'extractor': chosen,
         'recognizer': request.recognizer,
+        'temporal': request.temporal,
     }
     return play(frames, request.map, configs, request.replay, request.out)
 

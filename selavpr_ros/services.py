@@ -46,7 +46,7 @@ class Services:
 
     async def load_map(self, request: Any, response: Any) -> Any:
         def load() -> None:
-            self._node.pipeline.load_map(request.path, self._node.parameters.recognizer)
+            self._node.pipeline.load_map(request.path, self._node.wanted())
 
         return await self._map_job('load_map', load, response)
 

@@ -103,7 +103,8 @@ class Stream:
         frame = conversions.frame_id(arrival.message)
         if not frame:
             self._node.voice.once('images have no frame_id; it is taken to be "camera"')
-        odom = self._node.inputs.odometry(arrival.stamp_ns, _ns(config.odom_gap_s))
+        T_odom_base = self._node.inputs.odometry(arrival.stamp_ns, _ns(config.odom_gap_s))
+        odom = None if T_odom_base is None else T_odom_base @ self._node.body().T_base_camera
         return Frame(arrival.stamp_ns, image, frame or 'camera', odom=odom)
 
     def _draw(self, frame: Frame, recognition: Recognition) -> None:

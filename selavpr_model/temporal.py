@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""Belief over places from a sequence of frames: a discrete Bayes filter with an off-map state.
+
+One image of a changed place is weak evidence, and a look-alike street is strong evidence for the
+wrong one. Frames that agree with each other *and* with the robot's motion are neither. After
+Xu et al., "Probabilistic Visual Place Recognition for Hierarchical Localization" (2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+import math
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from selavpr_model.config import TemporalConfig
+from selavpr_model.poses import inverse
+from selavpr_model.records import Candidate, Place
+
+ACTIVE = 500  # places whose belief is moved on; the others hold less than a millionth each
+NEGLIGIBLE = 1e-6
+MODES = 10  # places looked at as the centre of the belief
+REACH = 3.0  # standard deviations of motion that are followed
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Where the robot is thought to be after a frame.
+
+    rows: the places around the most probable one; mass: their probability together; on_map: the
+    probability of being anywhere in the map; evidence: what the frame itself says for the best of
+    these places, nat.
+    """
+
+    rows: frozenset[int]
+    mass: float
+    on_map: float
+    evidence: float
+
+
+class TemporalBelief:
+    """Probability of each place and of none, updated frame by frame."""
+
+    def __init__(
+        self, places: Sequence[Place], config: TemporalConfig, radius_m: float, angle_deg: float
+    ) -> None:
+        """All places need poses. radius_m, angle_deg: places this near are one place."""
+        self._config = config
+        self._radius_m, self._cos_same = radius_m, math.cos(math.radians(angle_deg))
+        poses = np.array([place.pose for place in places])
+        self._poses, self._positions = poses, poses[:, :3, 3]
+        self._axes = poses[:, :3, 2]  # optical axes
+        self._tree = cKDTree(self._positions)
+        self._sigma_m = max(config.motion_sigma_m, self._spacing())
+        self.reset()
+
+    def _spacing(self) -> float:
+        """Median distance of a place to its nearest neighbour, m."""
+        if len(self._positions) < 2:
+            return 0.0
+        return float(np.median(self._tree.query(self._positions, k=2)[0][:, 1]))
+
+    def reset(self) -> None:
+        """Know nothing: as likely off the map as on it."""
+        count = len(self._positions)
+        self._belief = np.full(count, 0.5 / count)
+        self._off = 0.5
+        self._last: tuple[int, np.ndarray | None] | None = None
+
+    def update(
+        self, stamp_ns: int, candidates: Sequence[Candidate], odom: np.ndarray | None
+    ) -> Belief:
+        """Predict with the motion since the last frame, then weigh by this frame's matches.
+
+        candidates: re-ranked; odom: (4, 4) T_odom_camera or None.
+        """
+        weight = 1.0
+        if self._last is not None:
+            seconds = max(0.0, (stamp_ns - self._last[0]) * 1e-9)
+            motion = _motion(self._last[1], odom)
+            weight = self._predict(motion, seconds)
+        self._last = (stamp_ns, odom)
+        evidence = self._evidence(candidates)
+        self._weigh(weight * evidence)
+        return self._summary(evidence)
+
+    def _predict(self, motion: np.ndarray | None, seconds: float) -> float:
+        """Move the belief on; returns how independent the new frame is, in [0, 1]."""
+        config = self._config
+        moved = (
+            config.speed_mps * seconds if motion is None else float(np.linalg.norm(motion[:3, 3]))
+        )
+        weight = min(1.0, max(moved / config.independent_m, seconds / config.independent_s))
+        spread = self._sigma_m + config.motion_sigma_ratio * moved
+        if motion is None:  # anywhere within reach, most likely where it was
+            spread, motion = self._sigma_m + moved, np.eye(4)
+        stayed = (1 - weight * config.leave_probability) * self._moved(motion, spread)
+        entered = self._off * weight * config.enter_probability / len(self._belief)
+        self._off = max(0.0, 1.0 - float(stayed.sum()) - entered * len(self._belief))
+        self._belief = stayed + entered
+        return weight
+
+    def _moved(self, motion: np.ndarray, spread_m: float) -> np.ndarray:
+        """The belief after a motion (4, 4) T_before_after of the camera.
+
+        Each place hands its belief to those near where the motion leads from it; where there are
+        too few, at the edge of the map, the rest leaves the map.
+        """
+        rows = np.argsort(-self._belief, kind='stable')[:ACTIVE]
+        rows = rows[self._belief[rows] > NEGLIGIBLE]
+        led = self._poses[rows] @ motion
+        near = self._tree.query_ball_point(led[:, :3, 3], REACH * spread_m)
+        counts = np.array([len(n) for n in near], dtype=np.int64)
+        if not counts.sum():
+            return np.zeros_like(self._belief)
+        source = np.repeat(np.arange(len(rows)), counts)
+        target = np.concatenate([np.asarray(n, dtype=np.int64) for n in near])
+        share = self._closeness(led[source], target, spread_m)
+        total = np.bincount(source, share, minlength=len(rows))
+        share *= self._belief[rows][source] / np.maximum(total, 1.0)[source]
+        return np.bincount(target, share, minlength=len(self._belief))
+
+    def _closeness(self, led: np.ndarray, target: np.ndarray, spread_m: float) -> np.ndarray:
+        """exp(-(distance / spread)^2 / 2 - (angle / spread)^2 / 2), (n,)."""
+        away = np.sum((led[:, :3, 3] - self._positions[target]) ** 2, axis=1) / spread_m**2
+        cosine = np.einsum('ni,ni->n', led[:, :3, 2], self._axes[target])
+        angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+        turned = (angle / math.radians(self._config.turn_sigma_deg)) ** 2
+        return np.exp(-0.5 * (away + turned))
+
+    def _evidence(self, candidates: Sequence[Candidate]) -> np.ndarray:
+        """What this frame says for each place, (N,) nat; nothing where nothing was retrieved."""
+        if not candidates:
+            return np.zeros_like(self._belief)
+        evidence = np.full_like(self._belief, self._config.missed_evidence)
+        found = evidence_of([c.mutual_matches for c in candidates], self._config)
+        evidence[[c.row for c in candidates]] = found
+        return evidence
+
+    def _weigh(self, evidence: np.ndarray) -> None:
+        """Bayes' rule; the off-map state explains any frame equally well (evidence 0)."""
+        self._belief *= np.exp(evidence)
+        total = float(self._belief.sum()) + self._off
+        self._belief /= total
+        self._off /= total
+
+    def _summary(self, evidence: np.ndarray) -> Belief:
+        """The place with the most probability around it."""
+        top = np.argsort(-self._belief, kind='stable')[:MODES]
+        masses = [float(self._belief[self._around(int(row))].sum()) for row in top]
+        best = int(np.argmax(masses))
+        rows = self._around(int(top[best]))
+        best_evidence = float(evidence[rows].max())
+        return Belief(frozenset(rows.tolist()), masses[best], 1.0 - self._off, best_evidence)
+
+    def _around(self, row: int) -> np.ndarray:
+        """Rows that show the same place as `row`, itself included."""
+        near = np.array(self._tree.query_ball_point(self._positions[row], self._radius_m))
+        return near[self._axes[near] @ self._axes[row] >= self._cos_same]
+
+
+def evidence_of(matches: Sequence[int], config: TemporalConfig) -> np.ndarray:
+    """Log-likelihood ratio of each candidate against being off the map, (k,) in nat.
+
+    Counts are judged against each other (robust standard deviations above the frame's median):
+    night, rain or another season lower them all.
+    """
+    counts = np.asarray(matches, dtype=float)
+    median = np.median(counts)
+    deviation = max(1.4826 * float(np.median(np.abs(counts - median))), math.sqrt(median), 1.0)
+    deviations = (counts - median) / deviation
+    gain = config.evidence_per_deviation * (deviations - config.neutral_deviations)
+    return np.clip(gain, -config.max_evidence, config.max_evidence)
+
+
+def _motion(before: np.ndarray | None, after: np.ndarray | None) -> np.ndarray | None:
+    """(4, 4) T_before_after of the camera; None when either end is not known."""
+    if before is None or after is None:
+        return None
+    return inverse(before) @ after
