@@ -67,6 +67,7 @@ class BagFrames:
     ) -> None:
         self.path = Path(path)
         self.max_gap_ns = round(config.pose_gap_s * 1e9)
+        self.odom_gap_ns = round(NodeConfig().odom_gap_s * 1e9)
         self.dropped: Counter[str] = Counter()
         with open_bag(self.path) as bag:
             self.image_topic = choose_image_topic(bag, image_topic)
@@ -129,7 +130,7 @@ class BagFrames:
 
     def _odometry(self, stamp: int) -> np.ndarray | None:
         """What a live node would know at this stamp: T_odom_camera."""
-        T_odom_base = self.odometry.latest(stamp, self.max_gap_ns)
+        T_odom_base = self.odometry.latest(stamp, self.odom_gap_ns)
         return None if T_odom_base is None else T_odom_base @ self.base_camera
 
     def _camera_pose(self, stamp: int) -> np.ndarray | None:
