@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from builtin_interfaces.msg import Duration
 import cv2
 from nav_msgs.msg import Odometry
 import numpy as np
@@ -170,7 +171,7 @@ def test_odometry_near_the_image_reaches_the_recogniser(
         odometry.publish(message)
     robot.until(lambda: len(robot.localizer.inputs._odom) >= 2, 'odometry')
     robot.ask(camera, robot.picture(street[2].image, stamp))
-    assert seen[-1].odom[0, 3] == pytest.approx(2.0)
+    assert seen[-1].odom[0, 3] == pytest.approx(1.0 + BASE_CAMERA[0])  # the last one before
     robot.ask(camera, robot.picture(street[2].image, stamp + 10**9))
     assert seen[-1].odom is None
 
@@ -200,6 +201,29 @@ def test_a_subscriber_that_cannot_be_reached_is_reported_with_both_profiles(robo
     robot.until(reports, 'report')
     assert 'we offer reliable, volatile' in reports()[0]
     assert 'reliable, transient_local' in reports()[0]
+
+
+def test_a_sequence_is_believed_and_relocalize_and_a_clock_jump_forget_it(
+    ros: None, street_map: Path, street: Any
+):
+    with Robot(map=str(street_map), temporal__enabled=True) as robot:
+        robot.until_active()
+        camera, start = robot.camera(), robot.next_stamp()
+
+        def states(first: int, count: int = 4) -> list[int]:
+            """Of the same place every 2 s, from that second on."""
+            images = [robot.picture(street[5].image, start + (first + 2 * i) * 10**9)
+                      for i in range(count)]  # fmt: skip
+            return [robot.ask(camera, image).state for image in images]
+
+        begun = states(0)
+        assert begun[0] != PlaceHypotheses.LOCALIZED and begun[-1] == PlaceHypotheses.LOCALIZED
+        assert robot.heard['hypotheses'][-1].hypotheses[0].place_id == 5
+        assert states(10, 1) == [PlaceHypotheses.LOCALIZED]
+        robot.call('relocalize', timeout=Duration(nanosec=1))
+        assert states(20, 1) != [PlaceHypotheses.LOCALIZED]
+        assert states(22)[-1] == PlaceHypotheses.LOCALIZED
+        assert states(-100, 1) != [PlaceHypotheses.LOCALIZED]
 
 
 def test_compressed_images_come_in_on_the_compressed_topic(

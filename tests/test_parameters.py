@@ -167,9 +167,7 @@ def test_whatever_is_set_the_configs_stay_valid(listening: Any, field: Any, valu
     node, parameters = listening
     name = parameter_name(field[0], field[1].name)
     result = node.set_parameters([Parameter(name, value=value)])[0]
-    config = {'': parameters.node, 'extractor': parameters.extractor}.get(
-        field[0], parameters.recognizer
-    )
+    config = parameters.node if field[0] == '' else getattr(parameters, field[0])
     assert type(config).from_dict(config.to_dict()) == config
     if result.successful:
         kept = getattr(config, field[1].name)
