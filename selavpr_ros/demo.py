@@ -57,7 +57,7 @@ def find_data(given: Path | None) -> Path:
 def run(out: Path, data: Path, rebuild: bool = False, rate: float = PACE.rate) -> dict[str, Any]:
     """Build or reuse the map, replay, write everything into `out`; returns the summary.
 
-    rate: see ReplayConfig; slower where this machine cannot keep up.
+    rate: see ReplayConfig; image by image where this machine cannot keep up.
     """
     extractor = load_extractor(ExtractorConfig())
     place_map = town_map(out / 'map', data / MAPPED, extractor, rebuild)

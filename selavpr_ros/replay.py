@@ -49,7 +49,7 @@ HEADROOM = 0.7  # share of the time between two images that a frame may take
 class Request:
     """What to replay. truth: topic of the true poses; base_camera: (4, 4), None: from the bag.
 
-    keep_up: play slower than asked where this machine needs longer for a frame than the bag has.
+    keep_up: where this machine needs longer for a frame than the bag has, play image by image.
     """
 
     bag: Path
@@ -170,8 +170,8 @@ def _paced(request: Request, scoring: Scoring, latency: Mapping[str, Any]) -> Re
     rate, periods = request.replay.rate, np.diff(list(scoring.truth)) / 1e6
     if not request.keep_up or rate == 0 or not len(periods):
         return request
-    fitting = HEADROOM * float(np.median(periods)) / latency['total']['p95']
-    return replace(request, replay=replace(request.replay, rate=min(rate, fitting)))
+    fast_enough = latency['total']['p95'] <= HEADROOM * float(np.median(periods)) / rate
+    return request if fast_enough else replace(request, replay=replace(request.replay, rate=0.0))
 
 
 def _play(request: Request, frames: BagFrames, extractor: Extractor) -> LiveRun:
