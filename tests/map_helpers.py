@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 import contextlib
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -158,9 +159,9 @@ def job_save(path: str, seed: int) -> None:
 
 
 def job_saves(path: str, seed: int) -> None:
-    """Replace the map at `path` again and again."""
-    place_map = some_map(places=20, seed=seed)
-    while True:
+    """Replace the map at `path` by that of `seed`, by that of `seed` + 1, and so on for ever."""
+    maps = some_map(places=20, seed=seed), some_map(places=20, seed=seed + 1)
+    for place_map in itertools.cycle(maps):
         place_map.save(path, overwrite=True)
 
 
@@ -210,6 +211,11 @@ def zygote() -> None:
         print(os.waitpid(child, 0)[1], flush=True)
 
 
+def version_of(file: Path | None) -> tuple[int, int]:
+    """Differs after the file was replaced."""
+    return (file.stat().st_ino, file.stat().st_mtime_ns) if file else (0, 0)
+
+
 class Killer:
     """Starts jobs in the zygote and ends them with SIGKILL."""
 
@@ -228,14 +234,21 @@ class Killer:
         path: Path,
         after_s: float | None = None,
         operation: int = 0,
+        changed: Path | None = None,
         **options: Any,
     ) -> bool:
-        """Whether the job was killed, `after_s` seconds in or before a file operation."""
+        """Whether the job was killed, before a file operation or after some seconds.
+
+        The seconds count from the start or, if given, from when the file `changed` is replaced.
+        """
+        before = version_of(changed)
         assert self.process.stdin and self.process.stdout
         order = {'job': job, 'path': str(path), 'operation': operation, 'options': options}
         self.process.stdin.write(json.dumps(order) + '\n')
         self.process.stdin.flush()
         child = int(self.process.stdout.readline())
+        while changed and version_of(changed) == before:
+            time.sleep(0.001)
         if after_s is not None:
             time.sleep(after_s)
             # the child stays a zombie until the zygote waits, so the id is still its own, except

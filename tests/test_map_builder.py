@@ -351,7 +351,7 @@ def test_killed_before_many_file_operations_each_next_build_goes_on(killer, tmp_
 
 def test_killed_before_any_file_operation_around_the_end_of_a_build(killer, tmp_path, whole):
     """The last chunk, the save over the old map, and the tidying."""
-    for operation in range(1, 200, 6):
+    for operation in range(1, 200, 9):
         out = tmp_path / f'map{operation}'
         some_map(4).save(out)
         stop_after(7, out, overwrite=True)
