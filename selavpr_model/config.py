@@ -246,24 +246,25 @@ class TemporalConfig(Config):
         -1.5, 'what it says against a place not to be among the candidates', unit='nat', high=0.0
     )
     enter_probability: float = option(
-        0.05, 'to enter the map within one independent frame', low=0.0, high=1.0
+        0.05, 'to enter the map within one frame that counts', low=0.0, high=1.0
     )
     leave_probability: float = option(
-        0.01, 'to leave the map within one independent frame', low=0.0, high=1.0
+        0.01, 'to leave the map within one frame that counts', low=0.0, high=1.0
     )
     motion_sigma_m: float = option(
-        2.0, 'spread of a motion; at least the spacing of the places', unit='m', low=0.01
+        0.5, 'spread of a motion, besides half the spacing of the places', unit='m', low=0.01
     )
     motion_sigma_ratio: float = option(0.1, 'added spread over travelled distance', low=0.0)
     turn_sigma_deg: float = option(
         20.0, 'spread of the viewing direction', unit='deg', low=1.0, high=180.0
     )
     independent_m: float = option(
-        1.0, 'frames closer than this repeat each other and count less', unit='m', low=0.001
+        1.0, 'a frame counts as new evidence after moving this far', unit='m', low=0.001
     )
-    independent_s: float = option(
-        2.0, 'the same for a robot that stands still', unit='s', low=0.001
+    independent_deg: float = option(
+        20.0, 'or after turning this far', unit='deg', low=0.1, high=180.0
     )
+    independent_s: float = option(10.0, 'or after standing still this long', unit='s', low=0.001)
     speed_mps: float = option(1.0, 'assumed where there is no odometry', unit='m/s', low=0.0)
 
 

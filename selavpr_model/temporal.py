@@ -53,7 +53,7 @@ class TemporalBelief:
         self._poses, self._positions = poses, poses[:, :3, 3]
         self._axes = poses[:, :3, 2]  # optical axes
         self._tree = cKDTree(self._positions)
-        self._sigma_m = max(config.motion_sigma_m, self._spacing())
+        self._sigma_m = config.motion_sigma_m + self._spacing() / 2
         self.reset()
 
     def _spacing(self) -> float:
@@ -65,42 +65,54 @@ class TemporalBelief:
     def reset(self) -> None:
         """Know nothing: as likely off the map as on it."""
         count = len(self._positions)
-        self._belief = np.full(count, 0.5 / count)
+        self._belief: np.ndarray = np.full(count, 0.5 / count)
         self._off = 0.5
-        self._last: tuple[int, np.ndarray | None] | None = None
+        self._anchor: tuple[int, np.ndarray | None] | None = None
 
     def update(
         self, stamp_ns: int, candidates: Sequence[Candidate], odom: np.ndarray | None
     ) -> Belief:
-        """Predict with the motion since the last frame, then weigh by this frame's matches.
+        """Predict with the motion since the last frame that counted, then weigh by the matches.
 
-        candidates: re-ranked; odom: (4, 4) T_odom_camera or None.
+        A frame that repeats the last view changes no belief: the same look-alike seen ten times
+        is one look-alike. candidates: re-ranked; odom: (4, 4) T_odom_camera or None.
         """
-        weight = 1.0
-        if self._last is not None:
-            seconds = max(0.0, (stamp_ns - self._last[0]) * 1e-9)
-            motion = _motion(self._last[1], odom)
-            weight = self._predict(motion, seconds)
-        self._last = (stamp_ns, odom)
         evidence = self._evidence(candidates)
-        self._weigh(weight * evidence)
+        if self._is_news(stamp_ns, odom):
+            self._anchor = (stamp_ns, odom)
+            self._weigh(evidence)
         return self._summary(evidence)
 
-    def _predict(self, motion: np.ndarray | None, seconds: float) -> float:
-        """Move the belief on; returns how independent the new frame is, in [0, 1]."""
+    def _is_news(self, stamp_ns: int, odom: np.ndarray | None) -> bool:
+        """Whether the camera has moved, turned or waited enough; then moves the belief on."""
+        if self._anchor is None:
+            return True
         config = self._config
-        moved = (
-            config.speed_mps * seconds if motion is None else float(np.linalg.norm(motion[:3, 3]))
+        seconds = max(0.0, (stamp_ns - self._anchor[0]) * 1e-9)
+        motion = _motion(self._anchor[1], odom)
+        moved, turned = config.speed_mps * seconds, 0.0
+        if motion is not None:
+            moved = float(np.linalg.norm(motion[:3, 3]))
+            turned = math.degrees(math.acos(float(np.clip(motion[2, 2], -1.0, 1.0))))
+        news = (
+            moved >= config.independent_m
+            or turned >= config.independent_deg
+            or seconds >= config.independent_s
         )
-        weight = min(1.0, max(moved / config.independent_m, seconds / config.independent_s))
-        spread = self._sigma_m + config.motion_sigma_ratio * moved
+        if news:
+            self._predict(motion, moved)
+        return news
+
+    def _predict(self, motion: np.ndarray | None, moved_m: float) -> None:
+        """Move the belief on; some of it leaves the map, some of what is off enters it."""
+        config = self._config
+        spread = self._sigma_m + config.motion_sigma_ratio * moved_m
         if motion is None:  # anywhere within reach, most likely where it was
-            spread, motion = self._sigma_m + moved, np.eye(4)
-        stayed = (1 - weight * config.leave_probability) * self._moved(motion, spread)
-        entered = self._off * weight * config.enter_probability / len(self._belief)
-        self._off = max(0.0, 1.0 - float(stayed.sum()) - entered * len(self._belief))
-        self._belief = stayed + entered
-        return weight
+            spread, motion = self._sigma_m + moved_m, np.eye(4)
+        stayed = (1 - config.leave_probability) * self._moved(motion, spread)
+        entered = self._off * config.enter_probability
+        self._off = max(0.0, 1.0 - float(stayed.sum()) - entered)
+        self._belief = stayed + entered / len(stayed)
 
     def _moved(self, motion: np.ndarray, spread_m: float) -> np.ndarray:
         """The belief after a motion (4, 4) T_before_after of the camera.
