@@ -25,6 +25,7 @@ from selavpr_model.config import (
     RecognizerConfig,
 )
 from selavpr_model.errors import ConfigError, InputError, SelaVPRError
+from selavpr_model.threads import share_cores
 
 if TYPE_CHECKING:
     from selavpr_model.datasets import RetrievalSet
@@ -45,6 +46,7 @@ app.add_typer(map_app, name='map', epilog='Example: selavpr map info maps/campus
 
 def run(app: typer.Typer, argv: Sequence[str] | None = None) -> None:
     """Run a command line; the one place where a SelaVPRError becomes a line and exit code 1."""
+    share_cores()
     try:
         app(args=None if argv is None else list(argv))
     except SelaVPRError as error:

@@ -10,6 +10,7 @@ import importlib
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
+from selavpr_model.threads import share_cores
 from selavpr_ros.node import LocalizerNode
 from selavpr_ros.ros_logging import forward_to
 
@@ -22,6 +23,7 @@ def preload() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Spin a LocalizerNode until SIGINT or SIGTERM."""
+    share_cores()
     preload()
     rclpy.init(args=args)
     node = LocalizerNode()

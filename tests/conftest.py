@@ -16,6 +16,7 @@ SHARED = ROOT.parent / 'shared' / 'data'
 # Before anything imports rclpy: tests that run at once must not hear each other.
 os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch, as share_cores does
 os.environ.setdefault('ROS_LOG_DIR', str(ROOT / 'build' / 'ros_log'))
 
 
