@@ -15,6 +15,7 @@ import math
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
+from tqdm import tqdm
 
 from selavpr_model.config import CalibrationConfig, RecognizerConfig
 from selavpr_model.places import are_distinct
@@ -72,6 +73,7 @@ def calibrate(
     place_map: PlaceMap,
     config: RecognizerConfig | None = None,
     how: CalibrationConfig | None = None,
+    progress: bool = False,
 ) -> Calibration | None:
     """Measure the thresholds of a map; None when it is too small for it.
 
@@ -79,10 +81,12 @@ def calibrate(
     """
     config, how = config or RecognizerConfig(), how or CalibrationConfig()
     rows = _spread(len(place_map), how.samples)
-    outside = [t for row in rows if (t := _ask(place_map, row, config, hide_near=True))]
+    bar = tqdm(rows, 'thresholds', unit='place', disable=not progress)
+    answers = {row: _ask(place_map, row, config) for row in bar}
+    outside = [hidden for _, hidden in answers.values() if hidden]
     if len(outside) < MIN_TRIALS:
         return None
-    inside = {r: t[0].place for r in rows if (t := _ask(place_map, r, config, hide_near=False))}
+    inside = {row: shown[0].place for row, (shown, _) in answers.items() if shown}
     position, rotation = _pose_error(place_map, inside, config)
     return Calibration(
         min_similarity=_quantile([t[0].global_similarity for t in outside], 1 - how.quantile),
@@ -105,18 +109,27 @@ def _quantile(values: list[float] | list[int], q: float) -> float:
 
 
 def _ask(
-    place_map: PlaceMap, row: int, config: RecognizerConfig, *, hide_near: bool
-) -> list[Candidate]:
-    """Re-ranked answers for a keyframe without itself, and without its surroundings if hidden."""
-    places = place_map.places
+    place_map: PlaceMap, row: int, config: RecognizerConfig
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Re-ranked answers for a keyframe without itself; and those without its surroundings."""
+    me, places = place_map.places[row], place_map.places
     rows, similarities = place_map.search(place_map.global_(row), len(place_map))
-    shown = [
-        (int(r), float(s))
-        for r, s in zip(rows, similarities, strict=True)
-        if r != row and not (hide_near and not are_distinct(places[row], places[r], config))
-    ][: config.candidates]
-    candidates = [Candidate(places[r], r, s, rank) for rank, (r, s) in enumerate(shown)]
-    return rerank(place_map.local([row])[0], place_map.local([r for r, _ in shown]), candidates)
+    others = [
+        Candidate(places[r], int(r), float(s), rank)
+        for rank, (r, s) in enumerate(zip(rows, similarities, strict=True))
+        if r != row
+    ]
+    shown = others[: config.candidates]
+    hidden = [c for c in others if are_distinct(me, c.place, config)][: config.candidates]
+    asked = sorted({c.row: c for c in shown + hidden}.values(), key=lambda c: c.global_rank)
+    local = place_map.local([c.row for c in asked])
+    ranked = rerank(place_map.local([row])[0], local, asked)
+    return _only(ranked, shown), _only(ranked, hidden)
+
+
+def _only(ranked: list[Candidate], chosen: list[Candidate]) -> list[Candidate]:
+    rows = {c.row for c in chosen}
+    return [c for c in ranked if c.row in rows]
 
 
 def _pose_error(

@@ -237,7 +237,7 @@ class TemporalConfig(Config):
         low=0.0,
     )
     evidence_per_deviation: float = option(
-        1.25, 'log-likelihood gained by one standard deviation more', unit='nat', low=0.0
+        1.0, 'log-likelihood gained by one standard deviation more', unit='nat', low=0.0
     )
     max_evidence: float = option(
         3.0, 'most that one frame says for or against a place', unit='nat', low=0.0

@@ -59,7 +59,7 @@ def build_map(
                 'extractor': extractor.config.to_dict(),
                 'keyframes': keyframes.to_dict(),
             }
-            _calibrate(place_map, recognizer or RecognizerConfig())
+            _calibrate(place_map, recognizer or RecognizerConfig(), progress)
             place_map.save(out, overwrite)
     work.remove()
     return PlaceMap.open(out, extractor.identity)
@@ -234,8 +234,8 @@ def _length(frames: Iterable[Frame]) -> int | None:
     return len(frames) if isinstance(frames, Sized) else None
 
 
-def _calibrate(place_map: PlaceMap, config: RecognizerConfig) -> None:
+def _calibrate(place_map: PlaceMap, config: RecognizerConfig, progress: bool) -> None:
     from selavpr_model.calibration import calibrate
 
-    place_map.calibration = calibrate(place_map, config)
+    place_map.calibration = calibrate(place_map, config, progress=progress)
     place_map.configs['recognizer'] = config.to_dict()
