@@ -184,7 +184,7 @@ class TestInterfaces:
         from selavpr.srv import LoadMap, SaveMap
 
         def codes(kind: type) -> dict[str, int]:
-            names = [n for n in dir(type(kind)) + dir(kind) if n.isupper()]
+            names = [n for n in dir(type(kind)) if n.isupper() and not n.startswith('_')]
             return {name: getattr(kind, name) for name in names}
 
         assert codes(LoadMap.Response) == codes(SaveMap.Response)
