@@ -124,6 +124,25 @@ class TestEnvironment:
             setup_progress.run(command, NoProgress(), lambda line: None)
 
 
+class TestLock:
+    """only_one lets one set-up work at a time."""
+
+    def test_the_second_waits_and_says_so(self, setup_env: ModuleType, tmp_path: Path) -> None:
+        import setup_progress
+
+        code = (
+            'import sys; from pathlib import Path; from setup_progress import only_one\n'
+            'with only_one(Path(sys.argv[1])): print("in")'
+        )
+        words = [sys.executable, '-c', code, str(tmp_path / 'lock')]
+        with setup_progress.only_one(tmp_path / 'lock'):
+            second = subprocess.Popen(words, cwd=ROOT / 'tools', stdout=subprocess.PIPE, text=True)
+            assert second.stdout is not None
+            assert 'another set-up is at work' in second.stdout.readline()
+            assert second.poll() is None
+        assert second.communicate(timeout=30)[0] == 'in\n'
+
+
 class TestWheels:
     """repair_wheels rewrites the build machine's include folders."""
 
