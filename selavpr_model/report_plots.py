@@ -166,9 +166,9 @@ def recall_curve(scores: Sequence[Score]) -> bytes:
         depth = max((len(s.rights) for s in scores), default=1) or 1
         ns = range(1, depth + 1)
         lowest = 100.0
-        for reranked, colour, label in ((False, INK, 'global'), (True, '#2da063', 're-ranked')):
-            percents = recall_of_hits(first_rights(scores, reranked), ns)
-            axes.plot(list(ns), list(percents.values()), c=colour, marker='.', label=label)
+        for order, colour in (('global', INK), ('reranked', '#2da063')):
+            percents = recall_of_hits(first_rights(scores, order), ns)
+            axes.plot(list(ns), list(percents.values()), c=colour, marker='.', label=order)
             lowest = min(lowest, percents[1])
         axes.set(xlabel='N', ylabel='recall at N (%)', ylim=(_floor(lowest), 101))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -88,19 +88,32 @@ def _unlocalized(prediction: Prediction, in_map: bool) -> str:
     return 'ambiguous' if prediction.state == State.AMBIGUOUS else 'lost'
 
 
-def first_rights(scores: Iterable[Score], reranked: bool) -> np.ndarray:
+ORDERS = ('global', 'reranked', 'answer')
+"""By the global features; by mutual matches, each frame alone; as answered, after the sequence."""
+
+
+def first_rights(scores: Iterable[Score], order: str) -> np.ndarray:
     """(Q,) int64: the rank of each in-map frame's first right candidate, metrics.NEVER if none.
 
-    reranked: in the order of the answer; otherwise in the order of the global features.
+    order: one of ORDERS.
     """
     firsts = []
     for score in scores:
         if score.in_map:
-            ranks = score.prediction.global_ranks
-            order = np.arange(len(ranks)) if reranked else np.asarray(ranks)
-            right = order[np.asarray(score.rights, bool)]
+            ranks = _ranks(score.prediction, order)
+            right = ranks[np.asarray(score.rights, bool)]
             firsts.append(right.min() if len(right) else NEVER)
     return np.array(firsts, np.int64)
+
+
+def _ranks(prediction: Prediction, order: str) -> np.ndarray:
+    """The rank of each candidate in the given order, (k,) int64."""
+    if order == 'global':
+        return np.asarray(prediction.global_ranks, np.int64)
+    if order == 'answer':
+        return np.arange(len(prediction.global_ranks))
+    best_first = np.lexsort((prediction.global_ranks, -np.asarray(prediction.matches, np.int64)))
+    return np.argsort(best_first)
 
 
 def summarise(scores: Sequence[Score], dropped: Mapping[str, int]) -> dict[str, object]:
@@ -132,9 +145,9 @@ def summarise(scores: Sequence[Score], dropped: Mapping[str, int]) -> dict[str, 
 
 def _recall_fields(scores: Sequence[Score]) -> dict[str, object]:
     fields: dict[str, dict[str, float | None]] = {}
-    for name, reranked in (('global', False), ('reranked', True)):
-        recalls = recall_of_hits(first_rights(scores, reranked))
-        fields[name] = {
+    for order in ORDERS:
+        recalls = recall_of_hits(first_rights(scores, order))
+        fields[order] = {
             f'recall_at_{n}': None if np.isnan(percent) else round(percent, 2)
             for n, percent in recalls.items()
         }

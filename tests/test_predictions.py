@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import dataclasses
 import math
 
 from hypothesis import given
@@ -12,7 +13,14 @@ from selavpr_model.metrics import recall_of_hits
 from selavpr_model.poses import inverse, pose_matrix, PoseTrack, position_quaternion
 from selavpr_model.predictions import from_recognition, Prediction, read_csv, write_csv
 from selavpr_model.records import Candidate, Place, Recognition, Reject, State
-from selavpr_model.scoring import count_closures, first_rights, Judge, latency_ms, summarise
+from selavpr_model.scoring import (
+    count_closures,
+    first_rights,
+    Judge,
+    latency_ms,
+    ORDERS,
+    summarise,
+)
 
 text = st.text(st.characters(exclude_categories=['Cs']), max_size=20)
 number = st.floats(allow_nan=False, allow_infinity=False)
@@ -113,7 +121,7 @@ def row(stamp, ids, ranks=None, pose=None, state=State.LOST):
     state = state if pose is None else State.LOCALIZED
     return Prediction(
         stamp, state, place_ids=ids, names=('',) * n, similarities=(0.5,) * n,
-        global_ranks=ranks, matches=(9,) * n, pose=pose,
+        global_ranks=ranks, matches=tuple(range(90, 90 - n, -1)), pose=pose,
     )  # fmt: skip
 
 
@@ -157,11 +165,19 @@ def test_recall_never_falls_and_orders_agree_at_the_end(orders):
         judge.score(row(i, tuple(order), r), at(20))
         for i, (order, r) in enumerate(zip(orders, ranks, strict=True))
     ]
-    curves = [recall_of_hits(first_rights(scores, r), range(1, 6)) for r in (True, False)]
+    curves = [recall_of_hits(first_rights(scores, order), range(1, 6)) for order in ORDERS]
     for curve in curves:
         assert list(curve.values()) == sorted(curve.values())
         assert curve[5] == 100.0
-    assert curves[0][1] == 100.0 * np.mean([order[0] == 102 for order in orders])
+    assert curves[2][1] == 100.0 * np.mean([order[0] == 102 for order in orders])
+
+
+def test_the_sequence_may_reorder_an_answer_but_not_the_recall_of_re_ranking():
+    judge = straight_map()
+    by_matches = dataclasses.replace(row(0, (102, 100), (1, 0)), matches=(60, 90))
+    scores = [judge.score(by_matches, at(20))]  # 102 is right, and first only in the answer
+    first = {order: int(first_rights(scores, order)[0]) for order in ORDERS}
+    assert first == {'global': 1, 'reranked': 1, 'answer': 0}
 
 
 def test_a_place_of_another_map_is_refused():
