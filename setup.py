@@ -30,7 +30,7 @@ setup(
         'rosbags>=0.9.20',
         'safetensors>=0.4',
         'scipy>=1.8',
-        'torch>=2.2',
+        'torch>=2.6',
         'tqdm>=4.57',
         'typer>=0.12',
     ],

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from selavpr_model.checkpoint import build_network, read_checkpoint
-from selavpr_model.matching import count_mutual
+from selavpr_model.matching import count_mutual, mutual_matches
 from selavpr_model.network import SelaVPR
 
 DATA = Path(__file__).parent / 'data'
@@ -64,3 +64,17 @@ def test_the_committed_excerpt_is_what_shared_parity_holds(name, shared_data):
     np.testing.assert_array_equal(ours['global_features'], whole['global_features'])
     np.testing.assert_array_equal(ours['match_counts'], whole['match_counts'])
     np.testing.assert_array_equal(whole['images'][0], formula_image(0))
+
+
+def test_mutual_matches_give_the_official_local_loss(shared_data):
+    """losses.npz: the hinge of Eq. 10 over our matches is the official sum, to 1e-5."""
+    data = np.load(shared_data('../parity') / 'losses.npz')
+
+    def similarity(a: np.ndarray, b: np.ndarray) -> float:
+        a, b = a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1])
+        pairs = mutual_matches(a, b)
+        return float((a[pairs[:, 0]] * b[pairs[:, 1]]).sum(axis=1).mean())
+
+    triplets = zip(data['q'], data['p'], data['n'], strict=True)
+    loss = sum(max(0.0, similarity(q, n) - similarity(q, p)) for q, p, n in triplets)
+    assert loss == pytest.approx(float(data['local_loss_sum']), abs=1e-5)
