@@ -51,7 +51,7 @@ def render(report: Report) -> str:
         note=_note(summary),
         cards=''.join(_card(*card) for card in headline(summary)),
         figures=''.join(_figure(*figure) for figure in _figures(report)),
-        examples=''.join(_example(example) for example in report.examples) or _no_examples(),
+        examples=''.join(_example(e, _start(report)) for e in report.examples) or _no_examples(),
         numbers=_numbers(summary),
         config=escape(json.dumps(report.config, indent=2, default=str)),
         summary=escape(json.dumps(summary, indent=2, default=str)),
@@ -132,7 +132,7 @@ def _figures(report: Report) -> list[tuple[str, str, bytes, str]]:
          'features rank them, and after re-ranking by mutual matches.',
          report_plots.recall_curve(scores), ''),
         ('Over time', 'Answer, similarity and mutual matches of the best place of each frame; '
-         'dashed: what an accepted place needs at least.',
+         'dashed, where each frame is decided alone: what an accepted place needs at least.',
          report_plots.timeline(scores, report.needed), 'wide'),
         ('Precision and recall', 'If the best place were accepted by one number alone.',
          report_plots.precision_recall_curve(scores), ''),
@@ -151,7 +151,11 @@ def _figure(title: str, text: str, svg: bytes, css: str) -> str:
     )
 
 
-def _example(example: Example) -> str:
+def _start(report: Report) -> int:
+    return min((s.prediction.stamp_ns for s in report.scores), default=0)
+
+
+def _example(example: Example, start_ns: int) -> str:
     _, jpeg = cv2.imencode(
         '.jpg', cv2.cvtColor(example.picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80]
     )
@@ -159,16 +163,16 @@ def _example(example: Example) -> str:
     score = example.choice.score
     return (
         f'<figure class="{score.verdict}"><img src="{source}" alt="frame and place">'
-        f'<figcaption><b>{escape(example.choice.title)}</b> {escape(_caption(score))}'
+        f'<figcaption><b>{escape(example.choice.title)}</b> {escape(_caption(score, start_ns))}'
         f'</figcaption></figure>'
     )
 
 
-def _caption(score: Score) -> str:
+def _caption(score: Score, start_ns: int) -> str:
     answer = score.prediction
     name = answer.names[0] or str(answer.place_ids[0])
     parts = [
-        f'{answer.state.name} at {answer.stamp_ns / 1e9:.2f} s, place {name}',
+        f'{answer.state.name} at {(answer.stamp_ns - start_ns) / 1e9:.1f} s, place {name}',
         f'{answer.matches[0]} matches, similarity {answer.similarities[0]:.3f}',
     ]
     if score.position_error_m is not None:

@@ -68,7 +68,9 @@ class _Bag:
             header = self.header(stamp, 'map')
             self.write(POSE_TOPIC, stamp, self.make('geometry_msgs/PoseStamped', header, pose))
         if frame.odom is not None:
-            self.write(ODOM_TOPIC, stamp, self.odometry(stamp, frame.odom))
+            self.write(
+                ODOM_TOPIC, stamp, self.odometry(stamp, frame.odom @ inverse(self.base_camera))
+            )
 
     def write_static_transform(self, frame: Frame) -> None:
         x, y, z, *turn = position_quaternion(self.base_camera)

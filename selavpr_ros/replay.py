@@ -31,7 +31,7 @@ from selavpr_model.decision import thresholds
 from selavpr_model.extractor import Extractor, load_extractor
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.predictions import agreement, from_recognition, Prediction, write_csv
-from selavpr_model.recognizer import PlaceRecognizer
+from selavpr_model.recognizer import believe, PlaceRecognizer
 from selavpr_model.records import State
 from selavpr_model.report import Report, write_report
 from selavpr_model.report_examples import choose, draw_examples
@@ -131,7 +131,7 @@ def run_with(request: Request, extractor: Extractor, place_map: PlaceMap) -> dic
     if request.live:
         live = _play(_paced(request, scoring, latency), frames, extractor)
         write_csv(request.out / 'predictions_live.csv', live.predictions)
-        scores, replayed = scoring.scores(live.predictions), summary
+        scores, replayed = scoring.scores(explained(live.predictions, answers)), summary
         summary = scoring.summary(scores, live.dropped, live.closures)
         if len(live.predictions) < len(answers.predictions):
             # an answer depends on the frames before it: compare with a replay of the same frames
@@ -144,6 +144,12 @@ def run_with(request: Request, extractor: Extractor, place_map: PlaceMap) -> dic
     write_json(request.out / 'config.json', request.configs())
     _write_report(request, extractor, place_map, scoring, scores, summary)
     return summary
+
+
+def explained(live: Sequence[Prediction], answers: Answers) -> list[Prediction]:
+    """With the reasons of the replay, which the node's messages do not carry."""
+    reasons = {(p.stamp_ns, p.state): p.reason for p in answers.predictions}
+    return [replace(p, reason=reasons.get((p.stamp_ns, p.state), '')) for p in live]
 
 
 class Scoring:
@@ -236,7 +242,10 @@ def _write_report(
         scores=scores,
         truth=scoring.truth,
         places=place_map.places,
-        needed=thresholds(request.recognizer, place_map.calibration),
+        # a belief over the sequence decides without thresholds on single frames
+        needed=None
+        if believe(place_map, request.recognizer, request.temporal)
+        else thresholds(request.recognizer, place_map.calibration),
         examples=draw_examples(choose(scores), request.frames(), extractor, place_map),
         config=request.configs(),
     )

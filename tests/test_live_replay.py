@@ -24,10 +24,10 @@ def bag(street, tmp_path_factory):
     return path
 
 
-def run(bag, extractor, street_map, out, rate):
+def run(bag, extractor, street_map, out, rate, timeout_s=20.0):
     request = Request(
         bag, street_map, out, TRUTH, live=True, extractor=extractor.config,
-        replay=ReplayConfig(rate=rate, answer_timeout_s=20.0),
+        replay=ReplayConfig(rate=rate, answer_timeout_s=timeout_s),
     )  # fmt: skip
     return run_with(request, extractor, PlaceMap.open(street_map))
 
@@ -54,7 +54,7 @@ def test_image_by_image_the_node_answers_as_the_replay(bag, extractor, street_ma
 def test_too_fast_for_the_node_drops_are_counted_and_the_rest_agrees(
     bag, extractor, street_map, tmp_path
 ):
-    summary = run(bag, extractor, street_map, tmp_path, rate=300.0)
+    summary = run(bag, extractor, street_map, tmp_path, rate=300.0, timeout_s=5.0)
     assert summary['frames'] == summary['processed'] + sum(summary['dropped_by_reason'].values())
     assert summary['frames'] == 8 and summary['dropped_by_reason']
     agreed = summary['live_agreement']
@@ -64,7 +64,7 @@ def test_too_fast_for_the_node_drops_are_counted_and_the_rest_agrees(
 def test_a_node_without_a_usable_map_is_an_error_with_its_words(bag, extractor, tmp_path):
     configs = {'': NodeConfig(), 'extractor': extractor.config}
     with pytest.raises(SourceError, match=r'not active after.*nowhere'):
-        play(BagFrames(bag), tmp_path / 'nowhere', configs, ReplayConfig(start_timeout_s=20.0),
+        play(BagFrames(bag), tmp_path / 'nowhere', configs, ReplayConfig(start_timeout_s=15.0),
              tmp_path)  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from selavpr_model.config import KeyframeConfig, ReplayConfig, ScoreConfig
+from selavpr_model.config import KeyframeConfig, ReplayConfig, ScoreConfig, TemporalConfig
 from selavpr_model.map_builder import build_map
 from selavpr_model.predictions import read_csv, write_csv
 from selavpr_model.recognizer import PlaceRecognizer
@@ -63,6 +63,8 @@ def test_the_live_node_says_what_the_replay_says(drive):
 
 def test_reading_the_bag_again_gives_the_same_bytes(drive, extractor, tmp_path):
     bag, place_map, out, _ = drive
-    again = answer(BagFrames(bag), PlaceRecognizer(extractor, place_map))
+    again = answer(
+        BagFrames(bag), PlaceRecognizer(extractor, place_map, temporal=TemporalConfig())
+    )
     write_csv(tmp_path / 'again.csv', again.predictions)
     assert (tmp_path / 'again.csv').read_bytes() == (out / 'predictions.csv').read_bytes()
