@@ -4,6 +4,7 @@
 Example: render_town.py --seed 7 --season summer --run summer --out /tmp/town/summer
 Needs `pip install bpy==4.5.* numpy opencv-python-headless tqdm` for Python 3.11; no GPU.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -38,8 +39,9 @@ def _coarse_first(numbers: list[int]) -> list[int]:
 
 def parser() -> argparse.ArgumentParser:
     """Command line."""
-    p = argparse.ArgumentParser(description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument('--seed', type=int, default=7, help='which town')
     p.add_argument('--season', choices=('summer', 'winter'), required=True)
     p.add_argument('--run', choices=('summer', 'winter'), help='which drive (default: season)')
@@ -77,8 +79,9 @@ def main(argv: list[str] | None = None) -> int:
     poses = routes.frames(layout.make(args.seed), run, args.spacing_m)
     args.out.mkdir(parents=True, exist_ok=True)
     np.savetxt(args.out / 'poses.csv', poses, '%.9f', ',', header='x_m,y_m,yaw_rad', comments='')
-    todo = [(k, args.out / f'{k:04d}.png')
-            for k in _coarse_first(_frames(args.frames, len(poses)))]
+    todo = [
+        (k, args.out / f'{k:04d}.png') for k in _coarse_first(_frames(args.frames, len(poses)))
+    ]
     todo = [(k, path) for k, path in todo if not path.exists()]
     if not todo:
         return 0

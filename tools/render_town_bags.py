@@ -4,6 +4,7 @@
 Example: render_town_bags.py --frames /tmp/town/final --out demo
 Needs `pip install rosbags numpy opencv-python-headless` for Python 3.11.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -13,14 +14,17 @@ from pathlib import Path
 import shutil
 import sys
 
-START = {'summer': datetime(2026, 6, 18, 9, 30, tzinfo=timezone.utc),
-         'winter': datetime(2026, 12, 9, 14, 45, tzinfo=timezone.utc)}
+START = {
+    'summer': datetime(2026, 6, 18, 9, 30, tzinfo=timezone.utc),
+    'winter': datetime(2026, 12, 9, 14, 45, tzinfo=timezone.utc),
+}
 
 
 def parser() -> argparse.ArgumentParser:
     """Command line."""
-    p = argparse.ArgumentParser(description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument('--frames', type=Path, required=True, help='folder with summer/ and winter/')
     p.add_argument('--out', type=Path, required=True, help='folder of the bags')
     p.add_argument('--seed', type=int, default=7, help='the town of the frames')
@@ -43,13 +47,16 @@ def main(argv: list[str] | None = None) -> int:
         paths = {k: args.frames / run / f'{k:04d}.png' for k in range(0, len(poses), args.every)}
         missing = [path.name for path in paths.values() if not path.exists()]
         if missing:
-            raise SystemExit(f'{args.frames / run}: {len(missing)} frames missing, first '
-                             f'{missing[0]}; run render_town.py --season {run} again')
+            raise SystemExit(
+                f'{args.frames / run}: {len(missing)} frames missing, first '
+                f'{missing[0]}; run render_town.py --season {run} again'
+            )
         jpegs, size = bags.encode(paths, args.quality)
         start_ns = int(START[run].timestamp()) * 1_000_000_000
         shutil.rmtree(args.out / run, ignore_errors=True)
-        bags.write(args.out / run, poses, jpegs, size, routes.HORIZONTAL_FOV_DEG, start_ns,
-                   args.seed)
+        bags.write(
+            args.out / run, poses, jpegs, size, routes.HORIZONTAL_FOV_DEG, start_ns, args.seed
+        )
         facts_of_run |= {'start_ns': start_ns, 'period_ns': bags.FRAME_NS}
     (args.out / 'world.json').write_text(json.dumps(world, indent=2) + '\n', encoding='utf-8')
     return 0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What a building looks like: a design drawn from a seed, all lengths in metres."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -56,23 +57,40 @@ def draw(rng: np.random.Generator, detached: bool = False) -> Design:
     bays = max(2, round(width / rng.uniform(1.5 if modern else 2.1, 3.0)))
     bay = width / bays
     tall = rng.random() < 0.4
-    roof = str(rng.choice(('side', 'gable', 'stepped', 'mansard', 'flat'),
-                          p=(0.36, 0.22, 0.12, 0.15, 0.15)))
+    roof = str(
+        rng.choice(
+            ('side', 'gable', 'stepped', 'mansard', 'flat'), p=(0.36, 0.22, 0.12, 0.15, 0.15)
+        )
+    )
     if detached:
         roof = str(rng.choice(('side', 'gable')))
     roof = 'flat' if modern else roof
     return Design(
-        style, width, float(rng.uniform(9, 12)), floors + modern,
-        float(rng.uniform(2.8, 3.5)), float(rng.uniform(3.1, 4.2)), bays,
-        (bay * 0.8 if style == 'curtain' else float(min(bay * 0.62, rng.uniform(0.95, 1.7))),
-         float(rng.uniform(1.8, 2.3) if tall else rng.uniform(1.25, 1.65))),
+        style,
+        width,
+        float(rng.uniform(9, 12)),
+        floors + modern,
+        float(rng.uniform(2.8, 3.5)),
+        float(rng.uniform(3.1, 4.2)),
+        bays,
+        (
+            bay * 0.8 if style == 'curtain' else float(min(bay * 0.62, rng.uniform(0.95, 1.7))),
+            float(rng.uniform(1.8, 2.3) if tall else rng.uniform(1.25, 1.65)),
+        ),
         (int(rng.integers(1, 4)), int(rng.integers(1, 4))),
         style in ('brick', 'stone') and bool(rng.random() < 0.4),
         style in ('plaster', 'timber') and bool(rng.random() < 0.45),
-        bool(rng.random() < 0.75), bool(rng.random() < 0.55), bool(rng.random() < 0.25),
+        bool(rng.random() < 0.75),
+        bool(rng.random() < 0.55),
+        bool(rng.random() < 0.25),
         bool(rng.random() < 0.5),
         'door' if detached else str(rng.choice(('shop', 'door', 'garage'), p=(0.6, 0.3, 0.1))),
-        int(rng.integers(bays)), roof, float(rng.uniform(2.4, 4.4)),
-        int(rng.integers(0, 3)) if roof in ('side', 'mansard') else 0, int(rng.integers(0, 3)),
+        int(rng.integers(bays)),
+        roof,
+        float(rng.uniform(2.4, 4.4)),
+        int(rng.integers(0, 3)) if roof in ('side', 'mansard') else 0,
+        int(rng.integers(0, 3)),
         tuple(k for k in range(bays) if rng.random() < 0.4) if rng.random() < 0.4 else (),
-        int(rng.integers(bays)) if rng.random() < 0.22 and not modern else -1, detached)
+        int(rng.integers(bays)) if rng.random() < 0.22 and not modern else -1,
+        detached,
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Fronts of buildings as polygons: x along the street, y into the house, z up, metres."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -11,8 +12,15 @@ WALL, BASE, TRIM, GLASS, ROOF, DOOR, METAL, SIGN, AWNING, SIDE = range(len(SLOTS
 REVEAL = 0.2  # how deep windows sit in the wall
 
 
-def opening(b: MeshBuilder, cell: tuple[Point, Point], hole: tuple[Point, Point], slot: int,
-            fill: int, index: Point = (0, 0), depth: float = REVEAL) -> None:
+def opening(
+    b: MeshBuilder,
+    cell: tuple[Point, Point],
+    hole: tuple[Point, Point],
+    slot: int,
+    fill: int,
+    index: Point = (0, 0),
+    depth: float = REVEAL,
+) -> None:
     """Wall cell ((x0, x1), (z0, z1)) with a hole closed `depth` behind by slot `fill`."""
     (x0, x1), (z0, z1) = cell
     (a, d), (c, e) = hole
@@ -28,8 +36,13 @@ def opening(b: MeshBuilder, cell: tuple[Point, Point], hole: tuple[Point, Point]
     b.rect((a, d), (c, e), depth, fill, [(u, v), (u + 1, v), (u + 1, v + 1), (u, v + 1)])
 
 
-def bars(b: MeshBuilder, hole: tuple[Point, Point], count: Point, depth: float = REVEAL,
-         thick: float = 0.06) -> None:
+def bars(
+    b: MeshBuilder,
+    hole: tuple[Point, Point],
+    count: Point,
+    depth: float = REVEAL,
+    thick: float = 0.06,
+) -> None:
     """Window frame and glazing bars just before the pane."""
     (a, d), (c, e) = hole
     y0, y1 = depth - 0.05, depth - 0.002
@@ -56,8 +69,9 @@ def _arch(b: MeshBuilder, hole: tuple[Point, Point]) -> None:
         b.face([(p, -0.05, q), (r, -0.05, s), (t, -0.05, u), (v, -0.05, w)], TRIM)
 
 
-def window(b: MeshBuilder, d: Design, cell: tuple[Point, Point], index: Point, slot: int = WALL
-           ) -> None:
+def window(
+    b: MeshBuilder, d: Design, cell: tuple[Point, Point], index: Point, slot: int = WALL
+) -> None:
     """One upper-floor bay with its window, frame, sill, lintel and shutters."""
     (x0, x1), (z0, z1) = cell
     middle = (x0 + x1) / 2
@@ -92,8 +106,11 @@ def oriel(b: MeshBuilder, d: Design, x: Point, z: Point, index: Point) -> None:
     a, e = x[0] + 0.15, x[1] - 0.15
     p, q = a + 0.35, e - 0.35
     for (x0, y0), (x1, y1) in (((a, 0), (p, -0.7)), ((p, -0.7), (q, -0.7)), ((q, -0.7), (e, 0))):
-        for low, high, slot in ((z[0], z[0] + 0.8, WALL), (z[0] + 0.8, z[1] - 0.5, GLASS),
-                                (z[1] - 0.5, z[1], TRIM)):
+        for low, high, slot in (
+            (z[0], z[0] + 0.8, WALL),
+            (z[0] + 0.8, z[1] - 0.5, GLASS),
+            (z[1] - 0.5, z[1], TRIM),
+        ):
             u, v = index
             uv = [(u, v), (u + 1, v), (u + 1, v + 1), (u, v + 1)] if slot == GLASS else None
             b.face([(x0, y0, low), (x1, y1, low), (x1, y1, high), (x0, y0, high)], slot, uv)
@@ -117,8 +134,13 @@ def shop_front(b: MeshBuilder, d: Design) -> None:
     b.box((0.25, -0.14, top - 0.85), (width - 0.25, 0, top - 0.12), TRIM)
     board = min(width - 1.0, 4.6)
     left = 0.5 + (width - 1.0 - board) * (d.door_bay / max(1, d.bays - 1))
-    b.rect((left, left + board), (top - 0.84, top - 0.13), -0.16, SIGN,
-           [(0, 0), (1, 0), (1, 1), (0, 1)])
+    b.rect(
+        (left, left + board),
+        (top - 0.84, top - 0.13),
+        -0.16,
+        SIGN,
+        [(0, 0), (1, 0), (1, 1), (0, 1)],
+    )
 
 
 def awning(b: MeshBuilder, d: Design) -> None:
@@ -126,8 +148,9 @@ def awning(b: MeshBuilder, d: Design) -> None:
     z = d.ground_height - 0.9
     x0, x1 = 0.35, d.width - 0.35
     uv = [(x0, 0), (x1, 0), (x1, 1), (x0, 1)]
-    b.face([(x0, -1.35, z - 0.5), (x1, -1.35, z - 0.5), (x1, -0.05, z), (x0, -0.05, z)], AWNING,
-           uv)
+    b.face(
+        [(x0, -1.35, z - 0.5), (x1, -1.35, z - 0.5), (x1, -0.05, z), (x0, -0.05, z)], AWNING, uv
+    )
     b.rect((x0, x1), (z - 0.75, z - 0.5), -1.35, AWNING, uv)
     b.face([(x0, -0.05, z), (x0, -0.05, z - 0.5), (x0, -1.35, z - 0.5)], AWNING)
     b.face([(x1, -0.05, z), (x1, -1.35, z - 0.5), (x1, -0.05, z - 0.5)], AWNING)
@@ -193,5 +216,7 @@ def _timbers(b: MeshBuilder, d: Design) -> None:
             b.box((x, -0.05, z0), (x + 0.2, 0, z1), METAL)
         for k in (0, d.bays - 1):
             x0, x1 = (k * bay + 0.1, k * bay + bay * 0.4) if k else (bay * 0.6, bay * 0.1 + 0.1)
-            b.face([(x0, -0.03, z0), (x0 + 0.16, -0.03, z0), (x1 + 0.16, -0.03, z1),
-                    (x1, -0.03, z1)], METAL)
+            b.face(
+                [(x0, -0.03, z0), (x0 + 0.16, -0.03, z0), (x1 + 0.16, -0.03, z1), (x1, -0.03, z1)],
+                METAL,
+            )

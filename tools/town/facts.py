@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What is known about the runs: revisits, frames outside the map, look-alike streets."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -57,8 +58,11 @@ def world(layout: Layout, spacing: float) -> dict[str, Any]:
     poses = {run: frames(layout, run, spacing) for run in ('summer', 'winter')}
     facts: dict[str, Any] = {'seed': layout.seed, 'spacing_m': spacing, 'runs': {}}
     for run, own in poses.items():
-        streets = {f'{pair}{k + 1}': ranges(on_street(layout, own, street))
-                   for pair, both in LOOKALIKES.items() for k, street in enumerate(both)}
+        streets = {
+            f'{pair}{k + 1}': ranges(on_street(layout, own, street))
+            for pair, both in LOOKALIKES.items()
+            for k, street in enumerate(both)
+        }
         facts['runs'][run] = {
             'frames': len(own),
             'outside_map': ranges(outside(own, poses['summer'])),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Street furniture (metres; x along the kerb, -y towards the carriageway, z up)."""
+
 from __future__ import annotations
 
 import bpy
@@ -13,10 +14,12 @@ from town.seasons import Season
 
 def _materials(season: Season) -> list[bpy.types.Material]:
     """Metal, wood, object colour, lamp glass."""
-    return [paint(season, 'iron', (0.035, 0.045, 0.04), 0.45),
-            paint(season, 'wood', (0.2, 0.11, 0.055), 0.7),
-            object_paint(season, 'painted', 0.5),
-            paint(season, 'lamp', (0.75, 0.72, 0.62), 0.3)]
+    return [
+        paint(season, 'iron', (0.035, 0.045, 0.04), 0.45),
+        paint(season, 'wood', (0.2, 0.11, 0.055), 0.7),
+        object_paint(season, 'painted', 0.5),
+        paint(season, 'lamp', (0.75, 0.72, 0.62), 0.3),
+    ]
 
 
 def lamp(b: MeshBuilder, kind: int) -> None:
@@ -101,9 +104,19 @@ def parasol(b: MeshBuilder) -> None:
         b.box((x - 0.2 + 0.36 * (x > 0), -0.2, 0.45), (x - 0.16 + 0.36 * (x > 0), 0.2, 0.9), 1)
 
 
-MAKERS = {'lantern': lambda b: lamp(b, 0), 'arm': lambda b: lamp(b, 1), 'bench': bench,
-          'bin': bin_, 'bollard': bollard, 'post_box': post_box, 'planter': planter,
-          'fence': fence, 'shelter': shelter, 'kiosk': kiosk, 'parasol': parasol}
+MAKERS = {
+    'lantern': lambda b: lamp(b, 0),
+    'arm': lambda b: lamp(b, 1),
+    'bench': bench,
+    'bin': bin_,
+    'bollard': bollard,
+    'post_box': post_box,
+    'planter': planter,
+    'fence': fence,
+    'shelter': shelter,
+    'kiosk': kiosk,
+    'parasol': parasol,
+}
 
 
 def shapes(season: Season) -> dict[str, bpy.types.Mesh]:
@@ -128,7 +141,8 @@ def _sign(season: Season, kind: int, iron: bpy.types.Material) -> bpy.types.Mesh
     else:
         turn = np.deg2rad(np.arange(45, 405, 90) if kind in (3, 4) else np.arange(0, 360, 22.5))
         uv = 0.5 + 0.48 * np.stack([np.cos(turn), np.sin(turn)], 1) * (
-            np.sqrt(2) if kind in (3, 4) else 1)
+            np.sqrt(2) if kind in (3, 4) else 1
+        )
     shape = (uv - 0.5) * 0.85
     # Seen by the driver the picture's left is the sign's +y side.
     b.face([(-0.05, -u, 2.45 + v) for u, v in shape], 1, uv)

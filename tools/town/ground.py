@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Materials of what one drives and walks on."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -27,8 +28,9 @@ def _wet(g: Graph, colour: Any, roughness: float, season: Season) -> tuple[Any, 
         return colour, roughness
     level = 0.62 - 0.22 * season.wet
     puddle = g.ramp(g.noise(g.position(), 0.25, 3.0), level, level + 0.12)
-    colour = g.mix(g.math('ADD', 0.35, g.math('MULTIPLY', puddle, 0.4)), colour,
-                   (0.012, 0.012, 0.014))
+    colour = g.mix(
+        g.math('ADD', 0.35, g.math('MULTIPLY', puddle, 0.4)), colour, (0.012, 0.012, 0.014)
+    )
     return colour, g.math('SUBTRACT', roughness - 0.35, g.math('MULTIPLY', puddle, 0.3))
 
 
@@ -38,8 +40,9 @@ def asphalt(season: Season) -> bpy.types.Material:
     where = g.position()
     grain = g.noise(where, 9.0, 4.0)
     base = g.mix(g.ramp(grain, 0.3, 0.7), (0.075, 0.074, 0.073), (0.14, 0.138, 0.132))
-    patches = g.add('TexVoronoi', {'Vector': where, 'Scale': 0.16}, feature='F1',
-                    distance='CHEBYCHEV').outputs['Color']
+    patches = g.add(
+        'TexVoronoi', {'Vector': where, 'Scale': 0.16}, feature='F1', distance='CHEBYCHEV'
+    ).outputs['Color']
     repair = g.ramp(g.split(patches)[0], 0.62, 0.64)
     base = g.mix(g.math('MULTIPLY', repair, 0.6), base, (0.05, 0.05, 0.052))
     base = g.mix(g.ramp(g.noise(where, 0.13, 3.0), 0.45, 0.7), base, (0.2, 0.19, 0.175))
@@ -50,14 +53,24 @@ def asphalt(season: Season) -> bpy.types.Material:
     return material
 
 
-def paving(season: Season, name: str, colour: Colour, size: tuple[float, float]
-           ) -> bpy.types.Material:
+def paving(
+    season: Season, name: str, colour: Colour, size: tuple[float, float]
+) -> bpy.types.Material:
     """Slabs or setts; size is length and width of one in metres."""
     material, g = new(name)
-    brick = g.add('TexBrick', {'Vector': g.position(), 'Color1': colour, 'Scale': 1.0,
-                               'Color2': tuple(c * 0.7 for c in colour), 'Mortar Size': 0.02,
-                               'Mortar': tuple(c * 0.35 for c in colour),
-                               'Brick Width': size[0], 'Row Height': size[1]})
+    brick = g.add(
+        'TexBrick',
+        {
+            'Vector': g.position(),
+            'Color1': colour,
+            'Scale': 1.0,
+            'Color2': tuple(c * 0.7 for c in colour),
+            'Mortar Size': 0.02,
+            'Mortar': tuple(c * 0.35 for c in colour),
+            'Brick Width': size[0],
+            'Row Height': size[1],
+        },
+    )
     dirt = g.ramp(g.noise(g.position(), 0.4, 5.0), 0.4, 0.75)
     base = g.mix(g.math('MULTIPLY', dirt, 0.6), brick.outputs['Color'], (0.08, 0.075, 0.065))
     base, roughness = _wet(g, base, 0.85, season)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Puts buildings along the rows: designs, materials and shop signs (metres)."""
+
 from __future__ import annotations
 
 import bpy
@@ -14,17 +15,51 @@ from town.roofs import building
 from town.seasons import Season
 
 SETBACK = 4.0  # front garden of detached houses
-BRICKS = ((.32, .1, .055), (.24, .075, .05), (.4, .19, .1), (.42, .3, .16), (.2, .12, .1),
-          (.36, .33, .3))
-PLASTERS = ((.6, .52, .36), (.62, .42, .26), (.56, .28, .2), (.38, .48, .42), (.36, .44, .55),
-            (.66, .62, .54), (.55, .5, .48), (.62, .55, .18), (.46, .22, .24), (.3, .36, .26))
-STONES = ((.42, .38, .31), (.33, .32, .3), (.5, .43, .32))
-TRIMS = ((.66, .64, .58), (.5, .45, .37), (.2, .19, .17), (.09, .11, .1), (.3, .14, .08))
-DOORS = ((.25, .03, .025), (.03, .11, .06), (.02, .06, .17), (.15, .075, .03), (.36, .3, .2),
-         (.05, .05, .055), (.4, .2, .04), (.1, .2, .22))
-ROOFS = (((.27, .08, .04), (.3, .34)), ((.34, .14, .07), (.34, .3)),
-         ((.07, .075, .085), (.4, .25)), ((.16, .1, .07), (.3, .28)))
-CURTAINS = ((.6, .58, .52), (.5, .4, .28), (.4, .45, .5))
+BRICKS = (
+    (0.32, 0.1, 0.055),
+    (0.24, 0.075, 0.05),
+    (0.4, 0.19, 0.1),
+    (0.42, 0.3, 0.16),
+    (0.2, 0.12, 0.1),
+    (0.36, 0.33, 0.3),
+)
+PLASTERS = (
+    (0.6, 0.52, 0.36),
+    (0.62, 0.42, 0.26),
+    (0.56, 0.28, 0.2),
+    (0.38, 0.48, 0.42),
+    (0.36, 0.44, 0.55),
+    (0.66, 0.62, 0.54),
+    (0.55, 0.5, 0.48),
+    (0.62, 0.55, 0.18),
+    (0.46, 0.22, 0.24),
+    (0.3, 0.36, 0.26),
+)
+STONES = ((0.42, 0.38, 0.31), (0.33, 0.32, 0.3), (0.5, 0.43, 0.32))
+TRIMS = (
+    (0.66, 0.64, 0.58),
+    (0.5, 0.45, 0.37),
+    (0.2, 0.19, 0.17),
+    (0.09, 0.11, 0.1),
+    (0.3, 0.14, 0.08),
+)
+DOORS = (
+    (0.25, 0.03, 0.025),
+    (0.03, 0.11, 0.06),
+    (0.02, 0.06, 0.17),
+    (0.15, 0.075, 0.03),
+    (0.36, 0.3, 0.2),
+    (0.05, 0.05, 0.055),
+    (0.4, 0.2, 0.04),
+    (0.1, 0.2, 0.22),
+)
+ROOFS = (
+    ((0.27, 0.08, 0.04), (0.3, 0.34)),
+    ((0.34, 0.14, 0.07), (0.34, 0.3)),
+    ((0.07, 0.075, 0.085), (0.4, 0.25)),
+    ((0.16, 0.1, 0.07), (0.3, 0.28)),
+)
+CURTAINS = ((0.6, 0.58, 0.52), (0.5, 0.4, 0.28), (0.4, 0.45, 0.5))
 
 
 class Palette:
@@ -44,17 +79,25 @@ class Palette:
     def _make(self, kind: str, k: int, name: str) -> bpy.types.Material:
         s = self.season
         if kind == 'brick':
-            return m.bricks(s, name, BRICKS[k], (.42, .39, .34) if k % 2 else (.2, .18, .16))
+            return m.bricks(s, name, BRICKS[k], (0.42, 0.39, 0.34) if k % 2 else (0.2, 0.18, 0.16))
         if kind == 'plaster':
             bare = 0.6 if k % 10 in (1, 6) else 0.0
             return m.plaster(s, name, PLASTERS[k % 10], 0.35 + 0.3 * (k % 3) / 2, bare)
         if kind == 'timber':
-            return m.plaster(s, name, ((.68, .64, .55), (.66, .55, .36), (.6, .6, .58))[k], 0.4)
+            return m.plaster(
+                s, name, ((0.68, 0.64, 0.55), (0.66, 0.55, 0.36), (0.6, 0.6, 0.58))[k], 0.4
+            )
         if kind == 'stone':
-            return m.bricks(s, name, STONES[k], (.15, .14, .12), (0.75, 0.36), 0.3)
+            return m.bricks(s, name, STONES[k], (0.15, 0.14, 0.12), (0.75, 0.36), 0.3)
         if kind == 'panel':
-            return m.bricks(s, name, ((.4, .39, .37), (.5, .42, .33), (.28, .32, .35))[k],
-                            (.08, .08, .08), (2.9, 1.6), 0.12)
+            return m.bricks(
+                s,
+                name,
+                ((0.4, 0.39, 0.37), (0.5, 0.42, 0.33), (0.28, 0.32, 0.35))[k],
+                (0.08, 0.08, 0.08),
+                (2.9, 1.6),
+                0.12,
+            )
         if kind == 'glass':
             return m.glass(s, name, CURTAINS[k])
         if kind == 'roof':
@@ -70,19 +113,26 @@ class Palette:
             u = g.split(g.uv())[0]
             band = g.math('GREATER_THAN', g.math('FRACT', g.math('MULTIPLY', u, 1.9)), 0.5)
             colour = tuple(min(1.0, c * 1.6) for c in DOORS[index])
-            m.finish(g, g.mix(band, (.62, .6, .54), colour), 0.9, self.season, 0.5)
+            m.finish(g, g.mix(band, (0.62, 0.6, 0.54), colour), 0.9, self.season, 0.5)
             self.made[name] = material
         return self.made[name]
 
 
 def _wall_kind(style: str) -> tuple[str, int]:
     """Material kind of a style and how many there are of it."""
-    return {'brick': ('brick', 6), 'plaster': ('plaster', 10), 'timber': ('timber', 3),
-            'stone': ('stone', 3), 'panel': ('panel', 3), 'curtain': ('panel', 3)}[style]
+    return {
+        'brick': ('brick', 6),
+        'plaster': ('plaster', 10),
+        'timber': ('timber', 3),
+        'stone': ('stone', 3),
+        'panel': ('panel', 3),
+        'curtain': ('panel', 3),
+    }[style]
 
 
-def _dress(palette: Palette, design: Design, twin: np.random.Generator,
-           own: np.random.Generator) -> list[bpy.types.Material]:
+def _dress(
+    palette: Palette, design: Design, twin: np.random.Generator, own: np.random.Generator
+) -> list[bpy.types.Material]:
     """Materials by slot: `twin` draws what look-alikes share, `own` what tells them apart."""
     kind, count = _wall_kind(design.style)
     number = int(twin.integers(count))
@@ -92,14 +142,30 @@ def _dress(palette: Palette, design: Design, twin: np.random.Generator,
     base = palette.get('stone', int(twin.integers(3))) if twin.random() < 0.4 else wall
     door = int(own.integers(len(DOORS)))
     metal = palette.get('trim', 2 + int(twin.integers(3)))
-    sign = m.picture(palette.season, 'shop', pictures.to_blender('shop', pictures.shop_sign(own)),
-                     0.15 if palette.season.lit_windows > 0.1 else 0.0) \
-        if design.ground == 'shop' else wall
+    sign = (
+        m.picture(
+            palette.season,
+            'shop',
+            pictures.to_blender('shop', pictures.shop_sign(own)),
+            0.15 if palette.season.lit_windows > 0.1 else 0.0,
+        )
+        if design.ground == 'shop'
+        else wall
+    )
     cloth = palette.stripes(door) if own.random() < 0.6 else palette.get('awning', door)
     side = palette.get('brick', int(twin.integers(6))) if twin.random() < 0.5 else wall
-    return [wall, base, palette.get('trim', int(twin.integers(4 if kind != 'timber' else 2))),
-            palette.get('glass', int(own.integers(3))), palette.get('roof', int(twin.integers(4))),
-            palette.get('door', door), metal, sign, cloth, side]
+    return [
+        wall,
+        base,
+        palette.get('trim', int(twin.integers(4 if kind != 'timber' else 2))),
+        palette.get('glass', int(own.integers(3))),
+        palette.get('roof', int(twin.integers(4))),
+        palette.get('door', door),
+        metal,
+        sign,
+        cloth,
+        side,
+    ]
 
 
 def _designs(row: Row, seed: int) -> list[tuple[float, Design]]:
@@ -109,8 +175,11 @@ def _designs(row: Row, seed: int) -> list[tuple[float, Design]]:
     end = row.length - CORNER
     while end - x > 6.4:
         design = _modern(rng) if row.kind == 'modern' else draw(rng, row.kind == 'houses')
-        gap = rng.uniform(2.5, 5.0) if row.kind == 'houses' else (
-            rng.uniform(1.8, 3.5) if rng.random() < 0.16 else 0.0)
+        gap = (
+            rng.uniform(2.5, 5.0)
+            if row.kind == 'houses'
+            else (rng.uniform(1.8, 3.5) if rng.random() < 0.16 else 0.0)
+        )
         if x + design.width > end + 1.5:
             x += max(0.0, end - x - design.width)
         found.append((x, design))
@@ -151,32 +220,59 @@ def _turn(yaw: float) -> np.ndarray:
     return np.array([[c, -s], [s, c]])
 
 
-def _extras(palette: Palette, row: Row, d: Design, rng: np.random.Generator, at: np.ndarray
-            ) -> None:
+def _extras(
+    palette: Palette, row: Row, d: Design, rng: np.random.Generator, at: np.ndarray
+) -> None:
     """Murals on blind sides, hanging signs and posters of one building."""
     b, pictures_of = MeshBuilder(), []
     unit = [(0, 0), (1, 0), (1, 1), (0, 1)]
     if not d.detached and rng.random() < 0.45:
         y, z = 1.5, 1.6
         size = min(d.depth - 3, d.eaves - z - 0.4, 5.5)
-        b.face([(-0.04, y + size, z), (-0.04, y, z), (-0.04, y, z + size),
-                (-0.04, y + size, z + size)], len(pictures_of), unit)
+        b.face(
+            [
+                (-0.04, y + size, z),
+                (-0.04, y, z),
+                (-0.04, y, z + size),
+                (-0.04, y + size, z + size),
+            ],
+            len(pictures_of),
+            unit,
+        )
         pictures_of.append(pictures.mural(rng))
-        b.face([(d.width + 0.04, y, z), (d.width + 0.04, y + size, z),
-                (d.width + 0.04, y + size, z + size), (d.width + 0.04, y, z + size)],
-               len(pictures_of), unit)
+        b.face(
+            [
+                (d.width + 0.04, y, z),
+                (d.width + 0.04, y + size, z),
+                (d.width + 0.04, y + size, z + size),
+                (d.width + 0.04, y, z + size),
+            ],
+            len(pictures_of),
+            unit,
+        )
         pictures_of.append(pictures.mural(rng))
     if d.ground == 'shop' and rng.random() < 0.7:
         x, z = rng.uniform(0.4, d.width - 0.4), d.ground_height + 0.2
-        word = np.rot90(pictures.shop_sign(rng)).copy() if rng.random() < 0.5 else \
-            pictures.poster(rng)
+        word = (
+            np.rot90(pictures.shop_sign(rng)).copy()
+            if rng.random() < 0.5
+            else pictures.poster(rng)
+        )
         for shift, points in ((-0.04, ((-0.95, 0), (-0.15, 0))), (0.04, ((-0.15, 0), (-0.95, 0)))):
             (y0, _), (y1, _) = points if shift > 0 else points[::-1]
-            b.face([(x + shift, y0, z), (x + shift, y1, z), (x + shift, y1, z + 1.5),
-                    (x + shift, y0, z + 1.5)], len(pictures_of), unit)
+            b.face(
+                [
+                    (x + shift, y0, z),
+                    (x + shift, y1, z),
+                    (x + shift, y1, z + 1.5),
+                    (x + shift, y0, z + 1.5),
+                ],
+                len(pictures_of),
+                unit,
+            )
         pictures_of.append(word)
     if pictures_of:
-        made = [m.picture(palette.season, 'art', pictures.to_blender('art', p))
-                for p in pictures_of]
+        made = [
+            m.picture(palette.season, 'art', pictures.to_blender('art', p)) for p in pictures_of
+        ]
         place(b.mesh('art', made), pose(*at, row.yaw, 0.13))
-

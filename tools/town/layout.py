@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Streets, blocks and building rows of the town as plain numbers (metres, map frame)."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -14,11 +15,29 @@ PAVEMENT = 2.6
 CORNER = 9.5  # length of a row's end left to the side of the next row's first house
 
 # Rows that share their designs: (block column, block row, edge) -> name of the pair.
-TWINS = {(1, 1, 0): 'p-left', (2, 1, 2): 'p-left', (1, 0, 2): 'p-right', (2, 2, 0): 'p-right',
-         (2, 1, 1): 'q-left', (3, 1, 1): 'q-left', (3, 1, 3): 'q-right', (4, 1, 3): 'q-right'}
-KINDS = {(2, 1, 0): 'open', (2, 1, 3): 'open', (0, 1, 1): 'park', (0, 1, 0): 'park',
-         (0, 1, 2): 'park', (0, 1, 3): 'park', (2, 0, 2): 'houses', (2, 0, 3): 'houses',
-         (1, 2, 0): 'modern', (1, 2, 1): 'modern', (3, 0, 2): 'houses'}
+TWINS = {
+    (1, 1, 0): 'p-left',
+    (2, 1, 2): 'p-left',
+    (1, 0, 2): 'p-right',
+    (2, 2, 0): 'p-right',
+    (2, 1, 1): 'q-left',
+    (3, 1, 1): 'q-left',
+    (3, 1, 3): 'q-right',
+    (4, 1, 3): 'q-right',
+}
+KINDS = {
+    (2, 1, 0): 'open',
+    (2, 1, 3): 'open',
+    (0, 1, 1): 'park',
+    (0, 1, 0): 'park',
+    (0, 1, 2): 'park',
+    (0, 1, 3): 'park',
+    (2, 0, 2): 'houses',
+    (2, 0, 3): 'houses',
+    (1, 2, 0): 'modern',
+    (1, 2, 1): 'modern',
+    (3, 0, 2): 'houses',
+}
 
 
 def rng_of(seed: int, name: str) -> np.random.Generator:
@@ -84,8 +103,16 @@ def _row(cell: tuple[int, int], edge: int, line: np.ndarray) -> Row:
     key = (*cell, edge)
     twin = TWINS.get(key, f'row-{cell[0]}-{cell[1]}-{edge}')
     variant = sorted(k for k, v in TWINS.items() if v == twin).index(key) if key in TWINS else 0
-    return Row(cell, edge, tuple(start), float(np.arctan2(along[1], along[0])),
-               float(np.linalg.norm(along)), KINDS.get(key, 'terrace'), twin, variant)
+    return Row(
+        cell,
+        edge,
+        tuple(start),
+        float(np.arctan2(along[1], along[0])),
+        float(np.linalg.norm(along)),
+        KINDS.get(key, 'terrace'),
+        twin,
+        variant,
+    )
 
 
 def make(seed: int) -> Layout:
@@ -106,13 +133,18 @@ def make(seed: int) -> Layout:
 def _inner(i: int, j: int, edge: int) -> bool:
     """False for edges on the rim of the town, where nobody drives."""
     last_i, last_j = len(COLUMNS) - 2, len(ROWS) - 2
-    return not ((edge == 0 and j == 0) or (edge == 2 and j == last_j)
-                or (edge == 3 and i == 0) or (edge == 1 and i == last_i))
+    return not (
+        (edge == 0 and j == 0)
+        or (edge == 2 and j == last_j)
+        or (edge == 3 and i == 0)
+        or (edge == 1 and i == last_i)
+    )
 
 
 def streets(layout: Layout) -> list[tuple[np.ndarray, np.ndarray]]:
     """Centre lines between neighbouring junctions."""
     g = layout.junctions
     lines = [(g[i, j], g[i + 1, j]) for i in range(g.shape[0] - 1) for j in range(g.shape[1])]
-    return lines + [(g[i, j], g[i, j + 1]) for i in range(g.shape[0])
-                    for j in range(g.shape[1] - 1)]
+    return lines + [
+        (g[i, j], g[i, j + 1]) for i in range(g.shape[0]) for j in range(g.shape[1] - 1)
+    ]

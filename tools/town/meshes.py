@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Polygon soup with metric texture coordinates, and what turns it into Blender meshes."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -20,16 +21,18 @@ class MeshBuilder:
         self.uvs: list[np.ndarray | None] = []
         self.T_mesh_local = np.eye(4)
 
-    def face(self, points: Sequence[Point], slot: int = 0, uv: Sequence[Point] | None = None
-             ) -> None:
+    def face(
+        self, points: Sequence[Point], slot: int = 0, uv: Sequence[Point] | None = None
+    ) -> None:
         """Add one polygon, counter-clockwise seen from outside."""
         local = np.asarray(points, dtype=np.float64)
         self.points.append(local @ self.T_mesh_local[:3, :3].T + self.T_mesh_local[:3, 3])
         self.slots.append(slot)
         self.uvs.append(None if uv is None else np.asarray(uv, dtype=np.float64))
 
-    def rect(self, x: Point, z: Point, y: float, slot: int = 0, uv: Sequence[Point] | None = None
-             ) -> None:
+    def rect(
+        self, x: Point, z: Point, y: float, slot: int = 0, uv: Sequence[Point] | None = None
+    ) -> None:
         """Upright rectangle that looks along -y (towards the street)."""
         self.face([(x[0], y, z[0]), (x[1], y, z[0]), (x[1], y, z[1]), (x[0], y, z[1])], slot, uv)
 
@@ -57,8 +60,9 @@ class MeshBuilder:
         if cap:
             self.face(rings[-1], slot)
 
-    def tube(self, start: Point, end: Point, radii: tuple[float, float], sides: int = 6,
-             slot: int = 0) -> None:
+    def tube(
+        self, start: Point, end: Point, radii: tuple[float, float], sides: int = 6, slot: int = 0
+    ) -> None:
         """Tapered tube from start to end, radii in metres."""
         a, b = np.asarray(start, float), np.asarray(end, float)
         axis = (b - a) / max(float(np.linalg.norm(b - a)), 1e-9)
@@ -69,12 +73,22 @@ class MeshBuilder:
         circle = np.cos(turn)[:, None] * side + np.sin(turn)[:, None] * up
         self.prism([a + radii[0] * circle, b + radii[1] * circle], slot)
 
-    def lathe(self, profile: Sequence[tuple[float, float]], sides: int = 16, slot: int = 0,
-              centre: tuple[float, float] = (0.0, 0.0)) -> None:
+    def lathe(
+        self,
+        profile: Sequence[tuple[float, float]],
+        sides: int = 16,
+        slot: int = 0,
+        centre: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
         """Body of revolution about z; profile rows are (radius, height) in metres."""
         turn = np.linspace(0, 2 * np.pi, sides, endpoint=False)
-        rings = [np.stack([centre[0] + r * np.cos(turn), centre[1] + r * np.sin(turn),
-                           np.full(sides, z)], axis=1) for r, z in profile]
+        rings = [
+            np.stack(
+                [centre[0] + r * np.cos(turn), centre[1] + r * np.sin(turn), np.full(sides, z)],
+                axis=1,
+            )
+            for r, z in profile
+        ]
         self.prism(rings, slot)
 
     def at(self, T_mesh_local: np.ndarray) -> MeshBuilder:
@@ -92,8 +106,9 @@ class MeshBuilder:
         mesh.polygons.add(len(sizes))
         mesh.vertices.foreach_set('co', corners.astype(np.float32).ravel())
         mesh.loops.foreach_set('vertex_index', np.arange(len(corners), dtype=np.int32))
-        mesh.polygons.foreach_set('loop_start', np.concatenate([[0], np.cumsum(sizes)[:-1]])
-                                  .astype(np.int32))
+        mesh.polygons.foreach_set(
+            'loop_start', np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32)
+        )
         mesh.polygons.foreach_set('material_index', np.array(self.slots, dtype=np.int32))
         uv = np.concatenate([_uv(p, u) for p, u in zip(self.points, self.uvs, strict=True)])
         layer = mesh.uv_layers.new(name='uv')
@@ -123,9 +138,12 @@ def pose(x: float, y: float, yaw: float, z: float = 0.0, scale: float = 1.0) -> 
     return np.array([[c, -s, 0, x], [s, c, 0, y], [0, 0, scale, z], [0, 0, 0, 1]], float)
 
 
-def place(mesh: bpy.types.Mesh, T_map_local: np.ndarray,
-          materials: Sequence[bpy.types.Material] | None = None,
-          colour: Sequence[float] | None = None) -> bpy.types.Object:
+def place(
+    mesh: bpy.types.Mesh,
+    T_map_local: np.ndarray,
+    materials: Sequence[bpy.types.Material] | None = None,
+    colour: Sequence[float] | None = None,
+) -> bpy.types.Object:
     """Put an instance of a mesh into the scene, with its own materials or colour if given."""
     from mathutils import Matrix
 

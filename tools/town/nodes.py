@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A few lines that make Cycles node graphs readable."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -17,8 +18,9 @@ class Graph:
         self.tree = tree
         tree.nodes.clear()
 
-    def add(self, kind: str, inputs: dict[str | int, Any] | None = None, **settings: Any
-            ) -> bpy.types.Node:
+    def add(
+        self, kind: str, inputs: dict[str | int, Any] | None = None, **settings: Any
+    ) -> bpy.types.Node:
         """Add a node; `kind` without the ShaderNode prefix."""
         node = self.tree.nodes.new('ShaderNode' + kind)
         for name, value in settings.items():
@@ -48,13 +50,15 @@ class Graph:
 
     def ramp(self, value: Any, low: float, high: float) -> Socket:
         """Clamped linear step: 0 below low, 1 above high."""
-        return self.add('MapRange', {'Value': value, 'From Min': low, 'From Max': high},
-                        clamp=True).outputs[0]
+        return self.add(
+            'MapRange', {'Value': value, 'From Min': low, 'From Max': high}, clamp=True
+        ).outputs[0]
 
     def noise(self, where: Any, scale: float, detail: float = 3.0) -> Socket:
         """Fractal noise about 0.5, `scale` in 1/m."""
-        return self.add('TexNoise', {'Vector': where, 'Scale': scale, 'Detail': detail}
-                        ).outputs['Fac']
+        return self.add('TexNoise', {'Vector': where, 'Scale': scale, 'Detail': detail}).outputs[
+            'Fac'
+        ]
 
     def stretch(self, where: Any, scale: Colour) -> Socket:
         """Scale coordinates per axis."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Smooth motion between frames, and wheel odometry that drifts (metres, radians, seconds)."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

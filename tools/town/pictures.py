@@ -1,17 +1,56 @@
 # SPDX-License-Identifier: MIT
 """Painted signs, posters and plates, drawn with OpenCV from a seed."""
+
 from __future__ import annotations
 
 import bpy
 import cv2
 import numpy as np
 
-WORDS = ('BAKERY', 'BOOKS', 'CAFE', 'PHARMACY', 'HOTEL', 'FLOWERS', 'TAILOR', 'BANK', 'OPTIK',
-         'PIZZA', 'MUSIC', 'TOYS', 'BARBER', 'WINE', 'CYCLES', 'SHOES', 'RADIO', 'FISH',
-         'KEBAB', 'ARTS', 'LAW', 'DENTAL', 'PAPER', 'TEA', 'YOGA', 'PUB', 'MARKET', 'FOTO',
-         'CINEMA', 'JEWELS', 'CLOCKS', 'GARDEN', 'LAMPS', 'PRESS', 'VINYL', 'SUSHI')
-FONTS = (cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_COMPLEX,
-         cv2.FONT_HERSHEY_SCRIPT_COMPLEX)
+WORDS = (
+    'BAKERY',
+    'BOOKS',
+    'CAFE',
+    'PHARMACY',
+    'HOTEL',
+    'FLOWERS',
+    'TAILOR',
+    'BANK',
+    'OPTIK',
+    'PIZZA',
+    'MUSIC',
+    'TOYS',
+    'BARBER',
+    'WINE',
+    'CYCLES',
+    'SHOES',
+    'RADIO',
+    'FISH',
+    'KEBAB',
+    'ARTS',
+    'LAW',
+    'DENTAL',
+    'PAPER',
+    'TEA',
+    'YOGA',
+    'PUB',
+    'MARKET',
+    'FOTO',
+    'CINEMA',
+    'JEWELS',
+    'CLOCKS',
+    'GARDEN',
+    'LAMPS',
+    'PRESS',
+    'VINYL',
+    'SUSHI',
+)
+FONTS = (
+    cv2.FONT_HERSHEY_DUPLEX,
+    cv2.FONT_HERSHEY_TRIPLEX,
+    cv2.FONT_HERSHEY_COMPLEX,
+    cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
+)
 
 
 def to_blender(name: str, rgb: np.ndarray) -> bpy.types.Image:
@@ -31,8 +70,13 @@ def vivid(rng: np.random.Generator, value: tuple[int, int] = (60, 230)) -> tuple
     return tuple(int(c) for c in cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0])
 
 
-def _write(image: np.ndarray, text: str, box: tuple[int, int, int, int],
-           colour: tuple[int, int, int], font: int) -> None:
+def _write(
+    image: np.ndarray,
+    text: str,
+    box: tuple[int, int, int, int],
+    colour: tuple[int, int, int],
+    font: int,
+) -> None:
     """Fit a word into box (x0, y0, x1, y1)."""
     x0, y0, x1, y1 = box
     (width, height), _ = cv2.getTextSize(text, font, 1.0, 2)
@@ -56,8 +100,13 @@ def shop_sign(rng: np.random.Generator) -> np.ndarray:
     return image
 
 
-def _polygon(image: np.ndarray, rng: np.random.Generator, centre: tuple[int, int], radius: float,
-             colour: tuple[int, int, int]) -> None:
+def _polygon(
+    image: np.ndarray,
+    rng: np.random.Generator,
+    centre: tuple[int, int],
+    radius: float,
+    colour: tuple[int, int, int],
+) -> None:
     """A random star or polygon."""
     n = int(rng.integers(3, 9))
     turn = np.linspace(0, 2 * np.pi, 2 * n, endpoint=False)
@@ -70,16 +119,18 @@ def poster(rng: np.random.Generator) -> np.ndarray:
     """(192, 128, 3) RGB: shapes and a line of text."""
     top, bottom = np.array(vivid(rng)), np.array(vivid(rng))
     fade = np.linspace(0, 1, 192)[:, None, None]
-    image = np.ascontiguousarray(np.broadcast_to(top * (1 - fade) + bottom * fade, (192, 128, 3))
-                                 .astype(np.uint8))
+    image = np.ascontiguousarray(
+        np.broadcast_to(top * (1 - fade) + bottom * fade, (192, 128, 3)).astype(np.uint8)
+    )
     for _ in range(int(rng.integers(3, 7))):
         centre = tuple(int(c) for c in rng.integers((10, 20), (118, 140)))
         if rng.random() < 0.5:
             cv2.circle(image, centre, int(rng.integers(8, 36)), vivid(rng), -1, cv2.LINE_AA)
         else:
             _polygon(image, rng, centre, float(rng.integers(15, 45)), vivid(rng))
-    _write(image, str(rng.choice(WORDS)), (8, 150, 120, 180), (250, 250, 245),
-           int(rng.choice(FONTS)))
+    _write(
+        image, str(rng.choice(WORDS)), (8, 150, 120, 180), (250, 250, 245), int(rng.choice(FONTS))
+    )
     return image
 
 
@@ -128,8 +179,13 @@ def clock_face() -> np.ndarray:
     cv2.circle(image, (64, 64), 60, (235, 230, 215), -1, cv2.LINE_AA)
     for k in range(12):
         c, s = np.cos(k * np.pi / 6), np.sin(k * np.pi / 6)
-        cv2.line(image, (int(64 + 46 * c), int(64 + 46 * s)),
-                 (int(64 + 56 * c), int(64 + 56 * s)), (20, 20, 20), 4)
+        cv2.line(
+            image,
+            (int(64 + 46 * c), int(64 + 46 * s)),
+            (int(64 + 56 * c), int(64 + 56 * s)),
+            (20, 20, 20),
+            4,
+        )
     cv2.line(image, (64, 64), (64, 22), (20, 20, 20), 5, cv2.LINE_AA)
     cv2.line(image, (64, 64), (90, 78), (20, 20, 20), 6, cv2.LINE_AA)
     return image

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Trees, hedges and bushes grown from a seed (metres)."""
+
 from __future__ import annotations
 
 import bpy
@@ -12,8 +13,16 @@ from town.seasons import Season
 BARK, LEAF = 0, 1
 
 
-def _grow(b: MeshBuilder, rng: np.random.Generator, start: np.ndarray, direction: np.ndarray,
-          length: float, radius: float, level: int, tips: list[np.ndarray]) -> None:
+def _grow(
+    b: MeshBuilder,
+    rng: np.random.Generator,
+    start: np.ndarray,
+    direction: np.ndarray,
+    length: float,
+    radius: float,
+    level: int,
+    tips: list[np.ndarray],
+) -> None:
     """One bent branch and its children; ends are collected in `tips`."""
     pieces = 3 if level < 2 else 2
     at, heading = start, direction
@@ -31,13 +40,27 @@ def _grow(b: MeshBuilder, rng: np.random.Generator, start: np.ndarray, direction
                 side -= side @ heading * heading
                 side /= np.linalg.norm(side)
                 out = 0.55 * heading + (0.75 if level else 0.85) * side
-                _grow(b, rng, end, out / np.linalg.norm(out), length * rng.uniform(0.5, 0.68),
-                      thin * 0.6, level + 1, tips)
+                _grow(
+                    b,
+                    rng,
+                    end,
+                    out / np.linalg.norm(out),
+                    length * rng.uniform(0.5, 0.68),
+                    thin * 0.6,
+                    level + 1,
+                    tips,
+                )
         at = end
 
 
-def _clump(b: MeshBuilder, rng: np.random.Generator, centre: np.ndarray, count: int,
-           spread: float, size: float) -> None:
+def _clump(
+    b: MeshBuilder,
+    rng: np.random.Generator,
+    centre: np.ndarray,
+    count: int,
+    spread: float,
+    size: float,
+) -> None:
     """Randomly turned leaf blades about a point."""
     for _ in range(count):
         at = centre + rng.normal(0, spread, 3)
@@ -64,8 +87,13 @@ def tree(season: Season, kind: int) -> bpy.types.Mesh:
             _clump(b, rng, tip, 16 if season.leaves == 'green' else 7, 0.34, 0.17)
     green = [(0.08, 0.2, 0.03), (0.13, 0.22, 0.035), (0.06, 0.15, 0.045)][kind % 3]
     colour = green if season.leaves == 'green' else (0.16, 0.08, 0.025)
-    return b.mesh(f'tree{kind}', [paint(season, f'bark{kind}', (0.12, 0.09, 0.07), 0.9),
-                                  leaves(season, f'leaves{kind}', colour)])
+    return b.mesh(
+        f'tree{kind}',
+        [
+            paint(season, f'bark{kind}', (0.12, 0.09, 0.07), 0.9),
+            leaves(season, f'leaves{kind}', colour),
+        ],
+    )
 
 
 def conifer(season: Season) -> bpy.types.Mesh:
@@ -80,8 +108,13 @@ def conifer(season: Season) -> bpy.types.Mesh:
             way = np.array([np.cos(turn), np.sin(turn), -0.22])
             for part in np.linspace(0.25, 1.0, 5):
                 _clump(b, rng, np.array([0, 0, z]) + way * reach * part, 3, 0.1, 0.2)
-    return b.mesh('conifer', [paint(season, 'fir_bark', (0.1, 0.07, 0.05), 0.9),
-                              leaves(season, 'needles', (0.02, 0.05, 0.022), 0.9)])
+    return b.mesh(
+        'conifer',
+        [
+            paint(season, 'fir_bark', (0.1, 0.07, 0.05), 0.9),
+            leaves(season, 'needles', (0.02, 0.05, 0.022), 0.9),
+        ],
+    )
 
 
 def hedge(season: Season) -> bpy.types.Mesh:
@@ -93,8 +126,13 @@ def hedge(season: Season) -> bpy.types.Mesh:
         x, y, z = rng.uniform((0, -0.33, 0.05), (2, 0.33, 1.12))
         if abs(y) > 0.22 or z > 0.95:
             _clump(b, rng, np.array([x, y, z]), 1, 0.02, 0.09)
-    return b.mesh('hedge', [paint(season, 'hedge_wood', (0.1, 0.08, 0.06), 0.9),
-                            leaves(season, 'hedge_leaves', (0.03, 0.065, 0.022), 0.8)])
+    return b.mesh(
+        'hedge',
+        [
+            paint(season, 'hedge_wood', (0.1, 0.08, 0.06), 0.9),
+            leaves(season, 'hedge_leaves', (0.03, 0.065, 0.022), 0.8),
+        ],
+    )
 
 
 def bush(season: Season) -> bpy.types.Mesh:
@@ -109,5 +147,10 @@ def bush(season: Season) -> bpy.types.Mesh:
         if season.leaves == 'green' or rng.random() < 0.25:
             _clump(b, rng, way, 9, 0.12, 0.11)
     colour = (0.05, 0.12, 0.03) if season.leaves == 'green' else (0.14, 0.08, 0.03)
-    return b.mesh('bush', [paint(season, 'bush_wood', (0.13, 0.09, 0.07), 0.9),
-                           leaves(season, 'bush_leaves', colour)])
+    return b.mesh(
+        'bush',
+        [
+            paint(season, 'bush_wood', (0.13, 0.09, 0.07), 0.9),
+            leaves(season, 'bush_leaves', colour),
+        ],
+    )

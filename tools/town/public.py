@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Ground, road paint, trees and furniture of the public space (metres)."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -50,8 +51,15 @@ def _roads(b: MeshBuilder, layout: Layout) -> None:
     """Asphalt, dashed centre lines, stop lines and zebra crossings."""
     x, y = COLUMNS[-1], ROWS[-1]
     b.flat((-30, x + 30), (-30, y + 30), 0.0, ROAD)
-    b.face([(-600, -600, -.15), (x + 600, -600, -.15), (x + 600, y + 600, -.15),
-            (-600, y + 600, -.15)], GRASS)
+    b.face(
+        [
+            (-600, -600, -0.15),
+            (x + 600, -600, -0.15),
+            (x + 600, y + 600, -0.15),
+            (-600, y + 600, -0.15),
+        ],
+        GRASS,
+    )
     for number, (a, c) in enumerate(streets(layout)):
         rng = rng_of(layout.seed, f'paint-{number}')
         length = float(np.linalg.norm(c - a))
@@ -59,17 +67,17 @@ def _roads(b: MeshBuilder, layout: Layout) -> None:
         b.at(pose(*a, yaw, 0.012))
         near = HALF_ROAD + 1.0
         for s in np.arange(near + 6, length - near - 6, 4.5):
-            b.flat((s, s + 2.2), (-.07, .07), 0, PAINT)
+            b.flat((s, s + 2.2), (-0.07, 0.07), 0, PAINT)
         for end in (near, length - near - 3):
             if rng.random() < 0.6:
-                for k in np.arange(-HALF_ROAD + .5, HALF_ROAD - .6, 1.0):
-                    b.flat((end, end + 3), (k, k + .5), 0, PAINT)
-        b.flat((near + 4, near + 4.4), (.2, HALF_ROAD - 2.2), 0, PAINT)
-        b.flat((length - near - 4.4, length - near - 4), (-HALF_ROAD + 2.2, -.2), 0, PAINT)
+                for k in np.arange(-HALF_ROAD + 0.5, HALF_ROAD - 0.6, 1.0):
+                    b.flat((end, end + 3), (k, k + 0.5), 0, PAINT)
+        b.flat((near + 4, near + 4.4), (0.2, HALF_ROAD - 2.2), 0, PAINT)
+        b.flat((length - near - 4.4, length - near - 4), (-HALF_ROAD + 2.2, -0.2), 0, PAINT)
         for side in (-1, 1):
             edge = side * (HALF_ROAD - 2.15)
             if rng.random() < 0.5:
-                b.flat((near + 7, length - near - 7), (edge - .05, edge + .05), 0, PAINT)
+                b.flat((near + 7, length - near - 7), (edge - 0.05, edge + 0.05), 0, PAINT)
         for s in rng.uniform(12, length - 12, 3):
             _manhole(b, s, float(rng.uniform(-2, 2)))
     b.at(np.eye(4))
@@ -78,7 +86,7 @@ def _roads(b: MeshBuilder, layout: Layout) -> None:
 def _manhole(b: MeshBuilder, x: float, y: float) -> None:
     """Iron cover."""
     turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    b.face([(x + .36 * np.cos(t), y + .36 * np.sin(t), .004) for t in turn], IRON)
+    b.face([(x + 0.36 * np.cos(t), y + 0.36 * np.sin(t), 0.004) for t in turn], IRON)
 
 
 def add_ground(layout: Layout, palette: Palette) -> None:
@@ -88,11 +96,21 @@ def add_ground(layout: Layout, palette: Palette) -> None:
     _roads(b, layout)
     for block in layout.blocks:
         _block(b, block)
-    place(b.mesh('ground', [
-        gr.asphalt(s), gr.paving(s, 'slabs', (.3, .28, .25), (.9, .6)),
-        paint(s, 'kerb', (.36, .35, .33), .8), gr.grass(s), gr.marking(s),
-        gr.paving(s, 'setts', (.33, .27, .2), (.42, .3)), paint(s, 'cover', (.05, .05, .05), .5)]),
-        np.eye(4))
+    place(
+        b.mesh(
+            'ground',
+            [
+                gr.asphalt(s),
+                gr.paving(s, 'slabs', (0.3, 0.28, 0.25), (0.9, 0.6)),
+                paint(s, 'kerb', (0.36, 0.35, 0.33), 0.8),
+                gr.grass(s),
+                gr.marking(s),
+                gr.paving(s, 'setts', (0.33, 0.27, 0.2), (0.42, 0.3)),
+                paint(s, 'cover', (0.05, 0.05, 0.05), 0.5),
+            ],
+        ),
+        np.eye(4),
+    )
 
 
 class Dresser:
@@ -105,20 +123,36 @@ class Dresser:
         self.conifer, self.hedge = plants.conifer(season), plants.hedge(season)
         self.bush = plants.bush(season)
 
-    def put(self, row: Row, name: str, x: float, y: float, turn: float = 0.0,
-            colour: np.ndarray | None = None) -> None:
+    def put(
+        self,
+        row: Row,
+        name: str,
+        x: float,
+        y: float,
+        turn: float = 0.0,
+        colour: np.ndarray | None = None,
+    ) -> None:
         """Furniture at (x, y) of a row; y = 0 is the building line, the kerb is below it."""
         mesh = getattr(self, name, None) or self.shapes[name]
         self._stand(row, mesh, x, y, turn, 1.0, colour)
 
-    def _stand(self, row: Row, mesh: object, x: float, y: float, turn: float, scale: float,
-               colour: np.ndarray | None = None) -> None:
+    def _stand(
+        self,
+        row: Row,
+        mesh: object,
+        x: float,
+        y: float,
+        turn: float,
+        scale: float,
+        colour: np.ndarray | None = None,
+    ) -> None:
         c, s = np.cos(row.yaw), np.sin(row.yaw)
         at = np.add(row.start, (c * x - s * y, s * x + c * y))
         place(mesh, pose(*at, row.yaw + turn, KERB_HEIGHT, scale), colour=colour)
 
-    def plant(self, row: Row, rng: np.random.Generator, x: float, y: float, fir: float = 0.12
-              ) -> None:
+    def plant(
+        self, row: Row, rng: np.random.Generator, x: float, y: float, fir: float = 0.12
+    ) -> None:
         """A tree of random kind, size and turn."""
         mesh = self.conifer if rng.random() < fir else self.trees[int(rng.integers(4))]
         self._stand(row, mesh, x, y, rng.uniform(0, 6), rng.uniform(0.85, 1.3))
@@ -132,17 +166,26 @@ class Dresser:
             self.put(row, lantern, x, kerb)
         if rng.random() < (0.9 if row.kind in ('park', 'houses') else 0.45):
             for x in np.arange(rng.uniform(5, 9), row.length - 4, rng.uniform(10, 16)):
-                self.plant(row, rng, x, kerb + .15, 0.0)
-        for name, chance in (('bench', .6), ('bin', .8), ('post_box', .4), ('shelter', .3),
-                             ('planter', .5), ('kiosk', .12), ('bollard', .5)):
+                self.plant(row, rng, x, kerb + 0.15, 0.0)
+        for name, chance in (
+            ('bench', 0.6),
+            ('bin', 0.8),
+            ('post_box', 0.4),
+            ('shelter', 0.3),
+            ('planter', 0.5),
+            ('kiosk', 0.12),
+            ('bollard', 0.5),
+        ):
             if rng.random() < chance and row.length > 20:
                 self._piece(row, rng, name, kerb)
         for _ in range(int(rng.integers(1, 4))):
             way = 0.0 if rng.random() < 0.5 else np.pi
-            self.put(row, f'sign{int(rng.integers(6))}', rng.uniform(1, row.length - 1), kerb - .2,
-                     way)
+            self.put(
+                row, f'sign{int(rng.integers(6))}', rng.uniform(1, row.length - 1), kerb - 0.2, way
+            )
         {'houses': self._gardens, 'park': self._park, 'open': self._square}.get(
-            row.kind, self._terrace)(row, rng)
+            row.kind, self._terrace
+        )(row, rng)
 
     def _piece(self, row: Row, rng: np.random.Generator, name: str, kerb: float) -> None:
         colour = rng.uniform(0.02, 0.4, 3)
@@ -152,8 +195,8 @@ class Dresser:
                 self.put(row, name, x + 1.6 * k if x + 1.6 * k < row.length else x, kerb)
         elif name == 'planter':
             for k in range(3):
-                self.put(row, name, x + 2.4 * k, kerb + .3, 0, np.array([.3, .28, .25]))
-                self.put(row, 'bush', x + 2.4 * k, kerb + .3)
+                self.put(row, name, x + 2.4 * k, kerb + 0.3, 0, np.array([0.3, 0.28, 0.25]))
+                self.put(row, 'bush', x + 2.4 * k, kerb + 0.3)
         else:
             self.put(row, name, x, {'shelter': -1.4, 'kiosk': -1.3}.get(name, kerb), 0, colour)
 
@@ -161,7 +204,7 @@ class Dresser:
         if rng.random() < 0.3:
             x = rng.uniform(6, max(7, row.length - 16))
             for k in range(3):
-                self.put(row, 'parasol', x + 3.2 * k, -1.2, 0, rng.uniform(.05, .5, 3))
+                self.put(row, 'parasol', x + 3.2 * k, -1.2, 0, rng.uniform(0.05, 0.5, 3))
 
     def _gardens(self, row: Row, rng: np.random.Generator) -> None:
         kind = 'hedge' if rng.random() < 0.6 else 'fence'
@@ -171,12 +214,12 @@ class Dresser:
         for x in rng.uniform(2, row.length - 2, int(row.length / 7)):
             self.put(row, 'bush', x, rng.uniform(1, SETBACK - 1))
             if rng.random() < 0.4:
-                self.plant(row, rng, x, rng.uniform(1.4, SETBACK - .6), 0.5)
+                self.plant(row, rng, x, rng.uniform(1.4, SETBACK - 0.6), 0.5)
 
     def _park(self, row: Row, rng: np.random.Generator) -> None:
         for x in np.arange(0, row.length - 2, 2.0):
             if not 12 < x < 17:
-                self.put(row, 'hedge' if x < row.length * .6 else 'fence', x, 0.3)
+                self.put(row, 'hedge' if x < row.length * 0.6 else 'fence', x, 0.3)
         for _ in range(16):
             self.plant(row, rng, rng.uniform(2, row.length), rng.uniform(2.5, 22), 0.3)
         for _ in range(5):
@@ -188,7 +231,7 @@ class Dresser:
             self.plant(row, rng, x, 2.5, 0.0)
             self.put(row, 'bench', x + 2.5, 1.2)
         for k in range(4):
-            self.put(row, 'parasol', 8 + 3.4 * k, 6.0, 0, rng.uniform(.05, .5, 3))
+            self.put(row, 'parasol', 8 + 3.4 * k, 6.0, 0, rng.uniform(0.05, 0.5, 3))
 
 
 def add_dressing(layout: Layout, season: Season) -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Roofs, gables, chimneys and the blind sides of buildings, metres."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -22,12 +23,22 @@ def sides(b: MeshBuilder, d: Design) -> None:
             if up + 1.4 > z or not (d.detached or k % 2):
                 continue
             out = x + sign * 0.02
-            corners = [(out, along, up), (out, along + 1.1, up), (out, along + 1.1, up + 1.3),
-                       (out, along, up + 1.3)]
-            b.face(corners if sign > 0 else corners[::-1], GLASS,
-                   [(k, 90), (k + 1, 90), (k + 1, 91), (k, 91)])
-            b.box((min(x, out + sign * 0.06), along - 0.1, up - 0.1),
-                  (max(x, out + sign * 0.06), along + 1.2, up), TRIM)
+            corners = [
+                (out, along, up),
+                (out, along + 1.1, up),
+                (out, along + 1.1, up + 1.3),
+                (out, along, up + 1.3),
+            ]
+            b.face(
+                corners if sign > 0 else corners[::-1],
+                GLASS,
+                [(k, 90), (k + 1, 90), (k + 1, 91), (k, 91)],
+            )
+            b.box(
+                (min(x, out + sign * 0.06), along - 0.1, up - 0.1),
+                (max(x, out + sign * 0.06), along + 1.2, up),
+                TRIM,
+            )
 
 
 def _slopes(b: MeshBuilder, ridge_along_x: bool, d: Design, rise: float) -> None:
@@ -36,10 +47,24 @@ def _slopes(b: MeshBuilder, ridge_along_x: bool, d: Design, rise: float) -> None
     top = z + rise
     if ridge_along_x:
         drop = rise * o / (y / 2)
-        b.face([(-0.1, -o, z - drop), (w + 0.1, -o, z - drop), (w + 0.1, y / 2, top),
-                (-0.1, y / 2, top)], ROOF)
-        b.face([(w + 0.1, y + o, z - drop), (-0.1, y + o, z - drop), (-0.1, y / 2, top),
-                (w + 0.1, y / 2, top)], ROOF)
+        b.face(
+            [
+                (-0.1, -o, z - drop),
+                (w + 0.1, -o, z - drop),
+                (w + 0.1, y / 2, top),
+                (-0.1, y / 2, top),
+            ],
+            ROOF,
+        )
+        b.face(
+            [
+                (w + 0.1, y + o, z - drop),
+                (-0.1, y + o, z - drop),
+                (-0.1, y / 2, top),
+                (w + 0.1, y / 2, top),
+            ],
+            ROOF,
+        )
         b.face([(w, 0, z), (w, y, z), (w, y / 2, top)], SIDE)
         b.face([(0, y, z), (0, 0, z), (0, y / 2, top)], SIDE)
         b.tube((-0.1, -o - 0.05, z - drop), (w + 0.1, -o - 0.05, z - drop), (0.08, 0.08), 6, METAL)
@@ -65,8 +90,11 @@ def _stepped(b: MeshBuilder, d: Design) -> None:
         half = d.width / 2 * (1 - k / steps)
         low = d.eaves + d.roof_rise * k / steps
         high = low + d.roof_rise / steps + 0.7
-        b.box((d.width / 2 - half, -0.06 - 0.012 * k, low - 0.1), (d.width / 2 + half, 0.3, high),
-              WALL)
+        b.box(
+            (d.width / 2 - half, -0.06 - 0.012 * k, low - 0.1),
+            (d.width / 2 + half, 0.3, high),
+            WALL,
+        )
         for x in (d.width / 2 - half, d.width / 2 + half - 0.55):
             b.box((x - 0.05, -0.14, high), (x + 0.6, 0.36, high + 0.12), TRIM)
 
@@ -108,14 +136,32 @@ def _dormers(b: MeshBuilder, d: Design) -> None:
         b.rect(*hole, y0 - 0.01, GLASS, [(k, 97), (k + 1, 97), (k + 1, 98), (k, 98)])
         bars(b, hole, (2, 2), y0)
         b.face([(x - 0.7, y0, z1), (x + 0.7, y0, z1), (x, y0, z1 + 0.55)], WALL)
-        b.face([(x - 0.7, back, z0), (x - 0.7, y0, z0 - 0.3), (x - 0.7, y0, z1),
-                (x - 0.7, back, z1)], WALL)
-        b.face([(x + 0.7, y0, z0 - 0.3), (x + 0.7, back, z0), (x + 0.7, back, z1),
-                (x + 0.7, y0, z1)], WALL)
-        b.face([(x - 0.85, y0 - 0.15, z1 - 0.1), (x, y0 - 0.15, z1 + 0.6), (x, back, z1 + 0.6),
-                (x - 0.85, back, z1 - 0.1)], ROOF)
-        b.face([(x, y0 - 0.15, z1 + 0.6), (x + 0.85, y0 - 0.15, z1 - 0.1),
-                (x + 0.85, back, z1 - 0.1), (x, back, z1 + 0.6)], ROOF)
+        b.face(
+            [(x - 0.7, back, z0), (x - 0.7, y0, z0 - 0.3), (x - 0.7, y0, z1), (x - 0.7, back, z1)],
+            WALL,
+        )
+        b.face(
+            [(x + 0.7, y0, z0 - 0.3), (x + 0.7, back, z0), (x + 0.7, back, z1), (x + 0.7, y0, z1)],
+            WALL,
+        )
+        b.face(
+            [
+                (x - 0.85, y0 - 0.15, z1 - 0.1),
+                (x, y0 - 0.15, z1 + 0.6),
+                (x, back, z1 + 0.6),
+                (x - 0.85, back, z1 - 0.1),
+            ],
+            ROOF,
+        )
+        b.face(
+            [
+                (x, y0 - 0.15, z1 + 0.6),
+                (x + 0.85, y0 - 0.15, z1 - 0.1),
+                (x + 0.85, back, z1 - 0.1),
+                (x, back, z1 + 0.6),
+            ],
+            ROOF,
+        )
 
 
 def building(d: Design, with_awning: bool) -> MeshBuilder:
@@ -139,7 +185,12 @@ def building(d: Design, with_awning: bool) -> MeshBuilder:
         top = d.eaves + d.roof_rise + 1.0
         b.box((x, d.depth * 0.45, d.eaves), (x + 0.8, d.depth * 0.45 + 0.7, top), SIDE)
         for pot in np.arange(x + 0.2, x + 0.8, 0.35):
-            b.tube((pot, d.depth * 0.45 + 0.35, top), (pot, d.depth * 0.45 + 0.35, top + 0.4),
-                   (0.12, 0.1), 6, DOOR)
+            b.tube(
+                (pot, d.depth * 0.45 + 0.35, top),
+                (pot, d.depth * 0.45 + 0.35, top + 0.4),
+                (0.12, 0.1),
+                6,
+                DOOR,
+            )
     b.tube((0.15, -0.08, 0.1), (0.15, -0.08, d.eaves - 0.1), (0.05, 0.05), 5, METAL)
     return b

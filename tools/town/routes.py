@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Where the vehicle drives: poses T_map_base of every frame (metres, radians)."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -31,8 +32,9 @@ class Path:
 
     def pose(self, s: np.ndarray) -> np.ndarray:
         """(m, 3) x, y, yaw at arc lengths (m,)."""
-        return np.stack([np.interp(s, self.s, c)
-                         for c in (self.xy[:, 0], self.xy[:, 1], self.yaw)], axis=1)
+        return np.stack(
+            [np.interp(s, self.s, c) for c in (self.xy[:, 0], self.xy[:, 1], self.yaw)], axis=1
+        )
 
 
 def _right_lane(points: np.ndarray) -> np.ndarray:
@@ -90,8 +92,10 @@ def path(layout: Layout, run: str) -> Path:
 
 def _wave(rng: np.random.Generator, s: np.ndarray, amplitude: float) -> np.ndarray:
     """Smooth random offset within +-amplitude along arc length s (m)."""
-    waves = [np.sin(2 * np.pi * s / rng.uniform(*span) + rng.uniform(0, 2 * np.pi))
-             for span in ((70, 110), (28, 45), (14, 20))]
+    waves = [
+        np.sin(2 * np.pi * s / rng.uniform(*span) + rng.uniform(0, 2 * np.pi))
+        for span in ((70, 110), (28, 45), (14, 20))
+    ]
     return amplitude * (0.55 * waves[0] + 0.33 * waves[1] + 0.12 * waves[2])
 
 
@@ -119,8 +123,9 @@ def frames(layout: Layout, run: str, spacing: float) -> np.ndarray:
 def T_base_camera() -> np.ndarray:
     """Camera (optical: z forward, x right, y down) in base_link (x forward, y left, z up)."""
     c, s = np.cos(CAMERA_PITCH), np.sin(CAMERA_PITCH)
-    T_base_mount = np.array([[c, 0, s, CAMERA_FORWARD], [0, 1, 0, 0], [-s, 0, c, CAMERA_HEIGHT],
-                             [0, 0, 0, 1.0]])
+    T_base_mount = np.array(
+        [[c, 0, s, CAMERA_FORWARD], [0, 1, 0, 0], [-s, 0, c, CAMERA_HEIGHT], [0, 0, 0, 1.0]]
+    )
     T_mount_optical = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
     return T_base_mount @ T_mount_optical
 

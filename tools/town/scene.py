@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Builds the whole world of a seed, season and run, and renders it from given poses."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What differs between the seasons: light, weather, ground and leaves."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -27,8 +28,38 @@ class Season:
 
 
 SEASONS = {
-    'summer': Season('summer', 205.0, 50.0, 4.0, (1.0, 0.94, 0.84), 1.35, 0.35, 0.9, 0.3,
-                     0.0, 0.0, 'green', 0.02, (0.55, 0.68, 0.82), (0.085, 0.16, 0.028)),
-    'winter': Season('winter', 15.0, 14.0, 1.9, (1.0, 0.72, 0.47), 1.1, 0.8, 0.75, 0.2,
-                     0.55, 0.8, 'bare', 0.22, (0.62, 0.64, 0.68), (0.13, 0.115, 0.06)),
+    'summer': Season(
+        'summer',
+        205.0,
+        50.0,
+        4.0,
+        (1.0, 0.94, 0.84),
+        1.35,
+        0.35,
+        0.9,
+        0.3,
+        0.0,
+        0.0,
+        'green',
+        0.02,
+        (0.55, 0.68, 0.82),
+        (0.085, 0.16, 0.028),
+    ),
+    'winter': Season(
+        'winter',
+        15.0,
+        14.0,
+        1.9,
+        (1.0, 0.72, 0.47),
+        1.1,
+        0.8,
+        0.75,
+        0.2,
+        0.55,
+        0.8,
+        'bare',
+        0.22,
+        (0.62, 0.64, 0.68),
+        (0.13, 0.115, 0.06),
+    ),
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Sun lamp and a sky with procedural clouds."""
+
 from __future__ import annotations
 
 import bpy
@@ -20,7 +21,7 @@ def _sun(season: Season) -> None:
     """Directional light with a soft edge."""
     data = bpy.data.lights.new('sun', 'SUN')
     data.energy, data.color = season.sun_strength, season.sun_colour
-    data.angle = np.deg2rad(0.6 + 5.0 * season.cloud_cover ** 2)
+    data.angle = np.deg2rad(0.6 + 5.0 * season.cloud_cover**2)
     lamp = bpy.data.objects.new('sun', data)
     lamp.rotation_mode = 'QUATERNION'
     lamp.rotation_quaternion = _direction(season).to_track_quat('Z', 'Y')
@@ -39,14 +40,29 @@ def add(season: Season) -> None:
     up = g.math('ABSOLUTE', z)
     zenith, horizon = (0.09, 0.24, 0.62), season.haze
     blue = g.mix(g.ramp(up, 0.0, 0.55), horizon, zenith)
-    glow = g.math('POWER', g.math('MAXIMUM', g.add('VectorMath', {
-        0: look, 1: tuple(_direction(season))}, operation='DOT_PRODUCT').outputs['Value'], 0.0),
-        9.0)
-    blue = g.mix(g.math('MULTIPLY', glow, 0.7, clamp=True), blue, tuple(
-        1.3 * c for c in season.sun_colour))
+    glow = g.math(
+        'POWER',
+        g.math(
+            'MAXIMUM',
+            g.add(
+                'VectorMath', {0: look, 1: tuple(_direction(season))}, operation='DOT_PRODUCT'
+            ).outputs['Value'],
+            0.0,
+        ),
+        9.0,
+    )
+    blue = g.mix(
+        g.math('MULTIPLY', glow, 0.7, clamp=True), blue, tuple(1.3 * c for c in season.sun_colour)
+    )
     far = g.math('DIVIDE', 1.0, g.math('ADD', up, 0.13))
-    plane = g.add('CombineXYZ', {0: g.math('MULTIPLY', x, far), 1: g.math('MULTIPLY', y, far),
-                                 2: season.cloud_cover * 7.0}).outputs[0]
+    plane = g.add(
+        'CombineXYZ',
+        {
+            0: g.math('MULTIPLY', x, far),
+            1: g.math('MULTIPLY', y, far),
+            2: season.cloud_cover * 7.0,
+        },
+    ).outputs[0]
     thick = g.noise(plane, 0.85, 8.0)
     level = 0.66 - 0.3 * season.cloud_cover
     cover = g.ramp(thick, level, level + 0.16)

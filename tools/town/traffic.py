@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Parked cars and pedestrians: they differ from run to run (metres)."""
+
 from __future__ import annotations
 
 import bpy
@@ -13,19 +14,43 @@ from town.seasons import Season
 BODY, DARK, TYRE, LAMP, TAIL = range(5)
 # Silhouettes (x from the rear, z) of hatchback, saloon, van: lower body then cabin.
 CARS = {
-    'hatch': (3.9, [(0, .35), (0, .75), (.1, .95), (2.7, .95), (3.75, .8), (3.9, .6), (3.9, .35)],
-              [(.12, .95), (.55, 1.45), (1.9, 1.48), (2.75, .95)]),
-    'saloon': (4.6, [(0, .35), (0, .8), (.1, .95), (3.3, .95), (4.4, .8), (4.6, .6), (4.6, .35)],
-               [(.75, .95), (1.35, 1.4), (2.6, 1.43), (3.4, .95)]),
-    'van': (5.1, [(0, .35), (0, 1.0), (.02, 1.1), (4.2, 1.1), (4.95, .95), (5.1, .7), (5.1, .35)],
-            [(.02, 1.1), (.1, 2.1), (3.5, 2.15), (4.3, 1.1)]),
+    'hatch': (
+        3.9,
+        [(0, 0.35), (0, 0.75), (0.1, 0.95), (2.7, 0.95), (3.75, 0.8), (3.9, 0.6), (3.9, 0.35)],
+        [(0.12, 0.95), (0.55, 1.45), (1.9, 1.48), (2.75, 0.95)],
+    ),
+    'saloon': (
+        4.6,
+        [(0, 0.35), (0, 0.8), (0.1, 0.95), (3.3, 0.95), (4.4, 0.8), (4.6, 0.6), (4.6, 0.35)],
+        [(0.75, 0.95), (1.35, 1.4), (2.6, 1.43), (3.4, 0.95)],
+    ),
+    'van': (
+        5.1,
+        [(0, 0.35), (0, 1.0), (0.02, 1.1), (4.2, 1.1), (4.95, 0.95), (5.1, 0.7), (5.1, 0.35)],
+        [(0.02, 1.1), (0.1, 2.1), (3.5, 2.15), (4.3, 1.1)],
+    ),
 }
-PAINTS = ((.45, .45, .46), (.03, .03, .035), (.55, .55, .53), (.3, .02, .02), (.02, .06, .2),
-          (.12, .13, .14), (.05, .12, .08), (.5, .38, .05), (.2, .35, .42), (.25, .12, .05))
+PAINTS = (
+    (0.45, 0.45, 0.46),
+    (0.03, 0.03, 0.035),
+    (0.55, 0.55, 0.53),
+    (0.3, 0.02, 0.02),
+    (0.02, 0.06, 0.2),
+    (0.12, 0.13, 0.14),
+    (0.05, 0.12, 0.08),
+    (0.5, 0.38, 0.05),
+    (0.2, 0.35, 0.42),
+    (0.25, 0.12, 0.05),
+)
 
 
-def _shell(b: MeshBuilder, outline: list[tuple[float, float]], half: tuple[float, float],
-           slot: int, side: int) -> None:
+def _shell(
+    b: MeshBuilder,
+    outline: list[tuple[float, float]],
+    half: tuple[float, float],
+    slot: int,
+    side: int,
+) -> None:
     """Extrude an outline over y; half widths below and above; sides in their own slot."""
     z = np.array([p[1] for p in outline])
     y = half[0] + (half[1] - half[0]) * (z - z.min()) / (z.max() - z.min())
@@ -45,23 +70,26 @@ def car(season: Season, name: str, materials: list[bpy.types.Material]) -> bpy.t
     shift[0, 3] = -length / 2
     b.at(shift)
     _shell(b, lower, (0.86, 0.84), BODY, BODY)
-    _shell(b, cabin, (0.8, 0.62 if name != 'van' else 0.76), DARK,
-           BODY if name == 'van' else DARK)
+    _shell(b, cabin, (0.8, 0.62 if name != 'van' else 0.76), DARK, BODY if name == 'van' else DARK)
     top = cabin[1:3]
-    b.box((top[0][0] - .05, -.64, top[0][1] - .02), (top[1][0] + .05, .64, top[1][1] + .04), BODY)
+    b.box(
+        (top[0][0] - 0.05, -0.64, top[0][1] - 0.02),
+        (top[1][0] + 0.05, 0.64, top[1][1] + 0.04),
+        BODY,
+    )
     for x in (length * 0.2, length * 0.8):
         for y in (-0.88, 0.66):
             b.tube((x, y, 0.32), (x, y + 0.22, 0.32), (0.32, 0.32), 14, TYRE)
             b.tube((x, y - 0.01, 0.32), (x, y, 0.32), (0.19, 0.19), 10, LAMP)
             b.tube((x, y + 0.22, 0.32), (x, y + 0.23, 0.32), (0.19, 0.19), 10, LAMP)
     for y in (-0.8, 0.48):
-        b.box((length - .15, y, .58), (length + .01, y + .32, .72), LAMP)
-        b.box((-.02, y, .68), (.06, y + .32, .86), TAIL)
-    b.box((-.06, -.8, .38), (.04, .8, .52), DARK)
-    b.box((length - .05, -.8, .36), (length + .05, .8, .5), DARK)
-    b.box((-.04, -.27, .54), (.0, .27, .65), LAMP)
+        b.box((length - 0.15, y, 0.58), (length + 0.01, y + 0.32, 0.72), LAMP)
+        b.box((-0.02, y, 0.68), (0.06, y + 0.32, 0.86), TAIL)
+    b.box((-0.06, -0.8, 0.38), (0.04, 0.8, 0.52), DARK)
+    b.box((length - 0.05, -0.8, 0.36), (length + 0.05, 0.8, 0.5), DARK)
+    b.box((-0.04, -0.27, 0.54), (0.0, 0.27, 0.65), LAMP)
     for y in (-1.0, 0.84):
-        b.box((length * .62, y, .95), (length * .66, y + .16, 1.08), BODY)
+        b.box((length * 0.62, y, 0.95), (length * 0.66, y + 0.16, 1.08), BODY)
     return b.mesh(name, materials)
 
 
@@ -83,19 +111,28 @@ def _person_meshes(season: Season) -> list[bpy.types.Mesh]:
         b = MeshBuilder()
         person(b, 0.22 + 0.12 * (k % 2))
         hair = (0.05, 0.03, 0.02) if k < 2 else (0.35, 0.22, 0.14)
-        made.append(b.mesh(f'person{k}', [
-            coat, paint(season, f'trousers{k}', (0.03 + 0.05 * k, 0.03, 0.06), 0.9, snow=0.0),
-            paint(season, f'head{k}', hair, 0.7, snow=0.0)]))
+        made.append(
+            b.mesh(
+                f'person{k}',
+                [
+                    coat,
+                    paint(season, f'trousers{k}', (0.03 + 0.05 * k, 0.03, 0.06), 0.9, snow=0.0),
+                    paint(season, f'head{k}', hair, 0.7, snow=0.0),
+                ],
+            )
+        )
     return made
 
 
 def add(layout: Layout, season: Season, run: str) -> None:
     """Fill the kerbs with parked cars and the pavements with people, seeded by the run."""
-    materials = [object_paint(season, 'car_paint', 0.22, snow=0.9, coat=0.3),
-                 paint(season, 'car_glass', (0.012, 0.014, 0.017), 0.05, snow=0.0),
-                 paint(season, 'tyre', (0.02, 0.02, 0.02), 0.9, snow=0.0),
-                 paint(season, 'chrome', (0.6, 0.6, 0.58), 0.25, 0.4, snow=0.0),
-                 paint(season, 'tail_lamp', (0.4, 0.01, 0.01), 0.2, snow=0.0)]
+    materials = [
+        object_paint(season, 'car_paint', 0.22, snow=0.9, coat=0.3),
+        paint(season, 'car_glass', (0.012, 0.014, 0.017), 0.05, snow=0.0),
+        paint(season, 'tyre', (0.02, 0.02, 0.02), 0.9, snow=0.0),
+        paint(season, 'chrome', (0.6, 0.6, 0.58), 0.25, 0.4, snow=0.0),
+        paint(season, 'tail_lamp', (0.4, 0.01, 0.01), 0.2, snow=0.0),
+    ]
     cars = [car(season, name, materials) for name in CARS]
     people = _person_meshes(season)
     for number, (a, c) in enumerate(streets(layout)):
@@ -103,8 +140,13 @@ def add(layout: Layout, season: Season, run: str) -> None:
         _line(rng, a, c, cars, people)
 
 
-def _line(rng: np.random.Generator, a: np.ndarray, c: np.ndarray, cars: list[bpy.types.Mesh],
-          people: list[bpy.types.Mesh]) -> None:
+def _line(
+    rng: np.random.Generator,
+    a: np.ndarray,
+    c: np.ndarray,
+    cars: list[bpy.types.Mesh],
+    people: list[bpy.types.Mesh],
+) -> None:
     """Both sides of one street between junctions a and c."""
     length = float(np.linalg.norm(c - a))
     along = (c - a) / length
@@ -116,10 +158,15 @@ def _line(rng: np.random.Generator, a: np.ndarray, c: np.ndarray, cars: list[bpy
             if rng.random() < density:
                 at = a + along * (s + rng.uniform(-0.4, 0.4)) + across * (HALF_ROAD - 1.0)
                 turn = yaw + (np.pi if side > 0 else 0) + rng.normal(0, 0.02)
-                place(cars[int(rng.choice(3, p=(0.5, 0.35, 0.15)))], pose(*at, turn),
-                      colour=PAINTS[int(rng.integers(len(PAINTS)))])
+                place(
+                    cars[int(rng.choice(3, p=(0.5, 0.35, 0.15)))],
+                    pose(*at, turn),
+                    colour=PAINTS[int(rng.integers(len(PAINTS)))],
+                )
         for s in rng.uniform(10, length - 10, int(rng.integers(1, 5))):
             at = a + along * s + across * (HALF_ROAD + rng.uniform(0.8, 1.9))
-            place(people[int(rng.integers(4))],
-                  pose(*at, yaw + np.pi * rng.integers(2), 0.13, rng.uniform(0.93, 1.05)),
-                  colour=rng.uniform(0.02, 0.5, 3))
+            place(
+                people[int(rng.integers(4))],
+                pose(*at, yaw + np.pi * rng.integers(2), 0.13, rng.uniform(0.93, 1.05)),
+                colour=rng.uniform(0.02, 0.5, 3),
+            )
