@@ -112,7 +112,8 @@ def _ranks(prediction: Prediction, order: str) -> np.ndarray:
         return np.asarray(prediction.global_ranks, np.int64)
     if order == 'answer':
         return np.arange(len(prediction.global_ranks))
-    best_first = np.lexsort((prediction.global_ranks, -np.asarray(prediction.matches, np.int64)))
+    ranks = np.asarray(prediction.global_ranks, np.int64)
+    best_first = np.lexsort((ranks, -np.asarray(prediction.matches, np.int64)))
     return np.argsort(best_first)
 
 

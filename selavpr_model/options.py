@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""What a configuration is: frozen, described field by field, checked when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+from dataclasses import dataclass, field, fields
+import difflib
+import math
+from typing import Any, TypeVar
+
+from selavpr_model.errors import ConfigError
+
+T = TypeVar('T', bound='Config')
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    unit: str = '',
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[Any, ...] = (),
+) -> Any:
+    """A dataclass field with its help text, unit, inclusive range or list of choices."""
+    meta = {'help': help, 'unit': unit, 'low': low, 'high': high, 'choices': choices}
+    return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Base of all configurations: checked on construction, unknown keys are named."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            check_value(f, getattr(self, f.name), type(self).__name__)
+
+    @classmethod
+    def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
+        """Build from a mapping; an unknown key raises ConfigError with the nearest valid name."""
+        known = [f.name for f in fields(cls)]
+        for key in values:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, 1)
+                hint = f'did you mean {near[0]!r}?' if near else f'valid: {", ".join(known)}'
+                raise ConfigError(f'{cls.__name__}: unknown key {key!r}; {hint}')
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def check_value(f: dataclasses.Field[Any], value: Any, owner: str) -> None:
+    """Raise ConfigError unless `value` has the default's type and lies in the field's range."""
+    if not _same_kind(value, f.default):
+        expected = type(f.default).__name__
+        raise ConfigError(f'{owner}.{f.name}: expected {expected}, got {value!r}')
+    choices = f.metadata['choices']
+    if choices and value not in choices:
+        listed = ', '.join(map(str, choices))
+        raise ConfigError(f'{owner}.{f.name}: expected one of {listed}; got {value!r}')
+    for number in value if isinstance(value, tuple) else (value,):
+        _check_range(f, number, owner)
+
+
+def _same_kind(value: Any, default: Any) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, float):
+        return isinstance(value, float | int)
+    if isinstance(default, tuple):
+        if not isinstance(value, tuple) or len(value) != len(default):
+            return False
+        return all(_same_kind(v, d) for v, d in zip(value, default, strict=True))
+    return isinstance(value, type(default))
+
+
+def _check_range(f: dataclasses.Field[Any], value: Any, owner: str) -> None:
+    low, high = f.metadata['low'], f.metadata['high']
+    if isinstance(value, str | bool):
+        return
+    below = low is not None and not value >= low
+    if below or (high is not None and not value <= high) or math.isnan(value):
+        unit = f' {f.metadata["unit"]}' if f.metadata['unit'] else ''
+        span = f'{"-inf" if low is None else low} to {"inf" if high is None else high}{unit}'
+        raise ConfigError(f'{owner}.{f.name}: expected {span}; got {value}')
