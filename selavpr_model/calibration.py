@@ -62,11 +62,18 @@ class Calibration:
             method=str(values['method']),
         )
 
-    def covariance(self) -> np.ndarray:
-        """(6, 6) of a keyframe's pose taken for the robot's: m^2 and rad^2, never zero."""
-        position = max(self.position_sigma_m, 0.1) ** 2
-        rotation = max(self.rotation_sigma_rad, math.radians(1.0)) ** 2
-        return np.diag([position] * 3 + [rotation] * 3)
+
+def keyframe_covariance(calibration: Calibration | None, config: RecognizerConfig) -> np.ndarray:
+    """(6, 6) of a keyframe's pose taken for the robot's: m^2 and rad^2, never zero.
+
+    A map that measured nothing gets half of what would be another place.
+    """
+    position, rotation = config.distinct_radius_m / 2, math.radians(config.distinct_angle_deg) / 2
+    if calibration is not None:
+        position = calibration.position_sigma_m or position
+        rotation = calibration.rotation_sigma_rad or rotation
+    position, rotation = max(position, 0.1), max(rotation, math.radians(1.0))
+    return np.diag([position**2] * 3 + [rotation**2] * 3)
 
 
 def calibrate(
@@ -89,9 +96,13 @@ def calibrate(
     inside = {row: shown[0].place for row, (shown, _) in answers.items() if shown}
     position, rotation = _pose_error(place_map, inside, config)
     return Calibration(
-        min_similarity=_quantile([t[0].global_similarity for t in outside], 1 - how.quantile),
-        min_matches=math.ceil(_quantile([t[0].mutual_matches for t in outside], 0.5)),
-        min_match_ratio=_quantile([match_ratio(t, config) for t in outside], how.quantile),
+        min_similarity=_quantile(
+            [t[0].global_similarity for t in outside], how.similarity_quantile
+        ),
+        min_matches=math.ceil(
+            _quantile([t[0].mutual_matches for t in outside], how.matches_quantile)
+        ),
+        min_match_ratio=_quantile([match_ratio(t, config) for t in outside], how.ratio_quantile),
         position_sigma_m=position,
         rotation_sigma_rad=rotation,
         samples=len(outside),
@@ -104,8 +115,8 @@ def _spread(count: int, samples: int) -> list[int]:
 
 def _quantile(values: list[float] | list[int], q: float) -> float:
     """Infinite ratios (no rival at all) count as their largest finite one."""
-    finite = [v for v in values if math.isfinite(v)]
-    return round(float(np.quantile(finite or [1.0], q)), 6)
+    largest = max((v for v in values if math.isfinite(v)), default=1.0)
+    return round(float(np.quantile(np.minimum(values, largest), q)), 6)
 
 
 def _ask(
@@ -123,7 +134,7 @@ def _ask(
     hidden = [c for c in others if are_distinct(me, c.place, config)][: config.candidates]
     asked = sorted({c.row: c for c in shown + hidden}.values(), key=lambda c: c.global_rank)
     local = place_map.local([c.row for c in asked])
-    ranked = rerank(place_map.local([row])[0], local, asked)
+    ranked = rerank(place_map.local([row])[0], local, asked, config.ties)
     return _only(ranked, shown), _only(ranked, hidden)
 
 

@@ -129,16 +129,16 @@ class RecognizerConfig(Config):
     )
     min_similarity: float = option(
         -1.0,
-        'least cosine of an accepted place; -1: the value measured for the map',
+        'one frame alone: least cosine of an accepted place; -1: as measured for the map',
         low=-1.0,
         high=1.0,
     )
     min_matches: int = option(
-        -1, 'least mutual matches of an accepted place; -1: the value measured for the map', low=-1
+        -1, 'one frame alone: least mutual matches; -1: as measured for the map', low=-1
     )
     min_match_ratio: float = option(
         -1.0,
-        'least matches over those of the best distinct rival; -1: the value measured for the map',
+        'one frame alone: least matches over those of the best distinct rival; -1: as measured',
         low=-1.0,
     )
 
@@ -149,7 +149,7 @@ class TemporalConfig(Config):
 
     enabled: bool = option(True, 'decide from the sequence; false: from each frame alone')
     min_belief: float = option(
-        0.95, 'least probability of a place to be LOCALIZED there', low=0.5, high=1.0
+        0.97, 'least probability of a place to be LOCALIZED there', low=0.5, high=1.0
     )
     neutral_deviations: float = option(
         1.5,
@@ -184,20 +184,34 @@ class TemporalConfig(Config):
     independent_deg: float = option(
         20.0, 'or after turning this far', unit='deg', low=0.1, high=180.0
     )
-    independent_s: float = option(10.0, 'or after standing still this long', unit='s', low=0.001)
+    independent_view: float = option(
+        0.3,
+        'or, without odometry, when this share of the view is another than before',
+        low=0.0,
+        high=1.0,
+    )
     speed_mps: float = option(1.0, 'assumed where there is no odometry', unit='m/s', low=0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationConfig(Config):
-    """How a map measures its thresholds on its own keyframes when it is built."""
+    """How a map measures its thresholds on its own keyframes when it is built.
+
+    A quantile is taken over what queries from outside the map score.
+    """
 
     samples: int = option(200, 'keyframes used as queries, evenly spread', low=1)
-    quantile: float = option(
-        0.99,
-        'share of queries from outside the map that a threshold must turn down',
-        low=0.5,
+    ratio_quantile: float = option(
+        0.99, 'of their match ratio: this share is turned down by it', low=0.0, high=1.0
+    )
+    matches_quantile: float = option(
+        0.5,
+        'of their matches; half, as another season lowers those of right answers, too',
+        low=0.0,
         high=1.0,
+    )
+    similarity_quantile: float = option(
+        0.01, 'of their similarity; a floor below what any street has', low=0.0, high=1.0
     )
 
 

@@ -11,8 +11,9 @@ import time
 
 import numpy as np
 
+from selavpr_model.calibration import keyframe_covariance
 from selavpr_model.config import RecognizerConfig, TemporalConfig
-from selavpr_model.decision import conclude, follow, judge, thresholds
+from selavpr_model.decision import conclude, follow, judge, Thresholds, thresholds
 from selavpr_model.errors import MapModelError
 from selavpr_model.extractor import Extractor
 from selavpr_model.place_map import PlaceMap
@@ -21,6 +22,12 @@ from selavpr_model.records import Candidate, Frame, Recognition, State
 from selavpr_model.temporal import TemporalBelief
 
 log = logging.getLogger(__name__)
+
+ANY = Thresholds(similarity=-1.0, matches=0, ratio=0.0)
+NO_THRESHOLDS = (
+    'the map has no thresholds, as its places are too few or too near each other; map more, or '
+    'set recognizer.min_similarity, min_matches and min_match_ratio'
+)
 
 
 class PlaceRecognizer:
@@ -71,7 +78,8 @@ class PlaceRecognizer:
         with clock.stage('rerank'):
             candidates = rerank(features.local, local, candidates, self.config.ties)
         with clock.stage('decide'):
-            recognition = self.decide(frame, candidates)
+            view = features.local.reshape(-1, features.local.shape[-1])
+            recognition = self.decide(frame, candidates, view)
         return replace(recognition, timings_ns=clock.ns)
 
     def retrieve(self, global_: np.ndarray) -> list[Candidate]:
@@ -83,24 +91,27 @@ class PlaceRecognizer:
             for rank, (row, similarity) in enumerate(zip(rows, similarities, strict=True))
         ]
 
-    def decide(self, frame: Frame, candidates: list[Candidate]) -> Recognition:
-        """LOCALIZED, AMBIGUOUS or LOST from candidates in re-ranked order, with the reason."""
-        calibration = self._map.calibration
-        needed = thresholds(self.config, calibration)
-        if not candidates or needed is None:
-            why = 'the map has no thresholds; build it again' if candidates else 'the map is empty'
+    def decide(self, frame: Frame, candidates: list[Candidate], view: np.ndarray) -> Recognition:
+        """LOCALIZED, AMBIGUOUS or LOST from candidates in re-ranked order, with the reason.
+
+        view: (cells, C) local features of the frame.
+        """
+        needed = thresholds(self.config, self._map.calibration)
+        if not candidates or (needed is None and self._belief is None):
+            why = NO_THRESHOLDS if candidates else 'the map is empty'
             return Recognition(frame.stamp_ns, State.LOST, tuple(candidates), why)
-        judged = judge(candidates, needed, self.config)
-        if self._belief is None:
-            state, reason = conclude(judged, needed, self.config)
-        else:
-            belief = self._belief.update(frame.stamp_ns, judged, frame.odom)
+        judged = judge(candidates, needed or ANY, self.config)
+        state, reason = conclude(judged, needed or ANY, self.config)
+        alone = State.LOST if needed is None else state
+        if self._belief is not None:
+            belief = self._belief.update(frame.stamp_ns, judged, frame.odom, view)
             judged, state, reason = follow(judged, belief, self.temporal.min_belief, self.config)
+        answer = Recognition(frame.stamp_ns, state, judged, reason, alone=alone)
         pose = judged[0].place.pose
-        if state is not State.LOCALIZED or pose is None or calibration is None:
-            return Recognition(frame.stamp_ns, state, judged, reason)
-        covariance = calibration.covariance()
-        return Recognition(frame.stamp_ns, state, judged, reason, pose, covariance)
+        if state is not State.LOCALIZED or pose is None:
+            return answer
+        covariance = keyframe_covariance(self._map.calibration, self.config)
+        return replace(answer, pose=pose, covariance=covariance)
 
     def reset(self) -> None:
         """Forget the frames so far, after a jump in time or when the robot was carried."""

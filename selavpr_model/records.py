@@ -113,7 +113,8 @@ class Recognition:
     """The answer for one frame; candidates best first.
 
     pose: (4, 4) T_map_camera and covariance: (6, 6) (x, y, z, rx, ry, rz; m^2 and rad^2, fixed
-    axes of the map), both only when LOCALIZED; reason: one line, why this state;
+    axes of the map), both only when LOCALIZED; reason: one line, why this state; alone: what this
+    frame says by itself, without those before;
     timings_ns: stage -> nanoseconds.
     """
 
@@ -123,6 +124,7 @@ class Recognition:
     reason: str
     pose: np.ndarray | None = None
     covariance: np.ndarray | None = None
+    alone: State = State.LOST
     timings_ns: dict[str, int] = field(default_factory=dict)
 
 

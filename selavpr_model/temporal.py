@@ -16,11 +16,12 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from selavpr_model.config import TemporalConfig
+from selavpr_model.matching import count_mutual
 from selavpr_model.poses import inverse
 from selavpr_model.records import Candidate, Place
 
-ACTIVE = 500  # places whose belief is moved on; the others hold less than a millionth each
-NEGLIGIBLE = 1e-6
+# The most believed places are moved one by one; what the others hold is nearly flat and stays.
+ACTIVE = 500
 MODES = 10  # places looked at as the centre of the belief
 REACH = 3.0  # standard deviations of motion that are followed
 
@@ -40,6 +41,21 @@ class Belief:
     evidence: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Anchor:
+    """The last frame that counted. odom: (4, 4) T_odom_camera or None; view: (cells, C)."""
+
+    stamp_ns: int
+    odom: np.ndarray | None
+    view: np.ndarray
+
+    def motion_to(self, later: Anchor) -> np.ndarray | None:
+        """(4, 4) T_before_after of the camera; None when either end is not known."""
+        if self.odom is None or later.odom is None:
+            return None
+        return inverse(self.odom) @ later.odom
+
+
 class TemporalBelief:
     """Probability of each place and of none, updated frame by frame."""
 
@@ -53,6 +69,7 @@ class TemporalBelief:
         self._poses, self._positions = poses, poses[:, :3, 3]
         self._axes = poses[:, :3, 2]  # optical axes
         self._tree = cKDTree(self._positions)
+        self._extent_m = float(np.linalg.norm(np.ptp(self._positions, axis=0)))
         self._sigma_m = config.motion_sigma_m + self._spacing() / 2
         self.reset()
 
@@ -67,48 +84,51 @@ class TemporalBelief:
         count = len(self._positions)
         self._belief: np.ndarray = np.full(count, 0.5 / count)
         self._off = 0.5
-        self._anchor: tuple[int, np.ndarray | None] | None = None
+        self._anchor: Anchor | None = None
 
     def update(
-        self, stamp_ns: int, candidates: Sequence[Candidate], odom: np.ndarray | None
+        self,
+        stamp_ns: int,
+        candidates: Sequence[Candidate],
+        odom: np.ndarray | None,
+        view: np.ndarray,
     ) -> Belief:
         """Predict with the motion since the last frame that counted, then weigh by the matches.
 
         A frame that repeats the last view changes no belief: the same look-alike seen ten times
-        is one look-alike. candidates: re-ranked; odom: (4, 4) T_odom_camera or None.
+        is one look-alike. candidates: re-ranked; odom: (4, 4) T_odom_camera or None; view:
+        (cells, C) local features of the frame.
         """
         evidence = self._evidence(candidates)
-        if self._is_news(stamp_ns, odom):
-            self._anchor = (stamp_ns, odom)
+        anchor, here = self._anchor, Anchor(stamp_ns, odom, view)
+        if anchor is None:
+            self._anchor = here
+            self._weigh(evidence)
+        elif self._is_news(anchor, here):
+            self._anchor = here
+            self._predict(anchor, here)
             self._weigh(evidence)
         return self._summary(evidence)
 
-    def _is_news(self, stamp_ns: int, odom: np.ndarray | None) -> bool:
-        """Whether the camera has moved, turned or waited enough; then moves the belief on."""
-        if self._anchor is None:
-            return True
-        config = self._config
-        seconds = max(0.0, (stamp_ns - self._anchor[0]) * 1e-9)
-        motion = _motion(self._anchor[1], odom)
-        moved, turned = config.speed_mps * seconds, 0.0
-        if motion is not None:
-            moved = float(np.linalg.norm(motion[:3, 3]))
-            turned = math.degrees(math.acos(float(np.clip(motion[2, 2], -1.0, 1.0))))
-        news = (
-            moved >= config.independent_m
-            or turned >= config.independent_deg
-            or seconds >= config.independent_s
-        )
-        if news:
-            self._predict(motion, moved)
-        return news
+    def _is_news(self, anchor: Anchor, here: Anchor) -> bool:
+        """Whether the camera has moved or turned enough; without odometry: sees something else."""
+        config, motion = self._config, anchor.motion_to(here)
+        if motion is None:
+            same = int(count_mutual(here.view, anchor.view[None])[0]) / len(here.view)
+            return 1.0 - same >= config.independent_view
+        turned = math.degrees(math.acos(float(np.clip(motion[2, 2], -1.0, 1.0))))
+        moved = float(np.linalg.norm(motion[:3, 3]))
+        return moved >= config.independent_m or turned >= config.independent_deg
 
-    def _predict(self, motion: np.ndarray | None, moved_m: float) -> None:
+    def _predict(self, anchor: Anchor, here: Anchor) -> None:
         """Move the belief on; some of it leaves the map, some of what is off enters it."""
-        config = self._config
-        spread = self._sigma_m + config.motion_sigma_ratio * moved_m
+        config, motion = self._config, anchor.motion_to(here)
         if motion is None:  # anywhere within reach, most likely where it was
-            spread, motion = self._sigma_m + moved_m, np.eye(4)
+            seconds = max(0.0, (here.stamp_ns - anchor.stamp_ns) * 1e-9)
+            spread, motion = self._sigma_m + config.speed_mps * seconds, np.eye(4)
+        else:
+            moved = float(np.linalg.norm(motion[:3, 3]))
+            spread = self._sigma_m + config.motion_sigma_ratio * moved
         stayed = (1 - config.leave_probability) * self._moved(motion, spread)
         entered = self._off * config.enter_probability
         self._off = max(0.0, 1.0 - float(stayed.sum()) - entered)
@@ -120,25 +140,28 @@ class TemporalBelief:
         Each place hands its belief to those near where the motion leads from it; where there are
         too few, at the edge of the map, the rest leaves the map.
         """
+        count = len(self._belief)
+        if REACH * spread_m > self._extent_m:  # it can be anywhere by now
+            return np.full(count, float(self._belief.sum()) / count)
         rows = np.argsort(-self._belief, kind='stable')[:ACTIVE]
-        rows = rows[self._belief[rows] > NEGLIGIBLE]
+        rest = self._belief.copy()
+        rest[rows] = 0.0
         led = self._poses[rows] @ motion
         near = self._tree.query_ball_point(led[:, :3, 3], REACH * spread_m)
         counts = np.array([len(n) for n in near], dtype=np.int64)
-        if not counts.sum():
-            return np.zeros_like(self._belief)
         source = np.repeat(np.arange(len(rows)), counts)
         target = np.concatenate([np.asarray(n, dtype=np.int64) for n in near])
-        share = self._closeness(led[source], target, spread_m)
+        share = self._closeness(led[:, :3, 3][source], led[:, :3, 2][source], target, spread_m)
         total = np.bincount(source, share, minlength=len(rows))
         share *= self._belief[rows][source] / np.maximum(total, 1.0)[source]
-        return np.bincount(target, share, minlength=len(self._belief))
+        return np.bincount(target, share, minlength=count) + rest
 
-    def _closeness(self, led: np.ndarray, target: np.ndarray, spread_m: float) -> np.ndarray:
+    def _closeness(
+        self, positions: np.ndarray, axes: np.ndarray, target: np.ndarray, spread_m: float
+    ) -> np.ndarray:
         """exp(-(distance / spread)^2 / 2 - (angle / spread)^2 / 2), (n,)."""
-        away = np.sum((led[:, :3, 3] - self._positions[target]) ** 2, axis=1) / spread_m**2
-        cosine = np.einsum('ni,ni->n', led[:, :3, 2], self._axes[target])
-        angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+        away = np.sum((positions - self._positions[target]) ** 2, axis=1) / spread_m**2
+        angle = np.arccos(np.clip(np.einsum('ni,ni->n', axes, self._axes[target]), -1.0, 1.0))
         turned = (angle / math.radians(self._config.turn_sigma_deg)) ** 2
         return np.exp(-0.5 * (away + turned))
 
@@ -185,10 +208,3 @@ def evidence_of(matches: Sequence[int], config: TemporalConfig) -> np.ndarray:
     deviations = (counts - median) / deviation
     gain = config.evidence_per_deviation * (deviations - config.neutral_deviations)
     return np.clip(gain, -config.max_evidence, config.max_evidence)
-
-
-def _motion(before: np.ndarray | None, after: np.ndarray | None) -> np.ndarray | None:
-    """(4, 4) T_before_after of the camera; None when either end is not known."""
-    if before is None or after is None:
-        return None
-    return inverse(before) @ after

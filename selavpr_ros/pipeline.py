@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 import gc
 import logging
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 NO_MAP = 'no map is given; set the parameter `map` or call ~/load_map'
 PACKAGES = {'faiss': 'faiss-cpu', 'cv2': 'opencv-python-headless'}  # where names differ
-KEYFRAME_ANGLE = math.radians(30.0)  # 1 sigma of a place's heading where the map says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +113,23 @@ class Pipeline:
         return PlaceMap.open(path, extractor.identity)
 
     def _use(self, extractor: Extractor, place_map: PlaceMap, wanted: Wanted) -> None:
-        """Swap in all three, or none when the recogniser refuses them."""
+        """Swap in all three, or none when the recogniser refuses them.
+
+        One that runs with just these stays, and with it what it believes about the robot.
+        """
         from selavpr_model.recognizer import PlaceRecognizer
 
+        running = self.recognizer
+        if (
+            running is not None
+            and running.extractor is extractor
+            and (
+                running.place_map is place_map
+                and running.config == wanted.recognizer
+                and running.temporal == wanted.temporal
+            )
+        ):
+            return
         recognizer = PlaceRecognizer(extractor, place_map, wanted.recognizer, wanted.temporal)
         self.extractor, self.place_map, self.recognizer = extractor, place_map, recognizer
 
@@ -130,7 +142,7 @@ class Pipeline:
         return str(error) if expected else f'{type(error).__name__}: {error}'
 
     def configure_recognizer(self, wanted: Wanted) -> None:
-        """New thresholds for the frames to come; forgets the temporal state."""
+        """New thresholds for the frames to come; forgets the temporal state when they differ."""
         if self.extractor is not None and self.place_map is not None:
             self._use(self.extractor, self.place_map, wanted)
 
@@ -162,10 +174,11 @@ class Pipeline:
 
     def keyframe_covariance(self) -> np.ndarray:
         """(6, 6) of taking a place's pose for the robot's: as measured on the map, else wide."""
-        if self.place_map is not None and self.place_map.calibration is not None:
-            return self.place_map.calibration.covariance()
-        radius = self.recognizer.config.distinct_radius_m if self.recognizer else 1.0
-        return np.diag(np.square([max(radius, 0.1)] * 3 + [KEYFRAME_ANGLE] * 3))
+        from selavpr_model.calibration import keyframe_covariance
+
+        config = self.recognizer.config if self.recognizer else RecognizerConfig()
+        calibration = None if self.place_map is None else self.place_map.calibration
+        return keyframe_covariance(calibration, config)
 
     def reset(self) -> None:
         """Forget the temporal state, as after a jump of the clock."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from selavpr_model.calibration import Calibration
+from selavpr_model.calibration import Calibration, keyframe_covariance
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.decision import conclude, judge, Thresholds, thresholds
 from selavpr_model.places import are_distinct
@@ -128,5 +128,10 @@ def test_the_official_order_reverses_ties_and_ignores_a_single_match():
 @pytest.mark.parametrize('field', ['position_sigma_m', 'rotation_sigma_rad'])
 def test_the_covariance_is_never_zero(field):
     values = {'position_sigma_m': 2.0, 'rotation_sigma_rad': 0.2, field: 0.0}
-    covariance = Calibration(0.4, 60, 1.3, samples=9, **values).covariance()
+    covariance = keyframe_covariance(Calibration(0.4, 60, 1.3, samples=9, **values), CONFIG)
     assert covariance.shape == (6, 6) and (np.linalg.eigvalsh(covariance) > 0).all()
+
+
+def test_a_map_that_measured_nothing_is_trusted_to_half_a_place():
+    covariance = keyframe_covariance(None, CONFIG)
+    assert covariance[0, 0] == pytest.approx((CONFIG.distinct_radius_m / 2) ** 2)
