@@ -18,11 +18,12 @@ from selavpr_model.poses import inverse
 from selavpr_model.records import Frame
 from selavpr_ros import conversions, messages
 from selavpr_ros.relocalize import Ending, Prior, Relocalization
+from selavpr_ros.status import MODES
 
 if TYPE_CHECKING:
     from selavpr_ros.node import LocalizerNode
 
-MODES = {SetMode.Request.LOCALIZE: 'LOCALIZE', SetMode.Request.PAUSE: 'PAUSE'}
+MODE_NAMES = {number: name for name, number in MODES.items()}
 
 
 class Services:
@@ -76,9 +77,9 @@ class Services:
         return response
 
     def set_mode(self, request: Any, response: Any) -> Any:
-        if request.mode in MODES:
-            self._node.set_mode(MODES[request.mode])
-            response.accepted, response.message = True, f'in mode {MODES[request.mode]}'
+        if name := MODE_NAMES.get(request.mode):
+            self._node.set_mode(name)
+            response.accepted, response.message = True, f'in mode {name}'
         elif request.mode == SetMode.Request.SLAM:
             response.message = 'SLAM is not in this version; build a map with selavpr map build'
         else:

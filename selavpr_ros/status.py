@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+import re
 import time
 import traceback
 from typing import Any, TYPE_CHECKING
+
+from selavpr.srv import SetMode
 
 from selavpr_ros import messages
 from selavpr_ros.diagnostics import ERROR, OK, Part
@@ -16,17 +19,22 @@ if TYPE_CHECKING:
     from selavpr_model.place_map import PlaceMap
     from selavpr_ros.node import LocalizerNode
 
-MODES = {'LOCALIZE': 0, 'PAUSE': 1}
+MODES = {'LOCALIZE': SetMode.Request.LOCALIZE, 'PAUSE': SetMode.Request.PAUSE}
 REPEAT_S = 30.0
+REMEMBERED = 100  # lines that are not to be repeated yet
+NUMBER = re.compile(r'0x[0-9a-fA-F]+|\d[\d.]*')
 
 
 class Voice:
-    """Logs a line when it is new, and a lasting one again after a while."""
+    """Logs a line when it is new, and a lasting one again after a while.
+
+    Lines that differ only in their numbers are one line: each damaged image has another size.
+    """
 
     def __init__(self, logger: Any) -> None:
         self._logger = logger
         self._said: dict[str, float] = {}
-        self._parts: dict[str, tuple[int, str]] = {}
+        self._parts: dict[str, Part] = {}
 
     def warn(self, text: str) -> None:
         if self._fresh(text):
@@ -38,8 +46,7 @@ class Voice:
 
     def once(self, text: str) -> None:
         """A warning that is never repeated."""
-        if text not in self._said:
-            self._said[text] = float('inf')
+        if self._fresh(text, float('inf')):
             self._logger.warning(text)
 
     def exception(self, text: str, error: BaseException) -> None:
@@ -49,25 +56,36 @@ class Voice:
             self._logger.error(f'{text}: {error}\n{lines}')
 
     def tell(self, parts: list[Part]) -> None:
-        """Log each part whose level has changed, and say when it is well again."""
-        for part in parts:
-            before = self._parts.get(part.name, (OK, ''))[0]
-            self._parts[part.name] = (part.level, part.message)
-            if part.level == before or part.name == 'Localization':
-                continue  # a robot is lost and found all the time: see the topics
-            if part.level == OK:
-                self._logger.info(f'{part.name}: well again, {part.message}')
-            elif part.level == ERROR:
-                self._logger.error(f'{part.name}: {part.message}')
-            else:
-                self._logger.warning(f'{part.name}: {part.message}')
+        """Log each part that is worse, better or about something else than before."""
+        before = self._parts
+        self._parts = {f'{part.name} {part.values.get("parameter", "")}': part for part in parts}
+        for key, part in self._parts.items():
+            if part.name != 'Localization':  # a robot is lost and found all the time: see topics
+                self._tell(part, before.get(key, Part(part.name, OK, '')))
 
-    def _fresh(self, text: str) -> bool:
-        now = time.monotonic()
-        fresh = now >= self._said.get(text, 0.0)
-        if fresh:
-            self._said[text] = now + REPEAT_S
-        return fresh
+    def _tell(self, part: Part, before: Part) -> None:
+        line = f'{part.name}: {part.message}'
+        new = part.level != before.level
+        if part.level == OK:
+            if new:
+                self._logger.info(f'{part.name}: well again, {part.message}')
+        elif new or (bare(part.message) != bare(before.message) and self._fresh(line)):
+            (self._logger.error if part.level == ERROR else self._logger.warning)(line)
+
+    def _fresh(self, text: str, repeat_s: float = REPEAT_S) -> bool:
+        now, text = time.monotonic(), bare(text)
+        if now < self._said.get(text, 0.0):
+            return False
+        self._said = {line: due for line, due in self._said.items() if due > now}
+        if len(self._said) >= REMEMBERED:
+            del self._said[min(self._said, key=self._said.__getitem__)]
+        self._said[text] = now + repeat_s
+        return True
+
+
+def bare(text: str) -> str:
+    """The text without its numbers."""
+    return NUMBER.sub('#', text)
 
 
 def localizer_status(node: LocalizerNode, part: Part) -> Any:
