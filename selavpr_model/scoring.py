@@ -61,7 +61,7 @@ class Judge:
         in_map = bool(same.any())
         rights = tuple(bool(same[self._row(i)]) for i in prediction.place_ids)
         if prediction.pose is None:
-            return Score(prediction, _unlocalized(prediction, in_map), in_map, rights)
+            return Score(prediction, _without_pose(prediction, in_map, rights), in_map, rights)
         pose = pose_matrix(prediction.pose[:3], prediction.pose[3:]) @ self.base_camera
         right = in_map and self._same(pose[None], truth)[0]
         distance = float(np.linalg.norm(pose[:3, 3] - truth[:3, 3]))
@@ -82,7 +82,9 @@ class Judge:
         return self.rows[place_id]
 
 
-def _unlocalized(prediction: Prediction, in_map: bool) -> str:
+def _without_pose(prediction: Prediction, in_map: bool, rights: tuple[bool, ...]) -> str:
+    if prediction.state == State.LOCALIZED:  # its place has no pose, so the place is judged
+        return 'right' if rights[:1] == (True,) else 'wrong'
     if not in_map:
         return 'outside'
     return 'ambiguous' if prediction.state == State.AMBIGUOUS else 'lost'

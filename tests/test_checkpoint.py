@@ -158,3 +158,12 @@ def official_config():
     from selavpr_model.config import ModelConfig
 
     return Checkpoint(ModelConfig(), {'gem.p': torch.ones(1)})
+
+
+@pytest.mark.parametrize(
+    'data', [{'model_state_dict': [1, 2]}, {1: torch.zeros(1)}, {'model_state_dict': {2: 3}}]
+)
+def test_a_checkpoint_of_another_shape_is_a_weights_error(tmp_path, data):
+    torch.save(data, tmp_path / 'odd.pth')
+    with pytest.raises(WeightsError, match='expected a state dict of named tensors'):
+        read_checkpoint(tmp_path / 'odd.pth')

@@ -180,6 +180,13 @@ def test_the_sequence_may_reorder_an_answer_but_not_the_recall_of_re_ranking():
     assert first == {'global': 1, 'reranked': 1, 'answer': 0}
 
 
+def test_a_localized_answer_without_a_pose_is_judged_by_its_place():
+    judge = straight_map()
+    right, wrong = (dataclasses.replace(row(1, (i,)), state=State.LOCALIZED) for i in (101, 107))
+    assert judge.score(right, at(11)).verdict == 'right'
+    assert judge.score(wrong, at(11)).verdict == 'wrong'
+
+
 def test_a_place_of_another_map_is_refused():
     with pytest.raises(InputError, match='place 999 is not in the map'):
         straight_map().score(row(0, (999,)), at(0))
