@@ -119,16 +119,7 @@ class Pipeline:
         """
         from selavpr_model.recognizer import PlaceRecognizer
 
-        running = self.recognizer
-        if (
-            running is not None
-            and running.extractor is extractor
-            and (
-                running.place_map is place_map
-                and running.config == wanted.recognizer
-                and running.temporal == wanted.temporal
-            )
-        ):
+        if self.recognizer is not None and runs(self.recognizer, extractor, place_map, wanted):
             return
         recognizer = PlaceRecognizer(extractor, place_map, wanted.recognizer, wanted.temporal)
         self.extractor, self.place_map, self.recognizer = extractor, place_map, recognizer
@@ -195,6 +186,15 @@ class Pipeline:
 def fits(place_map: PlaceMap, extractor: Extractor) -> bool:
     """Whether this model made the map."""
     return place_map.identity.fingerprint == extractor.identity.fingerprint
+
+
+def runs(
+    recognizer: PlaceRecognizer, extractor: Extractor, place_map: PlaceMap, wanted: Wanted
+) -> bool:
+    """Whether the recogniser is what building it from these would give."""
+    same = recognizer.extractor is extractor and recognizer.place_map is place_map
+    configs = (recognizer.config, recognizer.temporal)
+    return same and configs == (wanted.recognizer, wanted.temporal)
 
 
 def missing(error: ImportError) -> str:
