@@ -90,6 +90,7 @@ class LocalizerNode(LifecycleNode):
     def on_activate(self, state: Any) -> TransitionCallbackReturn:
         self.health.restart()
         self.stamps.restart()
+        self.worker.post(self.pipeline.reset)  # the robot may be elsewhere by now
         self.active_since_ns = time.monotonic_ns()
         result = super().on_activate(state)
         self.state_id = LifecycleState.PRIMARY_STATE_ACTIVE
@@ -196,6 +197,8 @@ class LocalizerNode(LifecycleNode):
             self.announce_map()
 
     def set_mode(self, mode: str) -> None:
+        if self.mode != mode:
+            self.worker.post(self.pipeline.reset)  # nobody saw where the robot went in PAUSE
         self.mode = mode
         self.active_since_ns = time.monotonic_ns()
         if mode == 'PAUSE':
