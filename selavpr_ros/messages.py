@@ -126,6 +126,10 @@ def robot_pose(recognition: Recognition, body: Body) -> PoseWithCovarianceStampe
     )
 
 
+def stamped(stamp: Header, pose: PoseWithCovariance) -> PoseWithCovarianceStamped:
+    return PoseWithCovarianceStamped(header=stamp, pose=pose)
+
+
 def _base_pose(T_map_camera: np.ndarray, covariance: np.ndarray, body: Body) -> PoseWithCovariance:
     T_map_base = T_map_camera @ inverse(body.T_base_camera)
     return PoseWithCovariance(

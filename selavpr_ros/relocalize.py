@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""One ~/relocalize call: do several images in a row agree on one place? Knows no ROS."""
+"""One ~/relocalize call: do several images in a row show one place? Knows no ROS.
+
+Each image counts by itself. The belief over a sequence needs motion, and whoever asks for help
+often stands still; or it is what is in doubt.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import enum
 
 import numpy as np
 
-from selavpr_model.records import Recognition, State
+from selavpr_model.poses import inverse
+from selavpr_model.records import Candidate, Place, Recognition, Reject, State, Status
 
 
 class Ending(enum.IntEnum):
@@ -41,37 +46,50 @@ class Prior:
 
 
 class Relocalization:
-    """Collects recognitions until `needed` in a row agree within `radius_m`."""
+    """Collects frames until `needed` in a row show by themselves places within `radius_m`.
 
-    def __init__(self, needed: int, radius_m: float, prior: Prior | None = None) -> None:
+    T_base_camera: (4, 4). `best` is the last frame's best place, judged without those before it.
+    """
+
+    def __init__(
+        self, needed: int, radius_m: float, T_base_camera: np.ndarray, prior: Prior | None = None
+    ) -> None:
         self._needed, self._radius_m, self._prior = needed, radius_m, prior
-        self._agreeing: list[Recognition] = []
+        self._T_camera_base = inverse(T_base_camera)
+        self._agreeing: list[Place] = []
+        self.best: Candidate | None = None
         self.seen = {'images': 0, 'lost': 0, 'ambiguous': 0, 'outside prior': 0, 'jumps': 0}
 
-    def add(self, recognition: Recognition, T_map_base: np.ndarray | None) -> bool:
+    def add(self, recognition: Recognition) -> bool:
         """Take the next image's answer; True when enough agree."""
         self.seen['images'] += 1
-        trouble = self._trouble(recognition, T_map_base)
+        found = best_alone(recognition)
+        trouble = self._trouble(recognition.alone, found)
+        self.best = None if found is None else judged(found, recognition.alone, trouble)
         if trouble:
             self.seen[trouble] += 1
-        if trouble:
             self._agreeing.clear()
-        if trouble in ('', 'jumps'):
-            self._agreeing.append(recognition)
+        if trouble in ('', 'jumps') and found is not None:
+            self._agreeing.append(found.place)
         return len(self._agreeing) >= self._needed
 
-    def _trouble(self, recognition: Recognition, T_map_base: np.ndarray | None) -> str:
-        if recognition.state is not State.LOCALIZED:
-            return 'lost' if recognition.state is State.LOST else 'ambiguous'
-        if self._prior is not None and (T_map_base is None or not self._prior.fits(T_map_base)):
+    def _trouble(self, alone: State, found: Candidate | None) -> str:
+        if found is None or alone is State.LOST:
+            return 'lost'
+        if alone is State.AMBIGUOUS:
+            return 'ambiguous'
+        if self._prior is not None and not self._fits(self._prior, found.place):
             return 'outside prior'
-        if self._agreeing and not self._same_place(self._agreeing[-1], recognition):
+        if self._agreeing and not self._same_place(self._agreeing[-1], found.place):
             return 'jumps'
         return ''
 
-    def _same_place(self, a: Recognition, b: Recognition) -> bool:
+    def _fits(self, prior: Prior, place: Place) -> bool:
+        return place.pose is not None and prior.fits(place.pose @ self._T_camera_base)
+
+    def _same_place(self, a: Place, b: Place) -> bool:
         if a.pose is None or b.pose is None:
-            return a.candidates[0].place.id == b.candidates[0].place.id
+            return a.id == b.id
         return float(np.linalg.norm(a.pose[:3, 3] - b.pose[:3, 3])) <= self._radius_m
 
     def ending(self) -> Ending:
@@ -91,3 +109,22 @@ class Relocalization:
         """One line of counts for the answer."""
         counts = ', '.join(f'{n} {name}' for name, n in self.seen.items() if n or name == 'images')
         return f'{len(self._agreeing)} of {self._needed} needed in a row agree; {counts}'
+
+
+def best_alone(recognition: Recognition) -> Candidate | None:
+    """The place this frame shows best; a sequence may have put another one first."""
+    return max(
+        recognition.candidates, key=lambda c: (c.mutual_matches, -c.global_rank), default=None
+    )
+
+
+def judged(candidate: Candidate, alone: State, trouble: str) -> Candidate:
+    """The candidate with status and reasons of this frame instead of those of the sequence."""
+    if alone is State.LOCALIZED and trouble != 'outside prior':
+        return replace(candidate, status=Status.ACCEPTED, reject=Reject.NONE)
+    reject = candidate.reject & ~Reject.TEMPORAL
+    if alone is State.AMBIGUOUS:
+        reject |= Reject.AMBIGUOUS
+    if trouble == 'outside prior':
+        reject = Reject.PRIOR
+    return replace(candidate, status=Status.REJECTED, reject=reject)

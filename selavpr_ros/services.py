@@ -14,7 +14,6 @@ from rclpy.task import Future
 from selavpr.srv import LoadMap, QueryImage, Relocalize, SaveMap, SetMode
 
 from selavpr_model.errors import InputError
-from selavpr_model.poses import inverse
 from selavpr_model.records import Frame
 from selavpr_ros import conversions, messages
 from selavpr_ros.relocalize import Ending, Prior, Relocalization
@@ -35,6 +34,7 @@ class Services:
         self._busy = ''
         self._relocalization: tuple[Relocalization, Future] | None = None
         self._outcome: messages.Outcome | None = None
+        self._seen_before = 0
         for kind, callback in (
             (LoadMap, self.load_map),
             (SaveMap, self.save_map),
@@ -123,23 +123,24 @@ class Services:
         attempt = Relocalization(
             request.min_frames or config.relocalize_frames,
             self._node.parameters.recognizer.distinct_radius_m,
+            self._node.body().T_base_camera,
             prior,
         )
         await self._attempt(attempt, timeout_s)
         response.outcome, response.message = int(attempt.ending()), attempt.text()
-        self._describe(response)
+        self._describe(response, attempt)
         return response
 
     async def _attempt(self, attempt: Relocalization, timeout_s: float) -> None:
         """Feed it the stream's recognitions until it has enough or time is up."""
         self._busy, self._outcome = 'relocalize', None
+        self._seen_before = self._node.health.received
         done = self._future()
         clock = Clock(clock_type=ClockType.STEADY_TIME)  # a paused bag must not stop the timeout
         timer = self._node.create_timer(
             timeout_s, lambda: _finish(done, None), self._group, clock=clock
         )
         try:
-            await self._on_worker(self._node.pipeline.reset)
             self._relocalization = (attempt, done)
             await done
         finally:
@@ -168,24 +169,22 @@ class Services:
     def on_outcome(self, outcome: messages.Outcome) -> None:
         """Called by the worker after each frame."""
         current = self._relocalization
-        if current is None:
+        if current is None or outcome.frame_number <= self._seen_before:
             return
         self._outcome = outcome
-        pose = outcome.recognition.pose
-        base = None if pose is None else pose @ inverse(self._node.body().T_base_camera)
-        if current[0].add(outcome.recognition, base):
+        if current[0].add(outcome.recognition):
             _finish(current[1], None)
 
-    def _describe(self, response: Any) -> None:
-        """Add the last image's pose and best hypothesis."""
-        if self._outcome is None:
+    def _describe(self, response: Any, attempt: Relocalization) -> None:
+        """Add the last image's best place and, where it is the answer, its pose."""
+        outcome, best = self._outcome, attempt.best
+        if outcome is None or best is None:
             return
-        found = messages.robot_pose(self._outcome.recognition, self._node.body())
-        if response.outcome == Ending.SUCCESS and found is not None:
-            response.pose = found
-        best = messages.hypotheses(self._outcome, self._node.body(), 1).hypotheses
-        if best:
-            response.best = best[0]
+        body = self._node.body()
+        response.best = messages.hypothesis(0, best, body, outcome.keyframe_covariance)
+        if response.outcome == Ending.SUCCESS and best.place.pose is not None:
+            stamp = messages.header(outcome.recognition.stamp_ns, body.map_frame)
+            response.pose = messages.stamped(stamp, response.best.pose)
 
     def _on_worker(self, job: Callable[[], Any]) -> Future:
         """An awaitable of the worker's result."""

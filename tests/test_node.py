@@ -15,6 +15,7 @@ import pytest
 from rcl_interfaces.msg import Log
 from robot import Robot
 from selavpr.msg import PlaceHypotheses
+from selavpr.srv import Relocalize, SetMode
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
 from selavpr_ros import conversions, messages, qos
@@ -203,27 +204,61 @@ def test_a_subscriber_that_cannot_be_reached_is_reported_with_both_profiles(robo
     assert 'reliable, transient_local' in reports()[0]
 
 
-def test_a_sequence_is_believed_and_relocalize_and_a_clock_jump_forget_it(
-    ros: None, street_map: Path, street: Any
+def test_a_sequence_is_believed_until_nobody_knows_where_the_robot_went(
+    ros: None, street_map: Path, street: Any, tmp_path: Path
 ):
     with Robot(map=str(street_map), temporal__enabled=True) as robot:
         robot.until_active()
         camera, start = robot.camera(), robot.next_stamp()
+        near = cv2.resize(street[5].image[60:180, 100:320], None, fx=2, fy=2)
 
-        def states(first: int, count: int = 4) -> list[int]:
-            """Of the same place every 2 s, from that second on."""
-            images = [robot.picture(street[5].image, start + (first + 2 * i) * 10**9)
-                      for i in range(count)]  # fmt: skip
+        def states(first: int, count: int = 6) -> list[int]:
+            """Of the same place every 2 s, from that second on; in turn from afar and near."""
+            views = [(street[5].image, near)[i % 2] for i in range(count)]
+            stamps = [start + (first + 2 * i) * 10**9 for i in range(count)]
+            images = [robot.picture(*pair) for pair in zip(views, stamps, strict=True)]
             return [robot.ask(camera, image).state for image in images]
 
+        def known(first: int) -> bool:
+            return states(first, 1) == [PlaceHypotheses.LOCALIZED]
+
         begun = states(0)
-        assert begun[0] != PlaceHypotheses.LOCALIZED and begun[-1] == PlaceHypotheses.LOCALIZED
-        assert robot.heard['hypotheses'][-1].hypotheses[0].place_id == 5
-        assert states(10, 1) == [PlaceHypotheses.LOCALIZED]
+        assert begun[0] != PlaceHypotheses.LOCALIZED and PlaceHypotheses.LOCALIZED in begun
         robot.call('relocalize', timeout=Duration(nanosec=1))
-        assert states(20, 1) != [PlaceHypotheses.LOCALIZED]
-        assert states(22)[-1] == PlaceHypotheses.LOCALIZED
-        assert states(-100, 1) != [PlaceHypotheses.LOCALIZED]
+        assert known(20)
+        assert robot.call('save_map', path=str(tmp_path / 'saved')).result == 0
+        assert known(22)
+        for mode in (SetMode.Request.PAUSE, SetMode.Request.LOCALIZE):
+            assert robot.call('set_mode', mode=mode).accepted
+        assert not known(24)
+        states(26)
+        assert known(40)
+        assert robot.transition('deactivate') and robot.transition('activate')
+        assert not known(42)
+        states(44)
+        assert known(60)
+        assert not known(-100)
+
+
+def test_relocalize_finds_a_robot_that_stands_still_and_is_not_yet_believed(
+    ros: None, street_map: Path, street: Any
+):
+    with Robot(map=str(street_map), temporal__enabled=True) as robot:
+        robot.until_active()
+        camera = robot.camera()
+        future = robot.clients['relocalize'].call_async(Relocalize.Request())
+
+        def answered() -> bool:
+            robot.publish(camera, robot.picture(street[5].image))
+            robot.rest(0.1)
+            return future.done()
+
+        robot.until(answered, 'relocalize')
+        found = future.result()
+        assert found.outcome == Relocalize.Response.SUCCESS, found.message
+        assert found.best.place_id == 5 and found.best.status == found.best.ACCEPTED
+        np.testing.assert_allclose(conversions.pose_matrix(found.pose), street[5].pose, atol=1e-6)
+        assert robot.heard['hypotheses'][-1].state != PlaceHypotheses.LOCALIZED
 
 
 def test_compressed_images_come_in_on_the_compressed_topic(

@@ -259,6 +259,7 @@ def test_relocalize_keeps_to_the_prior(robot: Robot, camera: Any, street: Any):
         robot, camera, [street[6].image], use_prior=True, prior=far, timeout=Duration(sec=3)
     )
     assert found.outcome == Found.NO_MATCH and 'outside prior' in found.message
+    assert found.best.reject_mask == found.best.PRIOR
 
 
 def test_relocalize_refuses_a_prior_in_another_frame_or_without_a_rotation(
