@@ -66,6 +66,12 @@ def arguments() -> list[DeclareLaunchArgument]:
             'base_frame', default_value='', description='frame whose pose it is' + NODE_DEFAULT
         ),
         declare(
+            'base_camera',
+            default_value='',
+            description='pose of the camera in base_frame, T_base_camera (optical axes), as '
+            'x,y,z,qx,qy,qz,qw in m and quaternion' + NODE_DEFAULT,
+        ),
+        declare(
             'odom_frame', default_value='', description='frame of the odometry' + NODE_DEFAULT
         ),
         declare(
@@ -160,7 +166,19 @@ def parameters(values: dict[str, str]) -> dict[str, object]:
         if values[name]
     }
     switches = {p: values[name] == 'true' for name, p in SWITCHES.items() if values[name]}
-    return {**given, **switches}
+    mounting = {'base_camera': numbers(values['base_camera'])} if values['base_camera'] else {}
+    return {**given, **switches, **mounting}
+
+
+def numbers(text: str) -> list[float]:
+    """'[0.2, 0, 1, 0, 0, 0, 1]', with or without brackets."""
+    try:
+        found = [float(word) for word in text.strip('[]() ').split(',')]
+    except ValueError:
+        found = []
+    if len(found) != 7:
+        raise ValueError(f'base_camera: expected x,y,z,qx,qy,qz,qw, got {text!r}')
+    return found
 
 
 def rviz(values: dict[str, str]) -> Node:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from selavpr_ros import qos
 
 if TYPE_CHECKING:
@@ -158,8 +160,22 @@ def localization_part(node: LocalizerNode) -> Part:
     state, reason = node.health.state, node.health.reason
     if not node.processing or not state:
         return Part('Localization', OK, 'no result yet' if node.processing else 'not processing')
-    level = OK if state == 'LOCALIZED' else WARN
-    return Part('Localization', level, f'{state}: {reason}', {'state': state})
+    mounting = unknown_mounting(node)
+    level = OK if state == 'LOCALIZED' and not mounting else WARN
+    text = '; '.join(filter(None, (f'{state}: {reason}', mounting)))
+    return Part('Localization', level, text, {'state': state})
+
+
+def unknown_mounting(node: LocalizerNode) -> str:
+    """What it means that nobody said where the camera sits on the robot; '' when it is known."""
+    base, camera = node.parameters.node.base_frame, node.stream.camera_frame
+    if not camera or camera == base or not np.allclose(node.body().T_base_camera, np.eye(4)):
+        return ''
+    return (
+        f'base_camera is the identity: the pose given for {base!r} is that of {camera!r}, and '
+        'odometry is applied along the wrong axes; give T_base_camera as '
+        f'base_camera:=[x,y,z,qx,qy,qz,qw], or base_frame:={camera} to get the pose of the camera'
+    )
 
 
 def watchdog_part(node: LocalizerNode) -> Part:

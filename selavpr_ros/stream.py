@@ -23,6 +23,7 @@ class Stream:
 
     def __init__(self, node: LocalizerNode) -> None:
         self._node = node
+        self.camera_frame = ''  # of the last image that was decoded
 
     def on_image(self, message: Any) -> None:
         """Keep the newest image for the worker; count every one that is not used."""
@@ -103,9 +104,12 @@ class Stream:
         frame = conversions.frame_id(arrival.message)
         if not frame:
             self._node.voice.once('images have no frame_id; it is taken to be "camera"')
+        self.camera_frame = frame or 'camera'
+        if mounting := diagnostics.unknown_mounting(self._node):
+            self._node.voice.once(mounting)
         T_odom_base = self._node.inputs.odometry(arrival.stamp_ns, _ns(config.odom_gap_s))
         odom = None if T_odom_base is None else T_odom_base @ self._node.body().T_base_camera
-        return Frame(arrival.stamp_ns, image, frame or 'camera', odom=odom)
+        return Frame(arrival.stamp_ns, image, self.camera_frame, odom=odom)
 
     def _draw(self, frame: Frame, recognition: Recognition) -> None:
         node, place_map = self._node, self._node.pipeline.place_map

@@ -191,6 +191,22 @@ class TestLocalize:
         assert last['autostart'] is False
         assert last['extractor.device'].kwargs == {'value_type': str}
 
+    @pytest.mark.parametrize('text', ['[0.2,0,1,0,0,0,1]', '0.2, 0, 1, 0, 0, 0, 1'])
+    def test_the_mounting_of_the_camera_is_passed_on_as_floats(
+        self, launch_file: Any, text: str
+    ) -> None:
+        module = launch_file('localize')
+        values = values_of(module, map='m', image_topic='i', base_camera=text)
+        (given,) = module.localizer(values).kwargs['parameters']
+        assert given['base_camera'] == [0.2, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+        assert all(isinstance(number, float) for number in given['base_camera'])
+
+    @pytest.mark.parametrize('text', ['[0.2,0,1]', 'camera', '1 2 3 4 5 6 7'])
+    def test_a_mounting_that_cannot_be_read_is_named(self, launch_file: Any, text: str) -> None:
+        module = launch_file('localize')
+        with pytest.raises(ValueError, match='base_camera: expected x,y,z,qx'):
+            module.localizer(values_of(module, map='m', image_topic='i', base_camera=text))
+
     def test_a_missing_params_file_is_named(self, launch_file: Any) -> None:
         module = launch_file('localize')
         values = values_of(module, map='m', image_topic='i', params_file='/nowhere.yaml')

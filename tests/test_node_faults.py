@@ -226,6 +226,30 @@ def test_an_exception_in_the_worker_is_counted_and_the_next_image_is_answered(
     assert robot.localizer.health.errors >= 1 and robot.localizer.worker.alive
 
 
+# ---------------------------------------------------------------- mounting
+
+
+def test_a_camera_at_an_unknown_place_on_the_robot_is_reported_until_it_is_given(
+    robot: Robot, camera: Any, street: Any
+):
+    def reported() -> bool:
+        robot.ask(camera, street[0].image)
+        part = robot.diagnostic('Localization')
+        return part is not None and 'base_camera:=[x,y,z,qx,qy,qz,qw]' in part.message
+
+    robot.until(reported, 'the cure')
+    part = robot.diagnostic('Localization')
+    assert part.level == bytes([LocalizerStatus.WARN])
+    assert "'base_link' is that of 'camera_optical'" in part.message
+    for name, value, unset in (
+        ('base_frame', 'camera_optical', 'base_link'),
+        ('base_camera', [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0], [0.0] * 6 + [1.0]),
+    ):
+        assert robot.set(name, value).successful
+        robot.until(lambda: not reported(), 'a known mounting')
+        assert robot.set(name, unset).successful
+
+
 # ---------------------------------------------------------------- clocks
 
 
