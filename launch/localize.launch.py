@@ -69,7 +69,7 @@ def arguments() -> list[DeclareLaunchArgument]:
             'base_camera',
             default_value='',
             description='pose of the camera in base_frame, T_base_camera (optical axes), as '
-            'x,y,z,qx,qy,qz,qw in m and quaternion' + NODE_DEFAULT,
+            'x,y,z,qx,qy,qz,qw in m and quaternion; empty: as params_file says, else /tf_static',
         ),
         declare(
             'odom_frame', default_value='', description='frame of the odometry' + NODE_DEFAULT

@@ -19,9 +19,10 @@ from rosbags.typesys import get_typestore, Stores
 
 from selavpr_model.config import NodeConfig, ReplayConfig
 from selavpr_model.errors import InputError, SourceError
-from selavpr_model.poses import inverse, PoseTrack
+from selavpr_model.poses import PoseTrack
 from selavpr_model.records import Frame
 from selavpr_ros import conversions
+from selavpr_ros.transforms import StaticTransforms
 
 DEFAULTS = ReplayConfig()
 log = logging.getLogger(__name__)
@@ -247,18 +248,8 @@ def _pose_track(bag: AnyReader, topic: str) -> PoseTrack:
 
 
 def static_transform(bag: AnyReader, parent: str, child: str) -> np.ndarray | None:
-    """(4, 4) T_parent_child along the edges of /tf_static, either way; None if not connected."""
-    edges: dict[str, dict[str, np.ndarray]] = {}
+    """(4, 4) T_parent_child from the bag's /tf_static; None if it does not connect them."""
+    transforms = StaticTransforms()
     for _, message in _messages(bag, '/tf_static'):
-        for edge in message.transforms:
-            a, b = edge.header.frame_id.lstrip('/'), edge.child_frame_id.lstrip('/')
-            T = conversions.pose_matrix(edge)
-            edges.setdefault(a, {})[b] = T
-            edges.setdefault(b, {})[a] = inverse(T)
-    reached, open_ = {parent: np.eye(4)}, [parent]
-    for a in open_:
-        for b, T in edges.get(a, {}).items():
-            if b not in reached:
-                reached[b] = reached[a] @ T
-                open_.append(b)
-    return reached.get(child.lstrip('/'))
+        transforms.add(message)
+    return transforms.find(parent, child)

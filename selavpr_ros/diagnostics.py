@@ -169,7 +169,8 @@ def localization_part(node: LocalizerNode) -> Part:
 def unknown_mounting(node: LocalizerNode) -> str:
     """What it means that nobody said where the camera sits on the robot; '' when it is known."""
     base, camera = node.parameters.node.base_frame, node.stream.camera_frame
-    if not camera or camera == base or not np.allclose(node.body().T_base_camera, np.eye(4)):
+    known = node.inputs.transforms.find(base, camera) is not None  # also where camera is base
+    if not camera or known or not np.allclose(node.body().T_base_camera, np.eye(4)):
         return ''
     return (
         f'base_camera is the identity: the pose given for {base!r} is that of {camera!r}, and '

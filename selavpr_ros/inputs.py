@@ -18,6 +18,12 @@ from selavpr_model.errors import InputError
 from selavpr_model.poses import PoseTrack
 from selavpr_model.records import Camera
 from selavpr_ros import conversions, qos
+from selavpr_ros.transforms import StaticTransforms
+
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:  # rclpy from PyPI comes without; then base_camera has to be given
+    TFMessage = None
 
 ODOM_KEPT = 200  # messages; a few seconds at the usual 20 to 50 Hz
 
@@ -44,6 +50,7 @@ class Inputs:
         self._subscriptions: list[Any] = []
         self._odom_frame = ''
         self._odom: deque[tuple[int, np.ndarray]] = deque(maxlen=ODOM_KEPT)
+        self.transforms = StaticTransforms()
         self.camera: Camera | None = None
         self.camera_problem = ''
         self._qos_problem = ''
@@ -58,6 +65,8 @@ class Inputs:
         sensor = qos.camera('')
         self._subscribe(CameraInfo, 'camera_info', self._on_camera_info, sensor)
         self._subscribe(Odometry, 'odom', self._on_odom, qos.burst(ODOM_KEPT))
+        if TFMessage is not None:
+            self._subscribe(TFMessage, '/tf_static', self.on_tf_static, qos.TF_STATIC)
 
     def close(self) -> None:
         for subscription in self._subscriptions:
@@ -133,6 +142,12 @@ class Inputs:
             self.camera, self.camera_problem = conversions.camera(message), ''
         except InputError as error:
             self.camera_problem = str(error)
+
+    def on_tf_static(self, message: Any) -> None:
+        try:
+            self.transforms.add(message)
+        except InputError as error:
+            self._told(f'/tf_static: {error}')
 
     def _on_odom(self, message: Any) -> None:
         try:

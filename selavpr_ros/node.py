@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from lifecycle_msgs.msg import State as LifecycleState
+import numpy as np
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
@@ -211,8 +212,12 @@ class LocalizerNode(LifecycleNode):
         return int(self.get_clock().now().nanoseconds)
 
     def body(self) -> messages.Body:
+        """A base_camera left at the identity is looked up in /tf_static."""
         config = self.parameters.node
         T_base_camera = conversions.checked_pose(config.base_camera)
+        if np.allclose(T_base_camera, np.eye(4)):
+            found = self.inputs.transforms.find(config.base_frame, self.stream.camera_frame)
+            T_base_camera = T_base_camera if found is None else found
         return messages.Body(config.map_frame, config.base_frame, T_base_camera)
 
     def outcome(

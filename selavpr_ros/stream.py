@@ -6,6 +6,8 @@ from __future__ import annotations
 import time
 from typing import Any, TYPE_CHECKING
 
+import numpy as np
+
 from selavpr_model.config import NodeConfig
 from selavpr_model.errors import InputError
 from selavpr_model.records import Frame, Recognition
@@ -23,6 +25,7 @@ class Stream:
 
     def __init__(self, node: LocalizerNode) -> None:
         self._node = node
+        self._T_base_camera = np.eye(4)  # in use for odometry
         self.camera_frame = ''  # of the last image that was decoded
 
     def on_image(self, message: Any) -> None:
@@ -107,8 +110,12 @@ class Stream:
         self.camera_frame = frame or 'camera'
         if mounting := diagnostics.unknown_mounting(self._node):
             self._node.voice.once(mounting)
+        T_base_camera = self._node.body().T_base_camera
+        if not np.array_equal(T_base_camera, self._T_base_camera):
+            self._T_base_camera = T_base_camera
+            self._node.pipeline.reset()  # motion between two mountings would be none of the robot
         T_odom_base = self._node.inputs.odometry(arrival.stamp_ns, _ns(config.odom_gap_s))
-        odom = None if T_odom_base is None else T_odom_base @ self._node.body().T_base_camera
+        odom = None if T_odom_base is None else T_odom_base @ T_base_camera
         return Frame(arrival.stamp_ns, image, self.camera_frame, odom=odom)
 
     def _draw(self, frame: Frame, recognition: Recognition) -> None:

@@ -10,9 +10,12 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 import weakref
 
+from geometry_msgs.msg import TransformStamped
+import numpy as np
 import pytest
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
@@ -21,7 +24,7 @@ from selavpr.msg import LocalizerStatus
 from selavpr.srv import LoadMap
 from sensor_msgs.msg import CompressedImage, Image
 
-from selavpr_ros import conversions, messages, qos
+from selavpr_ros import conversions, diagnostics, messages, qos
 
 SECOND = 1_000_000_000
 
@@ -248,6 +251,26 @@ def test_a_camera_at_an_unknown_place_on_the_robot_is_reported_until_it_is_given
         assert robot.set(name, value).successful
         robot.until(lambda: not reported(), 'a known mounting')
         assert robot.set(name, unset).successful
+    robot.until(reported, 'the cure again')
+
+
+def test_where_tf_static_says_where_the_camera_sits_it_need_not_be_given(
+    ros: None, street_map: Path, street: Any
+):
+    with Robot(map=str(street_map)) as robot:
+        robot.until_active()
+        made = TransformStamped(header=messages.header(0, 'base_link'))
+        made.child_frame_id = 'camera_optical'
+        made.transform.translation.z = 1.5
+        # Called as the subscription would be: tf2_msgs is not on PyPI.
+        robot.localizer.inputs.on_tf_static(SimpleNamespace(transforms=[made]))
+        robot.ask(robot.camera(), street[2].image)
+        robot.until(lambda: robot.heard['pose'], 'pose')
+        T_base_camera = np.eye(4)
+        T_base_camera[2, 3] = 1.5
+        pose = conversions.pose_matrix(robot.heard['pose'][-1])
+        np.testing.assert_allclose(pose @ T_base_camera, street[2].pose, atol=1e-6)
+        assert not diagnostics.unknown_mounting(robot.localizer)
 
 
 # ---------------------------------------------------------------- clocks
