@@ -250,7 +250,7 @@ class NodeConfig(Config):
     odom_frame: str = option('odom', 'frame of the odometry')
     base_camera: tuple[float, float, float, float, float, float, float] = option(
         (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
-        'T_base_camera: x, y, z in m, then quaternion x, y, z, w',
+        'T_base_camera: x, y, z in m, quaternion x, y, z, w; identity: from /tf_static',
         low=-1000.0,
         high=1000.0,
     )
