@@ -89,7 +89,9 @@ def _read() -> dict[str, dict[str, float]]:
         record = json.loads(_path().read_text())
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
+    if not isinstance(record, dict):
+        return {}
+    return {k: v for k, v in record.items() if isinstance(v, dict) and 'fp32' in v}
 
 
 def _write(record: dict[str, dict[str, float]]) -> None:

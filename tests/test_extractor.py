@@ -151,3 +151,14 @@ def test_a_non_square_input_runs_with_the_real_weights(extractor):
     assert wide.extract(image(240, 320)).local.shape == (12, 16, 384)
     assert wide.identity.fingerprint != extractor.identity.fingerprint
     assert weights.KNOWN[wide.identity.weights]
+
+
+def test_a_recorded_precision_without_its_reference_is_measured_again(tmp_path, monkeypatch):
+    monkeypatch.setenv('SELAVPR_HOME', str(tmp_path))
+    auto = ExtractorConfig(**{**TINY.to_dict(), 'precision': 'auto'})
+    load_extractor(auto)
+    path = tmp_path / 'precision.json'
+    path.write_text(json.dumps({key: {'bf16': 1.0} for key in json.loads(path.read_text())}))
+    load_extractor(auto)
+    (times,) = json.loads(path.read_text()).values()
+    assert 'fp32' in times
