@@ -101,6 +101,17 @@ class MapConfig(Config):
         160, 'width of the stored thumbnail; 0: none', unit='px', low=0, high=1024
     )
     frame_id: str = option('map', 'frame of the poses')
+    index: str = option(
+        'auto',
+        'search: flat compares all places, ivf a short list of them, auto by the size of the map',
+        choices=('auto', 'flat', 'ivf'),
+    )
+    index_probes: int = option(
+        32, 'ivf: clusters of places that are looked into', low=1, high=65536
+    )
+    index_refine: int = option(
+        10, 'ivf: places compared exactly, times those asked for', low=1, high=1000
+    )
     use_gpu_index: bool = option(True, 'search on the GPU where faiss-gpu and a GPU are there')
 
 
@@ -194,6 +205,50 @@ class TemporalConfig(Config):
 
 
 @dataclass(frozen=True, slots=True)
+class SlamConfig(Config):
+    """A map that grows while driving, and when a loop closure is verified; see slam.py."""
+
+    session: str = option('', 'id of this run in the map; empty: from the first stamp')
+    novelty: float = option(
+        0.2, 'share of the view that a new keyframe must add to the last one', low=0.0, high=1.0
+    )
+    exclude_m: float = option(
+        20.0, 'keyframes are not searched until this far behind', unit='m', low=0.0
+    )
+    exclude_s: float = option(10.0, 'and this long ago', unit='s', low=0.0)
+    min_places: int = option(10, 'nothing is concluded from fewer searchable places', low=2)
+    min_belief: float = option(
+        0.99, 'least probability of a place for a verified closure', low=0.5, high=1.0
+    )
+    min_support: int = option(
+        3, 'keyframes that must agree with each other and with the motion', low=1, high=100
+    )
+    min_strength: float = option(
+        0.6,
+        'least matches of a verified closure over those of consecutive keyframes of its run',
+        low=0.0,
+    )
+    pending: int = option(
+        10, 'a candidate not confirmed within this many keyframes is rejected', low=1, high=1000
+    )
+    agree_m: float = option(3.0, 'closures agree if their motions differ by less', unit='m', low=0.0)
+    agree_ratio: float = option(0.1, 'more, over the travelled distance', low=0.0)
+    agree_blind_ratio: float = option(0.5, 'the same, without odometry', low=0.0)
+    max_speed_mps: float = option(
+        40.0, 'odometry that is faster has jumped and starts anew', unit='m/s', low=0.1
+    )
+    verify: str = option(
+        'auto',
+        'geometry: auto where the camera is calibrated, always (else stays a candidate), never',
+        choices=('auto', 'always', 'never'),
+    )
+    verifications_per_s: float = option(
+        2.0, 'geometric verifications, by the stamps of the images', unit='1/s', low=0.0
+    )
+    save_at_end: bool = option(True, 'save the map when the node stops or leaves SLAM')
+
+
+@dataclass(frozen=True, slots=True)
 class CalibrationConfig(Config):
     """How a map measures its thresholds on its own keyframes when it is built.
 
@@ -226,11 +281,57 @@ class EvaluationConfig(Config):
     sequence_tolerance: int = option(
         2, 'images of one video: up to this far', unit='frames', low=0
     )
+    lap_radius: float = option(
+        12.0, 'laps of a circuit: up to this far, in the unit of its poses', low=0.0
+    )
+    heading_deg: float = option(
+        60.0, 'images with poses: looking up to this far apart', unit='deg', low=0.0, high=180.0
+    )
+    training_radius_m: float = option(
+        10.0, 'for training: two images with positions show one place', unit='m', low=0.0
+    )
+    training_negative_m: float = option(
+        25.0, 'for training: images further apart than this certainly do not', unit='m', low=0.0
+    )
     depth: int = option(10, 'length of the global ranking that is scored at least', low=10)
     bootstrap_samples: int = option(
         2000, 'resamples of the queries for an interval', low=100, high=1000000
     )
     bootstrap_seed: int = option(0, 'seed of the resampling', low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig(Config):
+    """One of the data sets a model is trained on; see selavpr_model.training_sets."""
+
+    path: str = option('', 'folder of a data set, or a pattern of several, such as circuits/*')
+    split: str = option('', "which split; '': the layout's own for training")
+    floors: str = option('', 'of frames.csv: some floors, by comma')
+    names: str = option(':', 'of query/ and ref/: the numbers of names, such as :400')
+    queries: str = option('', 'of an @utm@ tree: folder of the queries')
+    weight: float = option(1.0, 'places drawn from here, against the other sources', low=0.0)
+    positive_radius: float = option(
+        -1.0, "one place up to this far, in m or frames; -1: the layout's own", low=-1.0
+    )
+    negative_radius: float = option(
+        -1.0, "certainly not one place beyond this, in m or frames; -1: the layout's own", low=-1.0
+    )
+    max_angle_deg: float = option(
+        -1.0,
+        "one place when looking up to this far apart; -1: the layout's own",
+        low=-1.0,
+        high=180.0,
+    )
+    other_run: bool = option(True, 'positives from another run or lap where there are some')
+
+
+@dataclass(frozen=True, slots=True)
+class MiningConfig(Config):
+    """The hardest images for a triplet loss; the paper's numbers."""
+
+    queries: int = option(1000, 'queries mined at once', low=1)
+    candidates: int = option(1000, 'random images the hardest negatives are chosen from', low=2)
+    negatives: int = option(2, 'hardest negatives of a query', low=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +423,7 @@ GROUPS: dict[str, type[Config]] = {
     'extractor': ExtractorConfig,
     'recognizer': RecognizerConfig,
     'temporal': TemporalConfig,
+    'slam': SlamConfig,
     'keyframes': KeyframeConfig,
     'storage': MapConfig,
 }
