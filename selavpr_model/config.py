@@ -231,7 +231,9 @@ class SlamConfig(Config):
     pending: int = option(
         10, 'a candidate not confirmed within this many keyframes is rejected', low=1, high=1000
     )
-    agree_m: float = option(3.0, 'closures agree if their motions differ by less', unit='m', low=0.0)
+    agree_m: float = option(
+        3.0, 'closures agree if their motions differ by less', unit='m', low=0.0
+    )
     agree_ratio: float = option(0.1, 'more, over the travelled distance', low=0.0)
     agree_blind_ratio: float = option(0.5, 'the same, without odometry', low=0.0)
     max_speed_mps: float = option(
@@ -331,7 +333,11 @@ class MiningConfig(Config):
 
     queries: int = option(1000, 'queries mined at once', low=1)
     candidates: int = option(1000, 'random images the hardest negatives are chosen from', low=2)
+    positives: int = option(
+        0, 'of a query with more positives the best of so many random ones; 0: of all', low=0
+    )
     negatives: int = option(2, 'hardest negatives of a query', low=1)
+    chunk: int = option(256, 'images whose features are asked for at once', low=1)
 
 
 @dataclass(frozen=True, slots=True)
