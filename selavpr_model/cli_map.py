@@ -51,7 +51,7 @@ def check(
     from selavpr_model.map_checks import problems
     from selavpr_model.place_map import PlaceMap
 
-    place_map = PlaceMap.open(map_)
+    place_map = PlaceMap.open(map_, everything=True)
     rows = tqdm(range(len(place_map) if deep else 0), 'check', unit='place', disable=not deep)
     found = [problem for row in rows for problem in problems(place_map, row)]
     size = sum(entry['bytes'] for entry in place_map.manifest['files'].values())

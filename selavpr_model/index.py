@@ -1,50 +1,85 @@
 # SPDX-License-Identifier: MIT
-"""Exact nearest neighbours by inner product, with faiss; on the GPU where there is one."""
+"""Nearest places by inner product, with faiss: exact, in large maps among a short list."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import logging
 from typing import Any
 
 import numpy as np
 
+from selavpr_model.coarse_index import CoarseIndex
+from selavpr_model.vectors import Vectors
+
 logger = logging.getLogger(__name__)
 GPU_MAX_K = 2048  # limit of faiss' GPU k-selection
+FLAT_VALUES = 25_000_000  # about 8 ms of comparing on one core
+LEAST_ROWS = 100  # fewer make no clusters
+ABSORB_ROWS = 4096  # added rows that are compared one by one before they join the short lists
+
+Search = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
-class FlatIndex:
-    """Row i of the index is row i of the map. Rows are only ever appended."""
+class VectorIndex:
+    """Row i of the index is row i of the map. Rows are only ever appended.
 
-    def __init__(self, dim: int, use_gpu: bool = True) -> None:
-        import faiss
+    Products are always those of the float32 vectors. Without `coarse` every row is compared; with
+    it, only the rows it names and those added since. Where there is a GPU all rows lie there and
+    all are compared.
+    """
 
+    def __init__(
+        self,
+        dim: int,
+        use_gpu: bool = True,
+        stored: np.ndarray | None = None,
+        coarse: CoarseIndex | None = None,
+    ) -> None:
+        """stored: (n, D) float32, kept as it is; coarse: of the first of these rows."""
         self.dim = dim
-        self._gpu = _gpu_resources(faiss) if use_gpu else None
-        if self._gpu is None:
-            self._index: Any = faiss.IndexFlatIP(dim)
-        else:
-            self._index = faiss.GpuIndexFlatIP(self._gpu, dim)
+        self.coarse = coarse
+        self._vectors = Vectors(dim, stored)
+        self._gpu: Any = _gpu_index(dim) if use_gpu else None
+        if self._gpu is not None and stored is not None:
+            self._gpu.add(np.ascontiguousarray(stored, np.float32))
 
     @property
     def device(self) -> str:
         return 'cpu' if self._gpu is None else 'cuda:0'
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return len(self._vectors)
 
     def add(self, vectors: np.ndarray) -> None:
         """vectors: (n, D) float32."""
-        self._index.add(np.ascontiguousarray(vectors, np.float32))
+        rows = np.ascontiguousarray(vectors, np.float32)
+        self._vectors.append(rows)
+        if self._gpu is not None:
+            self._gpu.add(rows)
+        if self.coarse is not None and len(self) - len(self.coarse) >= ABSORB_ROWS:
+            self.coarse.catch_up(self._vectors)
 
-    def vectors(self) -> np.ndarray:
-        """(N, D) float32 copy of everything added, bit for bit."""
-        if len(self) == 0:
-            return np.empty((0, self.dim), np.float32)
-        return self._index.reconstruct_n(0, len(self))
+    def blocks(self, rows: int | None = None) -> list[np.ndarray]:
+        """The first `rows` vectors, all if None: (n, D) float32 each, in order, no copies."""
+        end = len(self) if rows is None else rows
+        return [block[: max(0, end - first)] for first, block in self._vectors.blocks()]
 
     def vector(self, row: int) -> np.ndarray:
         """(D,) float32 of one row."""
-        return self._index.reconstruct(int(row))
+        return self._vectors.take(np.array([row]))[0]
+
+    def trained(self, rows: int, probes: int, refine: int) -> CoarseIndex:
+        """Short lists for the first `rows` rows; those in use go on as they are.
+
+        Their clusters are kept until the map has grown to twice what they were made for.
+        """
+        if self.coarse is None or not self.coarse.fits(rows):
+            coarse = CoarseIndex.train(self._vectors, rows, probes, refine)
+        else:
+            coarse = self.coarse.copy()
+        coarse.catch_up(self._vectors, rows)
+        return coarse
 
     def search(self, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """(D,) -> rows (k',) int64 and inner products (k',) float32, k' = min(k, N).
@@ -54,29 +89,64 @@ class FlatIndex:
         k = min(k, len(self))
         if k < 1:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        rows, products = self._tied_search(np.ascontiguousarray(query[None], np.float32), k)
+        found = self._search(np.ascontiguousarray(query[None], np.float32), k)
+        rows, products = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = np.lexsort((rows, -products))[:k]
         return rows[order], products[order]
 
-    def _tied_search(self, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """At least the k best, and all that are as good as the k-th: faiss breaks ties freely."""
-        wanted = k + 1
-        while True:
-            products, rows = self._raw_search(query, min(wanted, len(self)))
-            if wanted >= len(self) or products[0, -1] < products[0, k - 1]:
-                return rows[0], products[0]
-            wanted *= 2
+    def _search(self, query: np.ndarray, k: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(rows, products) that hold the k best between them."""
+        if self._gpu is not None:
+            return [tied(self._gpu_search, query, k, len(self))]
+        found, first = [], 0
+        rows = np.empty(0, np.int64) if self.coarse is None else self.coarse.shortlist(query, k)
+        if self.coarse is not None and len(rows) >= k:  # fewer: the lists looked into are short
+            first = len(self.coarse)
+            at, products = exact(query, self._vectors.take(rows), k)
+            found.append((rows[at], products))
+        for start, block in self._vectors.blocks(first):
+            at, products = exact(query, block, k)
+            found.append((start + at, products))
+        return found
 
-    def _raw_search(self, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        if self._gpu is not None and k > GPU_MAX_K:
+    def _gpu_search(self, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        if k > GPU_MAX_K:
             import faiss
 
-            return faiss.index_gpu_to_cpu(self._index).search(query, k)
-        return self._index.search(query, k)
+            return faiss.index_gpu_to_cpu(self._gpu).search(query, k)
+        return self._gpu.search(query, k)
 
 
-def _gpu_resources(faiss: Any) -> Any:
-    """faiss' GPU resources, or None with the reason in the log."""
+def needs_index(rows: int, dim: int, kind: str) -> bool:
+    """Whether a map is large enough for short lists; kind: see MapConfig.index."""
+    large = rows * dim > FLAT_VALUES
+    return rows >= LEAST_ROWS and (kind == 'ivf' or (kind == 'auto' and large))
+
+
+def exact(query: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """query (1, D), vectors (n, D) -> rows and products: the k best, and all as good as those."""
+    import faiss
+
+    def search(query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        return faiss.knn(query, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+
+    return tied(search, query, min(k, len(vectors)), len(vectors))
+
+
+def tied(search: Search, query: np.ndarray, k: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """At least the k best, and all that are as good as the k-th: faiss breaks ties freely."""
+    wanted = k + 1
+    while True:
+        products, rows = search(query, min(wanted, count))
+        if wanted >= count or products[0, -1] < products[0, k - 1]:
+            return rows[0], products[0]
+        wanted *= 2
+
+
+def _gpu_index(dim: int) -> Any:
+    """A flat index on the GPU, or None with the reason in the log. Never run: no GPU was here."""
+    import faiss
+
     if not hasattr(faiss, 'StandardGpuResources'):
         logger.info('map search on the CPU: this faiss (%s) has no GPU part', faiss.__version__)
         return None
@@ -84,4 +154,4 @@ def _gpu_resources(faiss: Any) -> Any:
         logger.info('map search on the CPU: faiss sees no GPU')
         return None
     logger.info('map search on the GPU')
-    return faiss.StandardGpuResources()
+    return faiss.GpuIndexFlatIP(faiss.StandardGpuResources(), dim)

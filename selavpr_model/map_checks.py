@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-import math
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
+from selavpr_model.coarse_index import CoarseIndex
+from selavpr_model.config import MapConfig
 from selavpr_model.errors import InputError
-from selavpr_model.map_files import damaged
+from selavpr_model.map_files import Contents, damaged
 from selavpr_model.map_local import STORED_DTYPE
+from selavpr_model.map_manifest import INDEX
+from selavpr_model.map_rows import CHECKSUMS
+from selavpr_model.place_table import PlaceTable, read_columns
 from selavpr_model.records import Features, ModelIdentity, Place
 
 if TYPE_CHECKING:
@@ -48,16 +52,18 @@ def check_place(place: Place) -> None:
             raise InputError(f'place {place.id}: expected a finite (4, 4) pose, got {pose}')
 
 
-def check_contents(folder: Path, manifest: dict[str, Any], data: dict[str, Any]) -> None:
+def check_contents(folder: Path, contents: Contents) -> None:
     """Raise MapDataError unless shapes, types and values are what the manifest promises."""
-    _check_shapes(folder, manifest, data)
+    data, late = contents.data, contents.late
+    _check_shapes(folder, contents.manifest, data)
     for name in ('global.npy', 'local.npy', 'local_scales.npy'):
-        if name in data and data[name].dtype.kind == 'f':
+        if name in data and name not in late and data[name].dtype.kind == 'f':
             _check_finite(folder / name, data[name])
-    lengths = np.linalg.norm(data['global.npy'], axis=1)
-    if np.abs(lengths - 1.0).max() > UNIT_TOLERANCE:
-        raise damaged(folder / 'global.npy', 'rows are not of unit length')
-    _check_poses(folder / 'poses.npy', data['poses.npy'])
+    for rows in _in_steps(data['global.npy']):
+        if np.abs(np.linalg.norm(rows, axis=1) - 1.0).max() > UNIT_TOLERANCE:
+            raise damaged(folder / 'global.npy', 'rows are not of unit length')
+    for rows in _in_steps(data['poses.npy']):
+        _check_poses(folder / 'poses.npy', rows)
     _check_offsets(folder, data)
 
 
@@ -71,21 +77,26 @@ def _check_shapes(folder: Path, manifest: dict[str, Any], data: dict[str, Any]) 
         'local_scales.npy': ((places, h * w), '<f4'),
         'poses.npy': ((places, 4, 4), '<f8'),
         'thumbnail_offsets.npy': ((places + 1,), '<i8'),
+        CHECKSUMS: ((places, 2), '<u4'),
     }
     for name, (shape, dtype) in expected.items():
         if name in data and (data[name].shape != shape or data[name].dtype.str != dtype):
             got = f'{data[name].shape} {data[name].dtype.str}'
             raise damaged(folder / name, f'expected {shape} {dtype}, got {got}')
-    if len(data['places.jsonl']) != places:
-        rows = len(data['places.jsonl'])
-        raise damaged(folder / 'places.jsonl', f'expected {places} places, got {rows}')
+
+
+def _in_steps(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Some rows at a time: the array may be larger than what should be in RAM."""
+    plain = np.asarray(array)
+    for start in range(0, len(plain), ROWS_AT_ONCE):
+        yield plain[start : start + ROWS_AT_ONCE]
 
 
 def _check_finite(file: Path, array: np.ndarray) -> None:
-    for start in range(0, len(array), ROWS_AT_ONCE):
-        good = np.isfinite(array[start : start + ROWS_AT_ONCE])
+    for step, rows in enumerate(_in_steps(array)):
+        good = np.isfinite(rows)
         if not good.all():
-            row = start + int(np.argwhere(~good)[0][0])
+            row = step * ROWS_AT_ONCE + int(np.argwhere(~good)[0][0])
             raise damaged(file, f'row {row} is not finite')
 
 
@@ -108,29 +119,28 @@ def _check_offsets(folder: Path, data: dict[str, Any]) -> None:
         raise damaged(folder / 'thumbnail_offsets.npy', 'the offsets do not fit thumbnails.npy')
 
 
-def places_from(folder: Path, data: dict[str, Any]) -> list[Place]:
-    """The places table as records; MapDataError if a row is not one or an id occurs twice."""
+def places_from(folder: Path, data: dict[str, Any]) -> PlaceTable:
+    """The places; MapDataError if a line is not one or an id occurs twice."""
     file = folder / 'places.jsonl'
-    rows, poses = data['places.jsonl'], np.array(data['poses.npy'])
-    poses.flags.writeable = False
     try:
-        places = [Place(**row, pose=_pose(T)) for row, T in zip(rows, poses, strict=True)]
-        for place in places:
-            check_place(place)
-    except (TypeError, InputError) as error:
+        return PlaceTable(read_columns(file, np.asarray(data['poses.npy'])))
+    except (ValueError, RecursionError) as error:
         raise damaged(file, f'{error}') from error
-    texts = ((p.name, p.session, p.camera_frame) for p in places)
-    if not all(type(p.id) is int and type(p.stamp_ns) is int for p in places) or not all(
-        isinstance(text, str) for row in texts for text in row
-    ):
-        raise damaged(file, 'a value has the wrong type')
-    if len({p.id for p in places}) != len(places):
-        raise damaged(file, 'a place id occurs twice')
-    return places
 
 
-def _pose(T: np.ndarray) -> np.ndarray | None:
-    return None if math.isnan(T[0, 0]) else T
+def coarse_index(folder: Path, data: dict[str, Any], config: MapConfig) -> CoarseIndex | None:
+    """The short lists of the map; MapDataError if they are not of its rows."""
+    if INDEX not in data or config.index == 'flat':
+        return None
+    rows, dim = data['global.npy'].shape
+    try:
+        coarse = CoarseIndex.from_bytes(data[INDEX], config.index_probes, config.index_refine)
+    except ValueError as error:
+        raise damaged(folder / INDEX, f'{error}') from error
+    if (len(coarse), coarse.dim) != (rows, dim):
+        got = f'{len(coarse)} rows of {coarse.dim}'
+        raise damaged(folder / INDEX, f'expected {rows} rows of {dim}, got {got}')
+    return coarse
 
 
 def problems(place_map: PlaceMap, row: int) -> Iterator[str]:

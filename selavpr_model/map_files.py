@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+from dataclasses import dataclass
 import errno
 import hashlib
-import json
 import logging
 import math
 import os
@@ -26,6 +26,7 @@ from selavpr_model.errors import (
     MapModelError,
     MapNotFoundError,
 )
+from selavpr_model.map_rows import CHECKSUMS, is_late
 from selavpr_model.map_writer import MANIFEST
 from selavpr_model.records import ModelIdentity
 
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 HASH_CHUNK = 1 << 22
 LOG_EVERY = 1 << 30  # bytes between two lines of progress
 READ_AGAIN = 5
+HASH_AT_OPEN = 1 << 27  # bytes of local features and thumbnails that are hashed, else by row
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -59,15 +61,27 @@ def _why_no_map(path: Path) -> str:
     return f'{path}: holds no {MANIFEST}, so it is no map or its first save did not end; {cure}'
 
 
-def load(path: Path, identity: ModelIdentity | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(manifest, file name -> array or list of rows), everything verified.
+@dataclass(frozen=True, slots=True, eq=False)
+class Contents:
+    """manifest; data: file name -> array, memory-mapped read-only, or the path of a table; late:
+    the files whose rows are still to be verified when they are read.
+    """
 
-    Large arrays are memory-mapped read-only. Raises a MapError for every kind of damage.
+    manifest: dict[str, Any]
+    data: dict[str, Any]
+    late: frozenset[str]
+
+
+def load(path: Path, identity: ModelIdentity | None, everything: bool = False) -> Contents:
+    """A map, verified; with `everything`, also what is large and can be verified by row.
+
+    Raises a MapError for every kind of damage.
     """
     for _ in range(READ_AGAIN):
         raw = _manifest_bytes(path)
         try:
-            return _load(path, map_manifest.decode(raw, path / MANIFEST), identity)
+            manifest = map_manifest.decode(raw, path / MANIFEST)
+            return _load(path, manifest, identity, everything)
         except MemoryError as error:
             raise MapMemoryError(f'{path}: the map does not fit into memory') from error
         except MapDataError:
@@ -77,18 +91,26 @@ def load(path: Path, identity: ModelIdentity | None) -> tuple[dict[str, Any], di
 
 
 def _load(
-    path: Path, manifest: dict[str, Any], identity: ModelIdentity | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    path: Path, manifest: dict[str, Any], identity: ModelIdentity | None, everything: bool
+) -> Contents:
     if identity is not None:
         require_model(path, map_manifest.identity_of(manifest), identity)
     if manifest['counts']['places'] == 0:
         raise MapEmptyError(f'{path}: the map holds no place; build it again')
-    folder = path / manifest['data']
-    for name, entry in manifest['files'].items():
+    folder, files = path / manifest['data'], manifest['files']
+    for name, entry in files.items():
         _check_size(folder / name, entry)
-    _check_hashes(folder, manifest['files'])
-    data = {name: _read(folder / name, e) for name, e in manifest['files'].items()}
-    return manifest, data
+    late = frozenset() if everything else _late(files)
+    _check_hashes(folder, {name: e for name, e in files.items() if name not in late})
+    data = {name: _read(folder / name, entry) for name, entry in files.items()}
+    return Contents(manifest, data, late)
+
+
+def _late(files: dict[str, dict[str, Any]]) -> frozenset[str]:
+    """Files that are too large to be hashed now and have checksums of their rows."""
+    names = {name for name in files if is_late(name)}
+    size = sum(files[name]['bytes'] for name in names)
+    return frozenset(names if CHECKSUMS in files and size > HASH_AT_OPEN else ())
 
 
 def tidy(path: Path) -> None:
@@ -149,16 +171,13 @@ def _chunks(file: Path) -> Iterator[bytes]:
 
 def _read(file: Path, entry: dict[str, Any]) -> Any:
     try:
-        return _read_lines(file) if file.suffix == '.jsonl' else _read_array(file, entry)
+        if file.suffix == '.jsonl':
+            return file
+        return np.fromfile(file, np.uint8) if file.suffix == '.faiss' else _read_array(file, entry)
     except (ValueError, EOFError) as error:
         raise damaged(file, f'{error}') from error
     except OSError as error:
         raise _unreadable(file, error) from error
-
-
-def _read_lines(file: Path) -> list[Any]:
-    with file.open('rb') as handle:
-        return [json.loads(line) for line in handle]
 
 
 def _read_array(file: Path, entry: dict[str, Any]) -> np.ndarray:

@@ -14,16 +14,20 @@ from xml.etree import ElementTree
 
 from selavpr_model.config import MapConfig
 from selavpr_model.errors import ConfigError, MapMetadataError, MapVersionError
+from selavpr_model.map_rows import CHECKSUMS
 from selavpr_model.records import ModelIdentity
 
 if TYPE_CHECKING:
     from selavpr_model.calibration import Calibration
 
 FORMAT = 'selavpr-map'
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE = (1, 2)  # 1: no checksums of rows, no index
 DATA_FOLDER = re.compile(r'data-\d{6,}-[0-9a-f]{8}')
 FILES = ('global.npy', 'local.npy', 'local_scales.npy', 'poses.npy', 'places.jsonl')
 THUMBNAIL_FILES = ('thumbnails.npy', 'thumbnail_offsets.npy')
+INDEX = 'index.faiss'
+OPTIONAL_FILES = (*THUMBNAIL_FILES, CHECKSUMS, INDEX)
 _DIGEST = re.compile(rb'\n "manifest_sha256": "([0-9a-f]{64})"\n}\n\Z')  # the end of the file
 FIELDS: dict[str, type | tuple[type, ...]] = {
     'map_id': str,
@@ -83,10 +87,10 @@ def decode(raw: bytes, where: Path) -> dict[str, Any]:
 def _check_version(version: object, where: Path) -> None:
     if type(version) is not int:
         raise _damaged(where, f'format_version is {version!r}')
-    if version != FORMAT_VERSION:
+    if version not in READABLE:
         cure = 'install a newer selavpr' if version > FORMAT_VERSION else 'build the map again'
         raise MapVersionError(
-            f'{where}: expected map format version {FORMAT_VERSION}, got {version}; {cure}'
+            f'{where}: expected map format version 1 to {FORMAT_VERSION}, got {version}; {cure}'
         )
 
 
@@ -120,7 +124,7 @@ def _check_files(manifest: dict[str, Any], where: Path) -> None:
     if not DATA_FOLDER.fullmatch(manifest['data']):
         raise _damaged(where, f'data: expected data-REVISION-ID, got {manifest["data"]!r}')
     needed = set(FILES) - (set() if manifest['local_dtype'] == 'int8' else {'local_scales.npy'})
-    if not needed <= set(manifest['files']) <= {*needed, *THUMBNAIL_FILES}:
+    if not needed <= set(manifest['files']) <= {*needed, *OPTIONAL_FILES}:
         got = ', '.join(sorted(manifest['files']))
         raise _damaged(where, f'files: expected {", ".join(sorted(needed))}, got {got}')
     map_config(manifest, where)

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from selavpr_model import map_manifest
+from selavpr_model import map_manifest, map_rows
 from selavpr_model.errors import MapBusyError, MapExistsError, MapMemoryError, MapSpaceError
 
 logger = logging.getLogger(__name__)
@@ -89,9 +89,11 @@ class DataWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.entries: dict[str, dict[str, Any]] = {}
+        self.row_checksums: list[int] = []  # over all files of local features, in this order
 
     def array(self, name: str, parts: Iterable[np.ndarray], rows: int) -> None:
         """Write `parts`, joined along the first axis to `rows`, as .npy; a few rows in RAM."""
+        sums: list[int] = []
         with self._file(name) as file:
             for i, part in enumerate(parts):
                 if i == 0:
@@ -99,8 +101,23 @@ class DataWriter:
                     np.lib.format.write_array_header_1_0(file, _header(dtype, shape))
                 assert part.dtype == dtype and part.shape[1:] == shape[1:], name
                 for start in range(0, len(part), self._step(part)):
-                    file.write(part[start : start + self._step(part)].tobytes())
+                    chunk = np.ascontiguousarray(part[start : start + self._step(part)])
+                    file.write(chunk.tobytes())
+                    if map_rows.is_local(name):
+                        sums += self._sums_after(len(sums), chunk)
         self.entries[name] |= {'dtype': dtype.str, 'shape': list(shape)}
+        self.row_checksums = sums or self.row_checksums
+
+    def _sums_after(self, first: int, chunk: np.ndarray) -> list[int]:
+        """The checksums of these rows, going on from those of the files before."""
+        before = self.row_checksums[first : first + len(chunk)] or [0] * len(chunk)
+        return [map_rows.checksum([row], b) for row, b in zip(chunk, before, strict=True)]
+
+    def blob(self, name: str, raw: np.ndarray, rows: int) -> None:
+        """Write what another library made of `rows` rows: (n,) uint8."""
+        with self._file(name) as file:
+            file.write(raw.tobytes())
+        self.entries[name] |= {'dtype': 'blob', 'shape': [rows]}
 
     @staticmethod
     def _step(part: np.ndarray) -> int:

@@ -12,18 +12,18 @@ import uuid
 
 import numpy as np
 
-from selavpr_model import map_checks, map_files, map_images, map_manifest, map_writer
+from selavpr_model import map_checks, map_files, map_images, map_manifest, map_rows, map_writer
 from selavpr_model.config import MapConfig
 from selavpr_model.errors import InputError, MapEmptyError, MapMemoryError
-from selavpr_model.index import FlatIndex
+from selavpr_model.index import needs_index, VectorIndex
 from selavpr_model.map_local import Block, encode, LocalStore
+from selavpr_model.place_table import PlaceTable
 from selavpr_model.records import Features, ModelIdentity, Place
 
 if TYPE_CHECKING:
     from selavpr_model.calibration import Calibration
 
 logger = logging.getLogger(__name__)
-NO_POSE = np.full((4, 4), np.nan)
 
 
 class PlaceMap:
@@ -44,11 +44,11 @@ class PlaceMap:
         self.source: dict[str, Any] = {}
         self.configs: dict[str, dict[str, Any]] = {}
         self.calibration: Calibration | None = None
-        self._places: list[Place] = []
-        self._ids: set[int] = set()
+        self._places = PlaceTable()
         self._thumbnails: list[np.ndarray] = []  # JPEG bytes, (n,) uint8; empty: none
-        self._index = FlatIndex(identity.global_dim, config.use_gpu_index)
+        self._index = VectorIndex(identity.global_dim, config.use_gpu_index)
         self._local = LocalStore(h * w, channels)
+        self._guard: map_rows.RowGuard | None = None  # of what was not verified yet
 
     @classmethod
     def empty(cls, identity: ModelIdentity, config: MapConfig | None = None) -> PlaceMap:
@@ -56,15 +56,18 @@ class PlaceMap:
         return cls(identity, config or MapConfig())
 
     @classmethod
-    def open(cls, path: str | Path, identity: ModelIdentity | None = None) -> PlaceMap:
-        """A map on disk, every byte verified; with `identity`, also that this model made it.
+    def open(
+        cls, path: str | Path, identity: ModelIdentity | None = None, everything: bool = False
+    ) -> PlaceMap:
+        """A map on disk, verified; with `identity`, also that this model made it.
 
-        Raises the MapError that says what is wrong with it.
+        Local features and thumbnails of a large map are verified row by row when they are read,
+        unless `everything` is asked for. Raises the MapError that says what is wrong with it.
         """
         path = Path(path)
-        manifest, data = map_files.load(path, identity)
+        contents = map_files.load(path, identity, everything)
         try:
-            place_map = cls._from_files(path, manifest, data)
+            place_map = cls._from_files(path, contents)
         except MemoryError as error:
             raise MapMemoryError(f'{path}: the map does not fit into memory') from error
         map_files.tidy(path)
@@ -72,16 +75,21 @@ class PlaceMap:
         return place_map
 
     @classmethod
-    def _from_files(cls, path: Path, manifest: dict[str, Any], data: dict[str, Any]) -> PlaceMap:
+    def _from_files(cls, path: Path, contents: map_files.Contents) -> PlaceMap:
+        manifest, data = contents.manifest, contents.data
         folder = path / manifest['data']
-        map_checks.check_contents(folder, manifest, data)
+        map_checks.check_contents(folder, contents)
         identity = map_manifest.identity_of(manifest)
         self = cls(identity, map_manifest.map_config(manifest, path))
         self._places = map_checks.places_from(folder, data)
-        self._ids = {place.id for place in self._places}
-        self._index.add(data['global.npy'])
+        coarse = map_checks.coarse_index(folder, data, self.config)
+        self._index = VectorIndex(
+            identity.global_dim, self.config.use_gpu_index, data['global.npy'], coarse
+        )
         self._local.append(Block(data['local.npy'], data.get('local_scales.npy')))
         self._thumbnails = map_images.split(data, len(self._places))
+        if contents.late:
+            self._guard = map_rows.RowGuard(folder, data, self._thumbnails)
         self._adopt(path, manifest)
         self.source, self.configs = manifest['source'], manifest['configs']
         self.calibration = map_manifest.calibration(manifest, path)
@@ -101,33 +109,36 @@ class PlaceMap:
     @property
     def positions(self) -> np.ndarray:
         """(N, 3) float64 of the cameras in the map frame, m; NaN where there is no pose."""
-        return self._poses()[:, :3, 3]
+        return self.poses[:, :3, 3]
+
+    @property
+    def poses(self) -> np.ndarray:
+        """(N, 4, 4) float64 T_map_camera; all NaN where there is no pose."""
+        return self._places.poses()
+
+    @property
+    def sessions(self) -> set[str]:
+        return self._places.sessions()
 
     @property
     def next_id(self) -> int:
         """An id that no place of this map has."""
-        return max(self._ids, default=-1) + 1
+        return self._places.next_id
 
     @property
     def search_device(self) -> str:
         return self._index.device
 
-    def _poses(self) -> np.ndarray:
-        poses = [NO_POSE if p.pose is None else p.pose for p in self._places]
-        return np.array(poses, '<f8').reshape(-1, 4, 4)
-
     def add(self, features: Features, place: Place, thumbnail: np.ndarray | None = None) -> int:
         """Append a place and return its row. thumbnail: (H, W, 3) uint8 RGB of any size."""
         map_checks.check_features(features, self.identity)
         map_checks.check_place(place)
-        if place.id in self._ids:
-            raise InputError(f'place id {place.id}: already in the map; use next_id')
+        self._places.require_new([place.id])
         jpeg = map_images.encode(thumbnail, self.config.thumbnail_px)
         local = np.asarray(features.local, np.float32).reshape(self._local.shape)
         self._local.append(encode(local, self.config.local_dtype))
         self._index.add(np.asarray(features.global_, np.float32)[None])
         self._thumbnails.append(jpeg)
-        self._ids.add(place.id)
         self._places.append(place)
         return len(self._places) - 1
 
@@ -137,14 +148,14 @@ class PlaceMap:
         if other.config.local_dtype != self.config.local_dtype:
             stored, mine = other.config.local_dtype, self.config.local_dtype
             raise InputError(f'maps stored as {stored} and {mine} cannot be joined')
-        if twice := self._ids & other._ids:
-            raise InputError(f'place id {min(twice)}: in both maps; ids must differ')
+        self._places.require_new(other._places.ids(), 'in both maps; ids must differ')
+        other.verify()
         for block in other._local.blocks:
             self._local.append(block)
-        self._index.add(other._index.vectors())
+        for vectors in other._index.blocks():
+            self._index.add(vectors)
         self._thumbnails += other._thumbnails
-        self._ids |= other._ids
-        self._places += other._places
+        self._places.extend(other._places)
 
     def search(self, global_: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """(D,) -> rows (k',) int64 and cosines (k',) float32, best first, ties by row."""
@@ -156,7 +167,10 @@ class PlaceMap:
 
     def local(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """(n,) rows -> (n, h*w, C) float32 unit vectors; reads only those rows."""
-        return self._local.read(np.asarray(rows, np.int64))
+        wanted = np.asarray(rows, np.int64)
+        if self._guard is not None:
+            self._guard.local(wanted)
+        return self._local.read(wanted)
 
     def global_(self, row: int) -> np.ndarray:
         """(D,) float32 of one place."""
@@ -164,11 +178,19 @@ class PlaceMap:
 
     def thumbnail(self, row: int) -> np.ndarray | None:
         """(h, w, 3) uint8 RGB, or None where none was stored."""
+        if self._guard is not None:
+            self._guard.thumbnail(row)
         return map_images.decode(self._thumbnails[row])
+
+    def verify(self) -> None:
+        """Raise MapDataError if a row that was not read since opening is damaged."""
+        if self._guard is not None:
+            self._guard.everything()
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Write to the folder `path`; a kill at any moment leaves the old map or this one."""
         path = Path(path)
+        self.verify()  # what is written now gets a checksum that says it is right
         if len(self) == 0:
             raise MapEmptyError(f'{path}: nothing to save, the map holds no place')
         map_writer.require_free(path, overwrite)
@@ -187,12 +209,20 @@ class PlaceMap:
         need = rows * (self._row_bytes() + 1024) + sum(t.size for t in thumbnails)
         with map_writer.new_data_folder(path, revision, need) as folder:
             writer = map_writer.DataWriter(folder)
-            writer.array('global.npy', [self._index.vectors()[:rows]], rows)
+            writer.array('global.npy', self._index.blocks(rows), rows)
             self._local.write(writer, rows)
-            writer.array('poses.npy', [self._poses()[:rows]], rows)
-            writer.lines('places.jsonl', map(_row, self._places[:rows]))
+            writer.array('poses.npy', [self.poses[:rows]], rows)
+            writer.lines('places.jsonl', self._places.lines(rows))
             map_images.write(writer, thumbnails)
+            map_rows.write(writer, thumbnails)
+            self._write_index(writer, rows)
         return self._describe(revision, rows, folder.name, writer.entries)
+
+    def _write_index(self, writer: map_writer.DataWriter, rows: int) -> None:
+        config = self.config
+        if needs_index(rows, self.identity.global_dim, config.index):
+            coarse = self._index.trained(rows, config.index_probes, config.index_refine)
+            writer.blob(map_manifest.INDEX, coarse.to_bytes(), rows)
 
     def _row_bytes(self) -> int:
         block = self._local.blocks[0]
@@ -202,7 +232,6 @@ class PlaceMap:
     def _describe(
         self, revision: int, rows: int, data: str, files: dict[str, dict[str, Any]]
     ) -> dict[str, Any]:
-        places = self._places[:rows]
         return {
             'map_id': self.map_id,
             'revision': revision,
@@ -213,9 +242,9 @@ class PlaceMap:
             'frame_id': self.config.frame_id,
             'counts': {
                 'places': rows,
-                'with_pose': sum(p.pose is not None for p in places),
+                'with_pose': int((~np.isnan(self.poses[:rows, 0, 0])).sum()),
                 'thumbnails': sum(t.size > 0 for t in self._thumbnails[:rows]),
-                'sessions': len({p.session for p in places}),
+                'sessions': len(self.sessions),
             },
             'local_dtype': self.config.local_dtype,
             'data': data,
@@ -224,14 +253,3 @@ class PlaceMap:
             'calibration': None if self.calibration is None else self.calibration.to_dict(),
             'source': self.source,
         }
-
-
-def _row(place: Place) -> dict[str, Any]:
-    """A line of places.jsonl; the pose lies in poses.npy."""
-    return {
-        'id': int(place.id),
-        'stamp_ns': int(place.stamp_ns),
-        'name': place.name,
-        'session': place.session,
-        'camera_frame': place.camera_frame,
-    }

@@ -7,11 +7,11 @@ from map_helpers import unit
 import numpy as np
 import pytest
 
-from selavpr_model.index import FlatIndex, GPU_MAX_K
+from selavpr_model.index import VectorIndex, GPU_MAX_K
 
 
-def filled(vectors: np.ndarray, use_gpu: bool = False) -> FlatIndex:
-    index = FlatIndex(vectors.shape[1], use_gpu)
+def filled(vectors: np.ndarray, use_gpu: bool = False) -> VectorIndex:
+    index = VectorIndex(vectors.shape[1], use_gpu)
     index.add(vectors)
     return index
 
@@ -43,7 +43,7 @@ def test_ties_come_in_the_order_of_the_rows_also_across_the_cut(axes, k):
 def test_k_beyond_the_rows_gives_all_rows_and_an_empty_index_none():
     vectors = unit(np.random.default_rng(0).normal(size=(3, 8)))
     assert len(filled(vectors).search(vectors[0], 10)[0]) == 3
-    rows, products = FlatIndex(8, False).search(vectors[0], 5)
+    rows, products = VectorIndex(8, False).search(vectors[0], 5)
     assert len(rows) == len(products) == 0
 
 
@@ -51,8 +51,8 @@ def test_vectors_come_back_bit_for_bit():
     vectors = unit(np.random.default_rng(1).normal(size=(50, 16)))
     index = filled(vectors[:20])
     index.add(vectors[20:])
-    assert (index.vectors() == vectors).all() and (index.vector(33) == vectors[33]).all()
-    assert FlatIndex(16, False).vectors().shape == (0, 16)
+    assert (np.concatenate(index.blocks()) == vectors).all() and (index.vector(33) == vectors[33]).all()
+    assert VectorIndex(16, False).blocks() == []
 
 
 def test_without_a_gpu_the_reason_is_in_the_log(caplog):
@@ -61,7 +61,7 @@ def test_without_a_gpu_the_reason_is_in_the_log(caplog):
     if hasattr(faiss, 'StandardGpuResources') and faiss.get_num_gpus():
         pytest.skip('this machine has faiss-gpu and a GPU')
     with caplog.at_level('INFO', 'selavpr_model.index'):
-        index = FlatIndex(8, use_gpu=True)
+        index = VectorIndex(8, use_gpu=True)
     assert index.device == 'cpu' and 'on the CPU' in caplog.text
 
 
@@ -76,4 +76,4 @@ def test_the_gpu_finds_what_the_cpu_finds():
         rows, products = on_gpu.search(vectors[7], k)
         np.testing.assert_allclose(products, on_cpu.search(vectors[7], k)[1], atol=1e-4)
         assert rows[0] == 7
-    assert (on_gpu.vectors() == vectors).all()
+    assert (on_gpu.blocks()[0] == vectors).all()

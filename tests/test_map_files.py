@@ -37,6 +37,7 @@ from selavpr_model.errors import (
     MapSpaceError,
     MapVersionError,
 )
+from selavpr_model.map_rows import CHECKSUMS
 from selavpr_model.place_map import PlaceMap
 
 
@@ -95,7 +96,7 @@ def error_of(path: Path, identity=IDENTITY) -> MapError:
 # ---------------------------------------------------------------- damage
 
 
-FILES = (*map_manifest.FILES, *map_manifest.THUMBNAIL_FILES)
+FILES = (*map_manifest.FILES, *map_manifest.THUMBNAIL_FILES, CHECKSUMS)
 
 
 def test_a_folder_that_is_not_there_or_holds_no_map_is_not_found(tmp_path):
@@ -171,14 +172,14 @@ def damaged_error(path: Path, file: Path, change: Callable[[bytes], bytes]) -> M
 
 
 def test_another_version_is_named_with_the_cure(copy):
-    for version, cure in ((2, 'newer selavpr'), (0, 'build the map again')):
+    for version, cure in ((3, 'newer selavpr'), (0, 'build the map again')):
         sign(copy, lambda manifest: None)
         raw = (copy / 'manifest.json').read_bytes()
         mark = b'"format_version": '
-        (copy / 'manifest.json').write_bytes(raw.replace(mark + b'1', mark + b'%d' % version))
+        (copy / 'manifest.json').write_bytes(raw.replace(mark + b'2', mark + b'%d' % version))
         error = error_of(copy)
         assert type(error) is MapVersionError
-        assert f'version 1, got {version}' in str(error) and cure in str(error)
+        assert f'version 1 to 2, got {version}' in str(error) and cure in str(error)
         (copy / 'manifest.json').write_bytes(raw)
 
 

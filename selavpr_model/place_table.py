@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""The places of a map as columns: a million of them open within seconds, records on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+import itertools
+import json
+from operator import itemgetter
+from pathlib import Path
+import sys
+from typing import Any, overload
+
+import numpy as np
+
+from selavpr_model.errors import InputError
+from selavpr_model.records import Place
+
+NO_POSE = np.full((4, 4), np.nan)
+COLUMNS = ('id', 'stamp_ns', 'name', 'session', 'camera_frame')  # of a line of places.jsonl
+LINES_AT_ONCE = 4096  # parsed rows are ten times as large as the columns made of them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """Places that were read: ids (N,) uint64, stamps (N,) int64, poses (N, 4, 4), three texts."""
+
+    ids: np.ndarray
+    stamps: np.ndarray
+    poses: np.ndarray
+    names: list[str] = field(default_factory=list)
+    sessions: list[str] = field(default_factory=list)
+    camera_frames: list[str] = field(default_factory=list)
+
+    def place(self, row: int) -> Place:
+        pose = self.poses[row]
+        return Place(
+            int(self.ids[row]),
+            int(self.stamps[row]),
+            self.names[row],
+            self.sessions[row],
+            self.camera_frames[row],
+            None if np.isnan(pose[0, 0]) else pose,
+        )
+
+
+EMPTY = Columns(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, 4, 4)))
+
+
+class PlaceTable(Sequence[Place]):
+    """Rows never change; those read from disk are columns, those added since are records."""
+
+    def __init__(self, columns: Columns = EMPTY) -> None:
+        self._read = columns
+        self._added: list[Place] = []
+        self._ids: set[int] | None = None  # made when something is added: most maps only answer
+
+    def __len__(self) -> int:
+        return len(self._read.ids) + len(self._added)
+
+    @overload
+    def __getitem__(self, row: int) -> Place: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> list[Place]: ...
+
+    def __getitem__(self, row: int | slice) -> Place | list[Place]:
+        if isinstance(row, slice):
+            return [self[i] for i in range(*row.indices(len(self)))]
+        index = range(len(self))[row]  # also what is negative or not there
+        first = len(self._read.ids)
+        return self._added[index - first] if index >= first else self._read.place(index)
+
+    def append(self, place: Place) -> None:
+        self.require_new([place.id])
+        self._known_ids().add(place.id)
+        self._added.append(place)
+
+    def extend(self, others: PlaceTable) -> None:
+        self.require_new(others.ids(), 'in both maps; ids must differ')
+        self._known_ids().update(others.ids())
+        self._added += others
+
+    def ids(self) -> Iterator[int]:
+        return itertools.chain(self._read.ids.tolist(), (p.id for p in self._added))
+
+    def require_new(
+        self, ids: Iterable[int], what: str = 'already in the map; use next_id'
+    ) -> None:
+        """Raise InputError if one of `ids` is that of a place here."""
+        known = self._known_ids()
+        twice = next((i for i in ids if i in known), None)
+        if twice is not None:
+            raise InputError(f'place id {twice}: {what}')
+
+    def _known_ids(self) -> set[int]:
+        if self._ids is None:
+            self._ids = set(self.ids())
+        return self._ids
+
+    @property
+    def next_id(self) -> int:
+        """An id that no place here has."""
+        read = self._read.ids
+        highest = int(read.max()) if len(read) else -1
+        return max([highest, *(p.id for p in self._added)]) + 1
+
+    def poses(self) -> np.ndarray:
+        """(N, 4, 4) float64 T_map_camera, all NaN where there is no pose."""
+        added = [NO_POSE if p.pose is None else p.pose for p in self._added]
+        rest = np.array(added, '<f8').reshape(-1, 4, 4)
+        return np.concatenate([self._read.poses, rest]) if len(rest) else self._read.poses
+
+    def sessions(self) -> set[str]:
+        return {*self._read.sessions, *(p.session for p in self._added)}
+
+    def lines(self, rows: int) -> Iterator[dict[str, Any]]:
+        """What places.jsonl holds of the first `rows` places; poses lie in poses.npy."""
+        for place in itertools.islice(self, rows):
+            yield {
+                'id': int(place.id),
+                'stamp_ns': int(place.stamp_ns),
+                'name': place.name,
+                'session': place.session,
+                'camera_frame': place.camera_frame,
+            }
+
+
+def read_columns(file: Path, poses: np.ndarray) -> Columns:
+    """places.jsonl and its poses (N, 4, 4); ValueError says which line is no place.
+
+    Poses stay where they are: memory-mapped, read-only.
+    """
+    columns: list[list[Any]] = [[] for _ in COLUMNS]
+    with file.open('rb') as handle:
+        while lines := list(itertools.islice(handle, LINES_AT_ONCE)):
+            _append_lines(columns, lines)
+    ids, stamps, *texts = columns
+    if len(ids) != len(poses):
+        raise ValueError(f'expected {len(poses)} places, got {len(ids)}')
+    table = Columns(np.array(ids, np.uint64), np.array(stamps, np.int64), poses, *texts)
+    if len(np.unique(table.ids)) != len(ids):
+        raise ValueError('a place id occurs twice')
+    return table
+
+
+def _append_lines(columns: list[list[Any]], lines: list[bytes]) -> None:
+    first = len(columns[0])
+    rows = json.loads(b'[' + b','.join(lines) + b']')
+    if len(rows) != len(lines) or {*map(type, rows)} != {dict} or {*map(len, rows)} != {5}:
+        raise ValueError(f'lines {first + 1} to {first + len(lines)}: not one place a line')
+    try:
+        ids, stamps, names, *texts = zip(*map(itemgetter(*COLUMNS), rows), strict=True)
+    except KeyError as error:
+        raise ValueError(f'expected {", ".join(COLUMNS)}; a line lacks {error}') from error
+    if {*map(type, (*ids, *stamps))} != {int} or {type(t) for c in (names, *texts) for t in c} != {
+        str
+    }:
+        raise ValueError('a value has the wrong type')
+    if min(ids) < 0 or max(ids) >= 2**64 or min(stamps) < -(2**63) or max(stamps) >= 2**63:
+        raise ValueError('expected uint64 ids and int64 stamps')
+    # sessions and camera frames repeat: one string for all
+    shared = (map(sys.intern, column) for column in texts)
+    for column, values in zip(columns, (ids, stamps, names, *shared), strict=True):
+        column += values
