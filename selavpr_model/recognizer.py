@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 import logging
-import time
 
 import numpy as np
 
@@ -19,6 +16,7 @@ from selavpr_model.extractor import Extractor
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.ranking import rerank
 from selavpr_model.records import Candidate, Frame, Recognition, State
+from selavpr_model.stages import StageClock
 from selavpr_model.temporal import TemporalBelief
 
 log = logging.getLogger(__name__)
@@ -130,16 +128,3 @@ def believe(
         log.info('the map has places without poses: each frame is decided alone')
         return None
     return TemporalBelief(places, temporal, config.distinct_radius_m, config.distinct_angle_deg)
-
-
-class StageClock:
-    """Nanoseconds a named stage took."""
-
-    def __init__(self) -> None:
-        self.ns: dict[str, int] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter_ns()
-        yield
-        self.ns[name] = time.perf_counter_ns() - start

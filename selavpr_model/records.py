@@ -128,6 +128,46 @@ class Recognition:
     timings_ns: dict[str, int] = field(default_factory=dict)
 
 
+class ClosureKind(enum.IntEnum):
+    """How far a loop closure can be trusted (values of LoopClosure.type)."""
+
+    CANDIDATE = 0
+    VERIFIED = 1
+    REJECTED = 2
+
+
+class PoseKind(enum.IntEnum):
+    """What the pose of a loop closure holds (values of LoopClosure.pose_type)."""
+
+    NONE = 0
+    ROTATION_AND_DIRECTION = 1
+    METRIC = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoopClosure:
+    """Two keyframes that show, or seemed to show, one place.
+
+    before, after: the earlier and the later keyframe; local_similarity: mean cosine of the mutual
+    matches, NaN where it was not computed; reason: one line, why this kind; pose: (4, 4) T of
+    camera `after` in camera `before`, None where pose_kind is NONE; covariance: (6, 6) with it.
+    """
+
+    kind: ClosureKind
+    before: Place
+    after: Place
+    global_similarity: float
+    mutual_matches: int
+    reason: str
+    reject: Reject = Reject.NONE
+    inliers: int = 0
+    local_similarity: float = math.nan
+    confidence: float = math.nan
+    pose_kind: PoseKind = PoseKind.NONE
+    pose: np.ndarray | None = None
+    covariance: np.ndarray | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Camera:
     """A pinhole or fisheye camera. K: (3, 3) pixels; distortion: (n,); size: (width, height)."""

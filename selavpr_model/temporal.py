@@ -9,7 +9,7 @@ Xu et al., "Probabilistic Visual Place Recognition for Hierarchical Localization
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 
 import numpy as np
@@ -24,6 +24,7 @@ from selavpr_model.records import Candidate, Place
 ACTIVE = 500
 MODES = 10  # places looked at as the centre of the belief
 REACH = 3.0  # standard deviations of motion that are followed
+FAR_M = 1e7  # between places whose poses have no common frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +66,56 @@ class TemporalBelief:
         """All places need poses. radius_m, angle_deg: places this near are one place."""
         self._config = config
         self._radius_m, self._cos_same = radius_m, math.cos(math.radians(angle_deg))
-        poses = np.array([place.pose for place in places])
-        self._poses, self._positions = poses, poses[:, :3, 3]
-        self._axes = poses[:, :3, 2]  # optical axes
-        self._tree = cKDTree(self._positions)
-        self._extent_m = float(np.linalg.norm(np.ptp(self._positions, axis=0)))
-        self._sigma_m = config.motion_sigma_m + self._spacing() / 2
+        self._poses, self._belief = np.empty((0, 4, 4)), np.empty(0)
+        self._legs = np.empty(0)
+        self._links: dict[int, set[int]] = {}
+        self.grow(np.array([place.pose for place in places]).reshape(-1, 4, 4))
         self.reset()
+
+    def __len__(self) -> int:
+        return len(self._belief)
+
+    def grow(self, poses: np.ndarray, leg: int = 0) -> None:
+        """Append places (n, 4, 4), not believed in yet. Poses of two legs are in frames whose
+        relation is not known, such as two runs' odometry: no motion leads from one to the other.
+        """
+        self._belief = np.append(self._belief, np.zeros(len(poses)))
+        self._poses = np.concatenate([self._poses, poses])
+        self._legs = np.append(self._legs, np.full(len(poses), leg * FAR_M))
+        self._axes = self._poses[:, :3, 2]  # optical axes
+        self._positions = self._points(self._poses, self._legs)
+        self._tree = cKDTree(self._positions)
+        extent = np.ptp(self._poses[:, :3, 3], axis=0) if len(self) else np.zeros(3)
+        self._extent_m = float(np.linalg.norm(extent))
+        self._sigma_m = self._config.motion_sigma_m + self._spacing() / 2
+
+    @staticmethod
+    def _points(poses: np.ndarray, legs: np.ndarray) -> np.ndarray:
+        """(n, 4): positions, and the leg as a direction in which nothing is near."""
+        return np.column_stack([poses[:, :3, 3], legs])
 
     def _spacing(self) -> float:
         """Median distance of a place to its nearest neighbour, m."""
-        if len(self._positions) < 2:
+        if len(self) < 2:
             return 0.0
-        return float(np.median(self._tree.query(self._positions, k=2)[0][:, 1]))
+        nearest = self._tree.query(self._positions, k=2)[0][:, 1]
+        return float(np.median(nearest[nearest < FAR_M])) if nearest.min() < FAR_M else 0.0
 
-    def reset(self) -> None:
-        """Know nothing: as likely off the map as on it."""
-        count = len(self._positions)
-        self._belief: np.ndarray = np.full(count, 0.5 / count)
-        self._off = 0.5
+    def link(self, a: int, b: int) -> None:
+        """Rows a and b show one place, whatever their poses say; as a verified closure does."""
+        self._links.setdefault(a, set()).add(b)
+        self._links.setdefault(b, set()).add(a)
+
+    def reset(self, off: float = 0.5) -> None:
+        """Know nothing but that the robot is off the map with this probability."""
+        self._off = off if len(self) else 1.0
+        self._belief = np.full(len(self), (1.0 - self._off) / max(1, len(self)))
         self._anchor: Anchor | None = None
+
+    def lose_track(self) -> None:
+        """How the robot moved since the last frame is not known."""
+        if self._anchor is not None:
+            self._anchor = replace(self._anchor, odom=None)
 
     def update(
         self,
@@ -147,11 +178,12 @@ class TemporalBelief:
         rest = self._belief.copy()
         rest[rows] = 0.0
         led = self._poses[rows] @ motion
-        near = self._tree.query_ball_point(led[:, :3, 3], REACH * spread_m)
+        points = self._points(led, self._legs[rows])
+        near = self._tree.query_ball_point(points, REACH * spread_m)
         counts = np.array([len(n) for n in near], dtype=np.int64)
         source = np.repeat(np.arange(len(rows)), counts)
         target = np.concatenate([np.asarray(n, dtype=np.int64) for n in near])
-        share = self._closeness(led[:, :3, 3][source], led[:, :3, 2][source], target, spread_m)
+        share = self._closeness(points[source], led[:, :3, 2][source], target, spread_m)
         total = np.bincount(source, share, minlength=len(rows))
         share *= self._belief[rows][source] / np.maximum(total, 1.0)[source]
         return np.bincount(target, share, minlength=count) + rest
@@ -192,6 +224,12 @@ class TemporalBelief:
 
     def _around(self, row: int) -> np.ndarray:
         """Rows that show the same place as `row`, itself included."""
+        near = self._close(row)
+        linked = set().union(*(self._links.get(int(r), ()) for r in near)) - set(near.tolist())
+        known = [self._close(r) for r in sorted(linked) if r < len(self)]
+        return np.unique(np.concatenate([near, *known])) if known else near
+
+    def _close(self, row: int) -> np.ndarray:
         near = np.array(self._tree.query_ball_point(self._positions[row], self._radius_m))
         return near[self._axes[near] @ self._axes[row] >= self._cos_same]
 

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""Which look-alikes of a growing map are loop closures: sequence, motion, then geometry."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from selavpr_model.config import SlamConfig, TemporalConfig
+from selavpr_model.records import Candidate, ClosureKind, LoopClosure, Place, PoseKind, Reject
+from selavpr_model.temporal import Belief, evidence_of
+from selavpr_model.trail import motion_error_m, Spot
+
+KEPT = 5  # candidates of a keyframe that may turn out to be its loop
+STEPS = 20  # consecutive keyframes that say how many matches neighbours have
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A keyframe and its candidates, re-ranked, best first."""
+
+    place: Place
+    row: int
+    spot: Spot
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Geometry:
+    """What two views of one place say about the motion between them; see LoopClosure."""
+
+    agrees: bool
+    inliers: int
+    reason: str
+    pose_kind: PoseKind = PoseKind.NONE
+    pose: np.ndarray | None = None
+    covariance: np.ndarray | None = None
+
+
+class Verifier(Protocol):
+    """Checks by geometry that two rows of the map show one place; None: cannot be checked."""
+
+    def __call__(self, before_row: int, after_row: int) -> Geometry | None: ...
+
+
+class ClosureJudge:
+    """One verdict for each keyframe that looks like an earlier one: VERIFIED or REJECTED, with
+    CANDIDATE before it where the following keyframes have to decide.
+    """
+
+    def __init__(
+        self, config: SlamConfig, spots: Sequence[Spot], verifier: Verifier | None = None
+    ) -> None:
+        """spots: of each row of the map; may grow."""
+        self._config, self._spots, self._verifier = config, spots, verifier
+        self._steps: deque[int] = deque(maxlen=STEPS)
+        self._pending: deque[View] = deque()
+        self._agreed: deque[View] = deque(maxlen=config.pending)  # with the one closed candidate
+        self._budget, self._budget_at = 1.0, 0.0
+        self.verified: list[tuple[int, int]] = []  # rows
+
+    def observe_step(self, matches: int) -> None:
+        """Mutual matches of two consecutive keyframes."""
+        self._steps.append(matches)
+
+    def reset(self) -> None:
+        """Nothing leads from the views so far to the next ones."""
+        self._pending.clear()
+        self._agreed.clear()
+
+    def step(
+        self, view: View, belief: Belief | None, temporal: TemporalConfig
+    ) -> list[LoopClosure]:
+        """The closures that this keyframe suggests, confirms or refutes."""
+        self._earn(view.spot.elapsed_s)
+        seen = replace(view, candidates=tuple(standing_out(view.candidates, temporal)))
+        sure = None if belief is None else self._sure(seen, belief)
+        made = []
+        if sure is not None:
+            made += [*self._resolve(seen, sure), *self._verify(seen, sure, announced=False)]
+            self._agreed.append(replace(seen, candidates=(sure,)))
+        elif seen.candidates:
+            made.append(self._wait(seen, seen.candidates[0], 'the next keyframes decide'))
+        return [*made, *self._expire(view.row)]
+
+    def _sure(self, seen: View, belief: Belief) -> Candidate | None:
+        """The candidate that sequence and motion are sure of."""
+        if belief.mass < self._config.min_belief:
+            return None
+        found = next((c for c in seen.candidates if c.row in belief.rows), None)
+        if found is None or not self._is_strong(seen, found):
+            return None
+        support = sum(self._agreeing(v, seen, found) is not None for v in self._recent(seen.row))
+        return found if support + 1 >= self._config.min_support else None
+
+    def _recent(self, row: int) -> Iterator[View]:
+        for view in (*self._pending, *self._agreed):
+            if row - view.row <= self._config.pending:
+                yield view
+
+    def _is_strong(self, seen: View, candidate: Candidate) -> bool:
+        """Whether it matches about as well as neighbours of its run do; other runs may not."""
+        if candidate.place.session != seen.place.session or not self._steps:
+            return True
+        usual = float(np.median(self._steps))
+        return candidate.mutual_matches >= self._config.min_strength * usual
+
+    def _agreeing(self, earlier: View, later: View, closed: Candidate) -> Candidate | None:
+        """The candidate of `earlier` that fits `later` being at `closed`."""
+        for candidate in earlier.candidates:
+            if self._fits(earlier, candidate, later, closed) and self._is_strong(
+                earlier, candidate
+            ):
+                return candidate
+        return None
+
+    def _fits(self, a: View, to_a: Candidate, b: View, to_b: Candidate) -> bool:
+        mapped = self._spots[to_a.row], self._spots[to_b.row]
+        if mapped[0].leg != mapped[1].leg or a.spot.leg != b.spot.leg:
+            return False
+        driven = a.spot, b.spot
+        error, length = motion_error_m(driven, mapped)
+        blind = any(spot.blind for spot in (*driven, *mapped))
+        ratio = self._config.agree_blind_ratio if blind else self._config.agree_ratio
+        return error <= self._config.agree_m + ratio * length
+
+    def _resolve(self, sure_view: View, sure: Candidate) -> Iterator[LoopClosure]:
+        """Verdicts on what is pending, now that one keyframe's place is known."""
+        waiting, self._pending = self._pending, deque()
+        for view in waiting:
+            candidate = self._agreeing(view, sure_view, sure)
+            if candidate is None:
+                why = f'leads elsewhere than keyframe {sure_view.place.id} at {sure.place.id}'
+                yield closure(
+                    ClosureKind.REJECTED, view.candidates[0], view.place, why, Reject.TEMPORAL
+                )
+            else:
+                yield from self._verify(view, candidate, announced=True)
+
+    def _verify(self, view: View, candidate: Candidate, announced: bool) -> Iterator[LoopClosure]:
+        """Geometry, as far as there is a camera and a budget for it."""
+        geometry, why = None, 'sequence and motion agree'
+        if self._verifier is not None and self._config.verify != 'never':
+            if self._budget < 1.0:
+                waiting = self._wait(view, candidate, 'no verifications left this second')
+                yield from () if announced else (waiting,)
+                return
+            geometry = self._verifier(candidate.row, view.row)
+            self._budget -= geometry is not None
+        if geometry is None and self._config.verify == 'always':
+            yield closure(ClosureKind.CANDIDATE, candidate, view.place, 'no calibrated camera')
+        elif geometry is not None and not geometry.agrees:
+            made = closure(
+                ClosureKind.REJECTED, candidate, view.place, geometry.reason, Reject.GEOMETRY
+            )
+            yield replace(made, inliers=geometry.inliers)
+        else:
+            self.verified.append((candidate.row, view.row))
+            made = closure(ClosureKind.VERIFIED, candidate, view.place, why)
+            yield made if geometry is None else with_geometry(made, geometry)
+
+    def _wait(self, view: View, candidate: Candidate, why: str) -> LoopClosure:
+        self._pending.append(view)
+        return closure(ClosureKind.CANDIDATE, candidate, view.place, why)
+
+    def _expire(self, row: int) -> Iterator[LoopClosure]:
+        while self._pending and row - self._pending[0].row > self._config.pending:
+            view = self._pending.popleft()
+            why = f'not confirmed by the next {self._config.pending} keyframes'
+            yield closure(
+                ClosureKind.REJECTED, view.candidates[0], view.place, why, Reject.TEMPORAL
+            )
+
+    def _earn(self, elapsed_s: float) -> None:
+        """More verifications with time, at most those of one second, or one."""
+        rate = self._config.verifications_per_s
+        more = rate * max(0.0, elapsed_s - self._budget_at)
+        self._budget = min(max(1.0, rate) if rate else 0.0, self._budget + more)
+        self._budget_at = elapsed_s
+
+
+def standing_out(candidates: Sequence[Candidate], temporal: TemporalConfig) -> list[Candidate]:
+    """The few that speak for a place: their matches stand out of the frame's own rivals."""
+    gains = evidence_of([c.mutual_matches for c in candidates], temporal) if candidates else []
+    return [c for c, gain in zip(candidates, gains, strict=True) if gain > 0][:KEPT]
+
+
+def closure(
+    kind: ClosureKind, found: Candidate, after: Place, why: str, reject: Reject = Reject.NONE
+) -> LoopClosure:
+    return LoopClosure(
+        kind, found.place, after, found.global_similarity, found.mutual_matches, why, reject,
+        confidence=found.confidence,
+    )  # fmt: skip
+
+
+def with_geometry(made: LoopClosure, geometry: Geometry) -> LoopClosure:
+    return replace(
+        made, inliers=geometry.inliers, pose_kind=geometry.pose_kind, pose=geometry.pose,
+        covariance=geometry.covariance, reason=f'{made.reason}, {geometry.reason}',
+    )  # fmt: skip

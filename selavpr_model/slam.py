@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""A map that grows while the robot drives, and the loops that close in it.
+
+Live, from a bag and offline run `SlamSession.process`; all that depends on time counts stamps, so
+that a replay repeats what a robot did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from selavpr_model.closures import ClosureJudge, Verifier, View
+from selavpr_model.config import KeyframeConfig, RecognizerConfig, SlamConfig, TemporalConfig
+from selavpr_model.decision import follow
+from selavpr_model.errors import InputError
+from selavpr_model.extractor import Extractor
+from selavpr_model.keyframes import KeyframeSelector
+from selavpr_model.matching import count_mutual
+from selavpr_model.place_map import PlaceMap
+from selavpr_model.ranking import rerank
+from selavpr_model.records import (
+    Candidate,
+    Features,
+    Frame,
+    LoopClosure,
+    Place,
+    Recognition,
+    State,
+)
+from selavpr_model.stages import StageClock
+from selavpr_model.temporal import Belief, TemporalBelief
+from selavpr_model.trail import Spot, spots_of, Trail
+
+
+@dataclass(frozen=True, slots=True)
+class SlamConfigs:
+    """Everything a session is configured by."""
+
+    slam: SlamConfig = SlamConfig()
+    keyframes: KeyframeConfig = KeyframeConfig()
+    recognizer: RecognizerConfig = RecognizerConfig()
+    temporal: TemporalConfig = TemporalConfig()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlamStep:
+    """What one frame gave. place: the keyframe it became, or None. The recognition has no pose:
+    places of a growing map lie where drifting odometry put them.
+    """
+
+    recognition: Recognition
+    closures: tuple[LoopClosure, ...] = ()
+    place: Place | None = None
+
+
+class SlamSession:
+    """Adds keyframes to `place_map`, which may hold earlier sessions, and closes loops."""
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        place_map: PlaceMap,
+        configs: SlamConfigs | None = None,
+        verifier: Verifier | None = None,
+    ) -> None:
+        self.extractor, self.place_map = extractor, place_map
+        self.configs = configs or SlamConfigs()
+        config, temporal = self.configs.slam, self.configs.temporal
+        self.session = config.session
+        self._selector = KeyframeSelector(self.configs.keyframes)
+        old = spots_of(place_map.places, temporal.speed_mps)
+        self._trail = Trail(config, temporal.speed_mps, 1 + max((s.leg for s in old), default=-1))
+        self._spots = old  # of each row of the map
+        self._first_row = len(old)
+        self._belief = TemporalBelief(
+            (), temporal, self.configs.recognizer.distinct_radius_m,
+            self.configs.recognizer.distinct_angle_deg,
+        )  # fmt: skip
+        self._grow(len(old))
+        self._belief.reset()
+        self._judge = ClosureJudge(config, self._spots, verifier)
+        self._last_view: np.ndarray | None = None
+        self._state = State.LOST
+
+    def process(self, frame: Frame) -> SlamStep:
+        """Recognise a frame and make it a keyframe where it shows something new."""
+        clock = StageClock()
+        with clock.stage('forward'):
+            features = self.extractor.extract(frame.image)
+        with clock.stage('slam'):
+            step = self.advance(frame, features)
+        return replace(step, recognition=replace(step.recognition, timings_ns=clock.ns))
+
+    def advance(self, frame: Frame, features: Features) -> SlamStep:
+        """`process` after the extraction."""
+        spot = self._trail.locate(frame)
+        view = features.local.reshape(-1, features.local.shape[-1])
+        if not self._is_keyframe(frame, view):
+            return SlamStep(Recognition(frame.stamp_ns, self._state, (), 'between two keyframes'))
+        candidates = self._search(features, spot)
+        belief = self._believe(spot, candidates, view)
+        recognition = self._decide(frame, candidates, belief)
+        place = self._add(frame, features, spot)
+        seen = View(place, len(self.place_map) - 1, spot, tuple(candidates))
+        closures = self._judge.step(seen, belief, self.configs.temporal)
+        for closure in self._judge.verified:
+            self._belief.link(*closure)
+        self._judge.verified.clear()
+        self._last_view, self._state = view, recognition.state
+        return SlamStep(recognition, tuple(closures), place)
+
+    def reset(self) -> None:
+        """The clock jumped or the robot was carried: its motion since the last frame is unknown."""
+        self._trail.break_off()
+        self._belief.reset()
+        self._judge.reset()
+
+    def _is_keyframe(self, frame: Frame, view: np.ndarray) -> bool:
+        """Moved enough, and sees something new."""
+        if not self._selector.is_new(replace(frame, pose=None)):
+            return False
+        if self._last_view is None:
+            return True
+        same = int(count_mutual(view, self._last_view[None])[0])
+        if 1.0 - same / len(view) < self.configs.slam.novelty:
+            return False
+        self._judge.observe_step(same)
+        return True
+
+    def _grow(self, rows: int) -> None:
+        """Let the belief know the places up to this row."""
+        for spot in self._spots[len(self._belief) : rows]:
+            self._belief.grow(spot.pose[None], spot.leg)
+
+    def _search(self, features: Features, spot: Spot) -> list[Candidate]:
+        """Re-ranked candidates among the places that are not recent, best first."""
+        old = self._first_row + self._trail.searchable(spot)
+        self._grow(old)
+        if old < self.configs.slam.min_places:
+            return []
+        recent, places = len(self.place_map) - old, self.place_map.places
+        k = self.configs.recognizer.candidates
+        rows, similarities = self.place_map.search(features.global_, k + recent)
+        found = [(int(r), float(s)) for r, s in zip(rows, similarities, strict=True) if r < old]
+        candidates = [
+            Candidate(places[row], row, similarity, rank)
+            for rank, (row, similarity) in enumerate(found[:k])
+        ]
+        local = self.place_map.local([c.row for c in candidates])
+        return rerank(features.local, local, candidates, self.configs.recognizer.ties)
+
+    def _believe(self, spot: Spot, candidates: list[Candidate], view: np.ndarray) -> Belief | None:
+        if not candidates:
+            return None
+        if self._trail.spots and self._trail.spots[-1].leg != spot.leg:
+            self._belief.lose_track()
+        odom = None if spot.blind else spot.pose
+        return self._belief.update(spot.stamp_ns, candidates, odom, view)
+
+    def _decide(
+        self, frame: Frame, candidates: list[Candidate], belief: Belief | None
+    ) -> Recognition:
+        if belief is None:
+            return Recognition(frame.stamp_ns, State.LOST, (), 'too few places to look for')
+        needed, config = self.configs.slam.min_belief, self.configs.recognizer
+        judged, state, reason = follow(candidates, belief, needed, config)
+        return Recognition(frame.stamp_ns, state, judged, reason)
+
+    def _add(self, frame: Frame, features: Features, spot: Spot) -> Place:
+        self.session = self.session or f'slam-{frame.stamp_ns}'
+        pose = None if spot.blind else spot.pose
+        place = Place(
+            self.place_map.next_id, frame.stamp_ns, frame.name, self.session,
+            frame.camera_frame, pose,
+        )  # fmt: skip
+        self.place_map.add(features, place, frame.image)
+        self._trail.add(spot)
+        self._spots.append(spot)
+        return place
