@@ -5,13 +5,26 @@ On a robot `colcon build` does this instead, see CMakeLists.txt. The version com
 package.xml and the executables from setup.cfg, so neither can drift.
 """
 
+import os
 from pathlib import Path
 import xml.etree.ElementTree as ElementTree
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 HERE = Path(__file__).resolve().parent
+os.chdir(HERE)  # sources of extensions are found from here
 PACKAGE = ElementTree.parse(HERE / 'package.xml').getroot()
+
+# Loaded with ctypes (selavpr_model/native.py). Optional: without a compiler torch does its work.
+KERNEL = Extension(
+    'selavpr_model._mutual',
+    ['native/mutual.cpp'],
+    depends=['native/tile.h'],
+    language='c++',
+    extra_compile_args=['-O3', '-std=c++17', '-pthread', '-w'],
+    extra_link_args=['-pthread'],
+    optional=True,
+)
 
 setup(
     name='selavpr',
@@ -19,6 +32,7 @@ setup(
     description=' '.join((PACKAGE.findtext('description') or '').split()),
     license='MIT',
     packages=find_packages(include=('selavpr_model*', 'selavpr_ros*')),
+    ext_modules=[KERNEL],
     python_requires='>=3.10',
     install_requires=[
         'faiss-cpu>=1.7.4',

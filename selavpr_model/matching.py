@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Mutual nearest neighbours of local features, tiled so that no full matrix ever exists.
+"""Mutual nearest neighbours of local features; no full similarity matrix ever exists.
 
 A query cell and a reference cell match when each is the other's most similar cell (SelaVPR,
 section 3.4). The score of a candidate is the number of such pairs; argmax takes the first on ties.
+The work is done by a compiled kernel (selavpr_model.native) and by torch where there is none.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from selavpr_model import native
 from selavpr_model.vit import PATCH
 
 TILE = 1024  # query cells a tile; against 3721 cells of float32 that is 15 MB
@@ -18,13 +22,39 @@ BATCH_CELLS = 4096  # reference cells compared at once: several token grids, or 
 
 
 def nearest_both_ways(
-    query: Tensor, references: Tensor, tile: int = TILE
-) -> tuple[Tensor, Tensor]:
-    """For each cell of one side the most similar cell of the other.
+    query: np.ndarray, references: Sequence[np.ndarray], threads: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each cell of one side the most similar cell of the other, the first of equals.
 
-    query (Nq, C), references (K, Nr, C) -> best reference cell of each query cell (K, Nq) and best
-    query cell of each reference cell (K, Nr), int64. Column maxima run along the tiles: strictly
-    greater replaces, so the first on ties stays.
+    query (Nq, C); references: K of (Nr, C), one array or several; all int8 or all float32. Gives
+    best reference cells (K, Nq) and best query cells (K, Nr), int32. Codes of int8 are compared
+    as integers, exactly, on every machine. threads: None for as many as torch uses.
+    """
+    if native.library() is None:
+        return _nearest_by_torch(query, references)
+    return native.nearest(query, references, threads or torch.get_num_threads())
+
+
+def _nearest_by_torch(
+    query: np.ndarray, references: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same without the kernel. Sums of products of int8 are whole numbers below 2^24."""
+    others = np.stack(list(references)) if len(references) else np.zeros((0, 0, 0), np.float32)
+    if min(query.size, others.size) == 0:
+        rows = others.shape[:2]
+        return np.zeros((rows[0], len(query)), np.int32), np.zeros(rows, np.int32)
+    exact = np.float32 if query.dtype != np.int8 or query.shape[1] < 1024 else np.float64
+    cells, stack = (torch.from_numpy(a.astype(exact)) for a in (query, others))
+    step = max(1, BATCH_CELLS // others.shape[1])
+    parts = [nearest_tiled(cells, batch) for batch in stack.split(step)]
+    to_reference, to_query = (torch.cat(side).int().numpy() for side in zip(*parts, strict=True))
+    return to_reference, to_query
+
+
+def nearest_tiled(query: Tensor, references: Tensor, tile: int = TILE) -> tuple[Tensor, Tensor]:
+    """The same with torch, on any device: (Nq, C), (K, Nr, C) -> (K, Nq), (K, Nr) int64.
+
+    Column maxima run along the tiles: strictly greater replaces, so the first of equals stays.
     """
     count, cells = references.shape[:2]
     to_reference = query.new_empty((count, len(query)), dtype=torch.long)
@@ -40,29 +70,42 @@ def nearest_both_ways(
     return to_reference, to_query
 
 
-def mutual(query: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
+def mutual(
+    query: np.ndarray, references: Sequence[np.ndarray], threads: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Which query cells match mutually (K, Nq) bool, and their best reference cells (K, Nq)."""
-    to_reference, to_query = nearest_both_ways(query, references)
-    back = to_query.gather(1, to_reference)
-    return back == torch.arange(len(query), device=query.device), to_reference
+    to_reference, to_query = nearest_both_ways(query, references, threads)
+    if min(to_reference.size, to_query.size) == 0:
+        return np.zeros(to_reference.shape, bool), to_reference
+    back = np.take_along_axis(to_query, to_reference, axis=1)
+    return back == np.arange(len(query)), to_reference
 
 
 def mutual_matches(query: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Pairs (query cell, reference cell), (M, 2) int64, in query order.
 
-    query (Nq, C) and reference (Nr, C) float32 with unit rows; cells are row-major grid indices.
+    query (Nq, C) and reference (Nr, C): float32 with unit rows, or int8 codes of one codec; cells
+    are row-major grid indices.
     """
-    matched, to_reference = mutual(_tensor(query), _tensor(reference)[None])
-    cells = matched[0].nonzero()[:, 0]
-    return torch.stack([cells, to_reference[0, cells]], dim=1).numpy()
+    matched, to_reference = mutual(_cells(query), [_cells(reference)])
+    cells = matched[0].nonzero()[0]
+    return np.stack([cells, to_reference[0, cells]], axis=1).astype(np.int64)
 
 
-def count_mutual(query: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Number of mutual matches of query (Nq, C) with each of references (K, Nr, C): (K,) int64."""
-    cells, others = _tensor(query), _tensor(references)
-    step = max(1, BATCH_CELLS // max(1, others.shape[1]))
-    counts = [mutual(cells, batch)[0].sum(dim=1) for batch in others.split(step) if len(batch)]
-    return torch.cat(counts).numpy() if counts else np.zeros(0, dtype=np.int64)
+def count_mutual(
+    query: np.ndarray, references: Sequence[np.ndarray], threads: int | None = None
+) -> np.ndarray:
+    """Number of mutual matches of query (Nq, C) with each of K references (Nr, C): (K,) int64.
+
+    float32 or int8, as for mutual_matches; memory-mapped references are not copied.
+    """
+    matched, _ = mutual(_cells(query), [_cells(row) for row in references], threads)
+    return matched.sum(axis=1, dtype=np.int64)
+
+
+def _cells(cells: np.ndarray) -> np.ndarray:
+    kind = np.int8 if cells.dtype == np.int8 else np.float32
+    return np.ascontiguousarray(cells, dtype=kind)
 
 
 def cell_pixels(
@@ -84,7 +127,3 @@ def cell_pixels(
         )  # as bilinear resizing maps pixel centres
     y, x = np.meshgrid(*axes, indexing='ij')
     return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
-
-
-def _tensor(cells: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(cells, dtype=np.float32))

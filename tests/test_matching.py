@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from selavpr_model.matching import cell_pixels, count_mutual, mutual_matches, nearest_both_ways
+from selavpr_model.matching import cell_pixels, count_mutual, mutual_matches, nearest_tiled
 
 
 def cells(seed: int, count: int, channels: int = 8) -> np.ndarray:
@@ -38,7 +38,7 @@ def test_the_tile_size_changes_nothing_not_even_on_ties(seed, n, m, tile):
     query = torch.from_numpy(rng.integers(-1, 2, (n, 2)).astype(np.float32))  # full of ties
     reference = torch.from_numpy(rng.integers(-1, 2, (m, 2)).astype(np.float32))
     references = torch.stack([reference, reference.flip(0)])
-    tiled, whole = (nearest_both_ways(query, references, t) for t in (tile, 1000))
+    tiled, whole = (nearest_tiled(query, references, t) for t in (tile, 1000))
     assert all(torch.equal(a, b) for a, b in zip(tiled, whole, strict=True))
     similarity = (query @ references.transpose(1, 2)).numpy()
     np.testing.assert_array_equal(whole[0].numpy(), similarity.argmax(axis=2))

@@ -121,6 +121,13 @@ def build_messages(venv: Path, progress: Progress) -> None:
     run(command, progress, watch)
 
 
+def build_kernel(venv: Path, progress: Progress) -> None:
+    """Compile native/ into the source tree; without it torch does the same, only slower."""
+    build = ROOT / 'build' / 'kernel'
+    command: list[str | Path] = [venv / 'bin' / 'python', ROOT / 'setup.py', 'build_ext']
+    run([*command, '--inplace', '--build-temp', build], progress, lambda line: None)
+
+
 def link_sources(venv: Path, progress: Progress) -> None:
     """Let Python, `ros2 launch` and `ros2 run` find the source tree from inside the venv."""
     hook = 'import os, sys; os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)'
@@ -231,6 +238,7 @@ def stages(weights: bool = False) -> list[Stage]:
         ('packages', install_packages, list(PINS)),
         ('wheels', repair_wheels, []),
         ('messages', build_messages, [*interfaces, *build_files]),
+        ('kernel', build_kernel, [ROOT / 'setup.py', *sorted(ROOT.glob('native/*'))]),
         ('check', check_imports, []),
         ('sources', link_sources, [ROOT / 'setup.cfg', *shared_files()]),
         *last,

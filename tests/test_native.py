@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""The compiled kernel: every instruction set against a plain matrix and against torch."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+import shutil
+import subprocess
+import sys
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+import torch
+
+from selavpr_model import matching, native
+
+ROOT = Path(__file__).resolve().parent.parent
+VALUES = {
+    'all codes': (-128, 128),
+    'ties everywhere': (-1, 2),
+    'largest': (127, 128),
+    'zeros': (0, 1),
+}
+
+
+@pytest.fixture(autouse=True)
+def built() -> None:
+    if native.library() is None:
+        pytest.skip('native/ is not built: run make setup')
+
+
+def codes(seed: int, shape: tuple[int, ...], values: str) -> np.ndarray:
+    """int8, with some cells of zeros."""
+    rng = np.random.default_rng(seed)
+    made = rng.integers(*VALUES[values], shape).astype(np.int8)
+    made[rng.random(shape[:-1]) < 0.1] = 0
+    return made
+
+
+def by_matrix(query: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two argmax over the full matrix of exact integers."""
+    similarity = np.einsum('ic,kjc->kij', query.astype(np.int64), references.astype(np.int64))
+    return similarity.argmax(axis=2), similarity.argmax(axis=1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 120),  # more than one panel of query cells, and every remainder
+    st.integers(1, 300),  # more than one tile of reference cells
+    st.one_of(st.integers(1, 70), st.sampled_from([124, 128, 384])),
+    st.integers(1, 3),
+    st.sampled_from(sorted(VALUES)),
+)
+def test_all_instruction_sets_equal_the_full_matrix(seed, nq, nr, channels, count, values):
+    query = codes(seed, (nq, channels), values)
+    references = codes(seed + 1, (count, nr, channels), values)
+    expected = by_matrix(query, references)
+    results = [native.nearest(query, references, 2, name) for name in native.instruction_sets()]
+    results.append(matching._nearest_by_torch(query, references))
+    for result in results:
+        assert all(np.array_equal(a, b) for a, b in zip(result, expected, strict=True))
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 300), st.integers(1, 40))
+def test_whole_numbers_as_floats_give_the_same(seed, nq, nr, channels):
+    query = codes(seed, (nq, channels), 'ties everywhere')
+    references = codes(seed + 1, (2, nr, channels), 'ties everywhere')
+    expected = by_matrix(query, references)
+    for name in native.instruction_sets():
+        floats = query.astype(np.float32), references.astype(np.float32)
+        result = native.nearest(*floats, 1, name)
+        assert all(np.array_equal(a, b) for a, b in zip(result, expected, strict=True))
+
+
+def test_unit_vectors_of_a_dense_grid_agree_with_torch_up_to_rounding():
+    made = torch.nn.functional.normalize(torch.randn(2, 3721, 128, generator=_seeded()), dim=-1)
+    query, reference = made.numpy()
+    similarity = (made[0] @ made[1].T).numpy()
+    to_reference, to_query = native.nearest(query, [reference], 1)
+    best = np.take_along_axis(similarity, to_reference[0][:, None], axis=1)[:, 0]
+    np.testing.assert_allclose(best, similarity.max(axis=1), atol=1e-6)
+    best = np.take_along_axis(similarity, to_query, axis=0)[0]
+    np.testing.assert_allclose(best, similarity.max(axis=0), atol=1e-6)
+
+
+def _seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_the_best_set_of_this_machine_is_used():
+    flags = Path('/proc/cpuinfo').read_text().split()
+    sets = native.instruction_sets()
+    assert sets[0] == 'plain'
+    assert ('avx512' in sets) == ('avx512_vnni' in flags)
+    assert ('avx2' in sets) == ('avx2' in flags)
+
+
+@pytest.mark.parametrize('threads', [1, 2, 7])
+def test_threads_and_memory_maps_change_nothing(threads, tmp_path):
+    query, references = codes(0, (50, 16), 'all codes'), codes(1, (5, 40, 16), 'all codes')
+    np.save(tmp_path / 'local.npy', references)
+    mapped = np.load(tmp_path / 'local.npy', mmap_mode='r')
+    result = matching.nearest_both_ways(query, [mapped[i] for i in range(5)], threads)
+    for a, b in zip(result, by_matrix(query, references), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_nothing_to_compare_gives_nothing():
+    empty = np.zeros((0, 8), np.int8)
+    cells = np.ones((3, 8), np.int8)
+    assert matching.count_mutual(cells, []).shape == (0,)
+    assert matching.count_mutual(cells, [empty]).tolist() == [0]
+    assert matching.count_mutual(empty, [cells]).tolist() == [0]
+    assert matching.mutual_matches(empty, cells).shape == (0, 2)
+
+
+class TestWithout:
+    """A machine where the kernel could not be built."""
+
+    @pytest.fixture
+    def missing(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(native, '__file__', str(tmp_path / 'native.py'))
+        native.library.cache_clear()
+        yield tmp_path
+        native.library.cache_clear()
+
+    def test_torch_does_its_work_and_one_line_says_so(self, missing, caplog):
+        query, references = codes(0, (50, 16), 'all codes'), codes(1, (3, 40, 16), 'all codes')
+        with caplog.at_level(logging.WARNING):
+            results = [matching.nearest_both_ways(query, references) for _ in range(3)]
+        for a, b in zip(results[-1], by_matrix(query, references), strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert len(caplog.records) == 1 and 'make setup' in caplog.text
+
+    def test_a_file_that_cannot_be_loaded_is_as_none(self, missing, caplog):
+        (missing / '_mutual.so').write_bytes(b'for another machine')
+        assert native.library() is None
+        assert 'does not fit this version or machine' in caplog.text
+
+
+@pytest.mark.skipif(not shutil.which('g++'), reason='no g++')
+def test_setup_py_survives_a_compiler_that_fails(tmp_path):
+    """`optional`: the package installs without the kernel."""
+    words = [sys.executable, 'setup.py', 'build_ext', '--build-lib', str(tmp_path / 'lib')]
+    made = subprocess.run(
+        [*words, '--build-temp', str(tmp_path)], cwd=ROOT, capture_output=True, text=True,
+        env={'CC': '/bin/false', 'CXX': '/bin/false', 'PATH': '/usr/bin:/bin'},
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert not list(tmp_path.rglob('*.so'))
