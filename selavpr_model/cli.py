@@ -86,7 +86,7 @@ def main(
 
 @app.command()
 def evaluate(
-    data: Annotated[Path, typer.Argument(help='query/ and ref/, an @utm@ tree, or frames.csv')],
+    data: Annotated[Path, typer.Argument(help='folder of a data set; see the README for which')],
     weights: Annotated[str, from_config(ExtractorConfig, 'weights')] = EXTRACTOR.weights,
     k: Annotated[int, from_config(RecognizerConfig, 'candidates', '--k')] = RECOGNIZER.candidates,
     tolerance: Annotated[
@@ -96,9 +96,21 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option('--json', help='write the result and its settings here')
     ] = None,
-    split: Annotated[str, typer.Option(help='of an @utm@ tree: train, val or test')] = '',
+    split: Annotated[
+        str, typer.Option(help='train, val or test, as the data set has it; MSLS: cities, too')
+    ] = '',
     floors: Annotated[str, typer.Option(help='of frames.csv: some floors, by comma')] = '',
     queries: Annotated[str, typer.Option(help='some of the queries, such as 330: or :50')] = ':',
+    names: Annotated[
+        str, typer.Option(help='of query/ and ref/: queries by the number in the name, as 400:')
+    ] = ':',
+    query_folder: Annotated[
+        str, typer.Option(help='of an @utm@ tree: such as queries_night; Nordland: the season')
+    ] = '',
+    heading: Annotated[
+        float | None,
+        typer.Option(help='same place up to this turn (deg), where headings are known'),
+    ] = None,
     size: Annotated[str, typer.Option(help='input size in px, such as 224 or 224x448 (h x w)')] = (
         f'{EXTRACTOR.image_height}x{EXTRACTOR.image_width}'
     ),
@@ -124,17 +136,32 @@ def evaluate(
     )  # fmt: skip
     settings = extractor, MapConfig(local_dtype=local_dtype), RecognizerConfig(candidates=k)
     _require_writable(out)
-    _evaluate(_open(data, tolerance, split, floors, queries), *settings, out)
+    chosen = _open(data, tolerance, split, floors, queries, names, query_folder, heading)
+    _evaluate(chosen, *settings, out)
 
 
 def _open(
-    path: Path, tolerance: float | None, split: str, floors: str, queries: str
+    path: Path,
+    tolerance: float | None,
+    split: str,
+    floors: str,
+    queries: str,
+    names: str,
+    query_folder: str,
+    heading: float | None,
 ) -> RetrievalSet:
     from selavpr_model.datasets import open_dataset, parse_slice
 
-    part = None if queries == ':' else parse_slice(queries)
-    chosen = [floor.strip() for floor in floors.split(',') if floor.strip()]
-    return open_dataset(path, tolerance, split=split, floors=chosen, query_slice=part)
+    return open_dataset(
+        path,
+        tolerance,
+        split=split,
+        floors=[floor.strip() for floor in floors.split(',') if floor.strip()],
+        query_slice=None if queries == ':' else parse_slice(queries),
+        names=None if names == ':' else parse_slice(names),
+        queries=query_folder,
+        max_angle_deg=heading,
+    )
 
 
 def _evaluate(
