@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +16,7 @@ from selavpr_model.records import Candidate, ClosureKind, LoopClosure, Place, Po
 from selavpr_model.temporal import Belief, evidence_of
 from selavpr_model.trail import motion_error_m, Spot
 
-KEPT = 5  # candidates of a keyframe that may turn out to be its loop
+KEPT = 3  # candidates of a keyframe that may turn out to be its loop
 STEPS = 20  # consecutive keyframes that say how many matches neighbours have
 
 
@@ -27,6 +28,7 @@ class View:
     row: int
     spot: Spot
     candidates: tuple[Candidate, ...]
+    best: tuple[Candidate, ...] = ()  # those that stand out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,13 +55,18 @@ class ClosureJudge:
     """
 
     def __init__(
-        self, config: SlamConfig, spots: Sequence[Spot], verifier: Verifier | None = None
+        self,
+        config: SlamConfig,
+        spots: Sequence[Spot],
+        count: Callable[[int, Sequence[int]], Iterable[int]],
+        verifier: Verifier | None = None,
     ) -> None:
-        """spots: of each row of the map; may grow."""
-        self._config, self._spots, self._verifier = config, spots, verifier
+        """spots: of each row of the map, may grow; count: mutual matches of a row with rows."""
+        self._config, self._spots, self._count, self._verifier = config, spots, count, verifier
         self._steps: deque[int] = deque(maxlen=STEPS)
         self._pending: deque[View] = deque()
         self._agreed: deque[View] = deque(maxlen=config.pending)  # with the one closed candidate
+        self._links: dict[int, set[int]] = defaultdict(set)  # rows that show one place
         self._budget, self._budget_at = 1.0, 0.0
         self.verified: list[tuple[int, int]] = []  # rows
 
@@ -77,41 +84,49 @@ class ClosureJudge:
     ) -> list[LoopClosure]:
         """The closures that this keyframe suggests, confirms or refutes."""
         self._earn(view.spot.elapsed_s)
-        seen = replace(view, candidates=tuple(standing_out(view.candidates, temporal)))
+        seen = replace(
+            view, best=tuple(standing_out(view.candidates, temporal, self._config.min_evidence))
+        )
         sure = None if belief is None else self._sure(seen, belief)
         made = []
         if sure is not None:
             made += [*self._resolve(seen, sure), *self._verify(seen, sure, announced=False)]
-            self._agreed.append(replace(seen, candidates=(sure,)))
-        elif seen.candidates:
-            made.append(self._wait(seen, seen.candidates[0], 'the next keyframes decide'))
+            self._agreed.append(replace(seen, best=(sure,)))
+        elif seen.best:
+            made.append(self._wait(seen, seen.best[0], 'the next keyframes decide'))
         return [*made, *self._expire(view.row)]
 
     def _sure(self, seen: View, belief: Belief) -> Candidate | None:
         """The candidate that sequence and motion are sure of."""
-        if belief.mass < self._config.min_belief:
+        if belief.mass < self._config.min_belief or belief.evidence <= 0:
             return None
-        found = next((c for c in seen.candidates if c.row in belief.rows), None)
+        found = next((c for c in seen.best if c.row in belief.rows), None)
         if found is None or not self._is_strong(seen, found):
             return None
-        support = sum(self._agreeing(v, seen, found) is not None for v in self._recent(seen.row))
-        return found if support + 1 >= self._config.min_support else None
+        fitting = [self._agreeing(v, seen, found) for v in self._recent(seen.row)]
+        agreed = [candidate for candidate in fitting if candidate is not None]
+        if len(agreed) + 1 < self._config.min_support:
+            return None
+        strength = np.mean([self._strength(seen, c) for c in (*agreed, found)])
+        return found if strength >= self._config.min_strength else None
 
     def _recent(self, row: int) -> Iterator[View]:
         for view in (*self._pending, *self._agreed):
             if row - view.row <= self._config.pending:
                 yield view
 
-    def _is_strong(self, seen: View, candidate: Candidate) -> bool:
-        """Whether it matches about as well as neighbours of its run do; other runs may not."""
+    def _strength(self, seen: View, candidate: Candidate) -> float:
+        """Matches over those of consecutive keyframes; 1 for another run, in another light."""
         if candidate.place.session != seen.place.session or not self._steps:
-            return True
-        usual = float(np.median(self._steps))
-        return candidate.mutual_matches >= self._config.min_strength * usual
+            return 1.0
+        return candidate.mutual_matches / float(np.median(self._steps))
+
+    def _is_strong(self, seen: View, candidate: Candidate) -> bool:
+        return self._strength(seen, candidate) >= self._config.least_strength
 
     def _agreeing(self, earlier: View, later: View, closed: Candidate) -> Candidate | None:
         """The candidate of `earlier` that fits `later` being at `closed`."""
-        for candidate in earlier.candidates:
+        for candidate in earlier.best:
             if self._fits(earlier, candidate, later, closed) and self._is_strong(
                 earlier, candidate
             ):
@@ -119,10 +134,16 @@ class ClosureJudge:
         return None
 
     def _fits(self, a: View, to_a: Candidate, b: View, to_b: Candidate) -> bool:
-        mapped = self._spots[to_a.row], self._spots[to_b.row]
-        if mapped[0].leg != mapped[1].leg or a.spot.leg != b.spot.leg:
+        """Whether the way between two views is the way between the places they show."""
+        if a.spot.leg != b.spot.leg:
             return False
-        driven = a.spot, b.spot
+        shown = {to_b.row, *self._links[to_b.row]}
+        return any(self._as_far((a.spot, b.spot), to_a.row, row) for row in shown)
+
+    def _as_far(self, driven: tuple[Spot, Spot], row_a: int, row_b: int) -> bool:
+        mapped = self._spots[row_a], self._spots[row_b]
+        if mapped[0].leg != mapped[1].leg:
+            return False
         error, length = motion_error_m(driven, mapped)
         blind = any(spot.blind for spot in (*driven, *mapped))
         ratio = self._config.agree_blind_ratio if blind else self._config.agree_ratio
@@ -135,15 +156,17 @@ class ClosureJudge:
             candidate = self._agreeing(view, sure_view, sure)
             if candidate is None:
                 why = f'leads elsewhere than keyframe {sure_view.place.id} at {sure.place.id}'
-                yield closure(
-                    ClosureKind.REJECTED, view.candidates[0], view.place, why, Reject.TEMPORAL
-                )
+                yield closure(ClosureKind.REJECTED, view.best[0], view.place, why, Reject.TEMPORAL)
             else:
                 yield from self._verify(view, candidate, announced=True)
 
     def _verify(self, view: View, candidate: Candidate, announced: bool) -> Iterator[LoopClosure]:
         """Geometry, as far as there is a camera and a budget for it."""
         geometry, why = None, 'sequence and motion agree'
+        if not self._was_left(view, candidate):
+            never = 'it has stayed in view since'
+            yield closure(ClosureKind.REJECTED, candidate, view.place, never, Reject.TEMPORAL)
+            return
         if self._verifier is not None and self._config.verify != 'never':
             if self._budget < 1.0:
                 waiting = self._wait(view, candidate, 'no verifications left this second')
@@ -160,8 +183,26 @@ class ClosureJudge:
             yield replace(made, inliers=geometry.inliers)
         else:
             self.verified.append((candidate.row, view.row))
+            self._links[candidate.row].add(view.row)
+            self._links[view.row].add(candidate.row)
             made = closure(ClosureKind.VERIFIED, candidate, view.place, why)
             yield made if geometry is None else with_geometry(made, geometry)
+
+    def _was_left(self, view: View, candidate: Candidate) -> bool:
+        """Whether the place went out of view in between: down a straight road it never does."""
+        if self._spots[candidate.row].leg != view.spot.leg:
+            return True
+        config = self._config
+        between = range(candidate.row + 1, view.row)
+        counts = {c.row: c.mutual_matches for c in view.candidates}
+        low = config.left_ratio * candidate.mutual_matches
+        known = max(counts)  # rows up to here were searched: what was not found is not in view
+        searched = [row for row in between if row <= known]
+        if longest_run([counts.get(row, 0) < low for row in searched]) >= config.left_keyframes:
+            return True
+        recent = [row for row in between if row > known]
+        seen = [counts.get(row, 0) for row in searched] + list(self._count(view.row, recent))
+        return longest_run([n < low for n in seen]) >= config.left_keyframes
 
     def _wait(self, view: View, candidate: Candidate, why: str) -> LoopClosure:
         self._pending.append(view)
@@ -171,9 +212,7 @@ class ClosureJudge:
         while self._pending and row - self._pending[0].row > self._config.pending:
             view = self._pending.popleft()
             why = f'not confirmed by the next {self._config.pending} keyframes'
-            yield closure(
-                ClosureKind.REJECTED, view.candidates[0], view.place, why, Reject.TEMPORAL
-            )
+            yield closure(ClosureKind.REJECTED, view.best[0], view.place, why, Reject.TEMPORAL)
 
     def _earn(self, elapsed_s: float) -> None:
         """More verifications with time, at most those of one second, or one."""
@@ -183,10 +222,19 @@ class ClosureJudge:
         self._budget_at = elapsed_s
 
 
-def standing_out(candidates: Sequence[Candidate], temporal: TemporalConfig) -> list[Candidate]:
+def longest_run(flags: Iterable[bool]) -> int:
+    """Length of the longest stretch of True."""
+    return max((len(list(run)) for flag, run in groupby(flags) if flag), default=0)
+
+
+def standing_out(
+    candidates: Sequence[Candidate], temporal: TemporalConfig, least: float
+) -> list[Candidate]:
     """The few that speak for a place: their matches stand out of the frame's own rivals."""
-    gains = evidence_of([c.mutual_matches for c in candidates], temporal) if candidates else []
-    return [c for c, gain in zip(candidates, gains, strict=True) if gain > 0][:KEPT]
+    if not candidates:
+        return []
+    gains = evidence_of([c.mutual_matches for c in candidates], temporal)
+    return [c for c, gain in zip(candidates, gains, strict=True) if gain >= least][:KEPT]
 
 
 def closure(

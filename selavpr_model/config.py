@@ -218,15 +218,25 @@ class SlamConfig(Config):
     exclude_s: float = option(10.0, 'and this long ago', unit='s', low=0.0)
     min_places: int = option(10, 'nothing is concluded from fewer searchable places', low=2)
     min_belief: float = option(
-        0.99, 'least probability of a place for a verified closure', low=0.5, high=1.0
+        0.95, 'least probability of a place for a verified closure', low=0.5, high=1.0
+    )
+    min_evidence: float = option(
+        0.5, 'least that a keyframe says by itself for the place it closes with', unit='nat', low=0.0
     )
     min_support: int = option(
-        3, 'keyframes that must agree with each other and with the motion', low=1, high=100
+        5, 'keyframes that must agree with each other and with the motion', low=1, high=100
     )
     min_strength: float = option(
-        0.6,
-        'least matches of a verified closure over those of consecutive keyframes of its run',
+        0.9,
+        'least matches of these with their places over those of consecutive keyframes, mean',
         low=0.0,
+    )
+    least_strength: float = option(0.6, 'the same for each of them', low=0.0)
+    left_keyframes: int = option(
+        5, 'so many keyframes in between do not see the place, or it was never left', low=0
+    )
+    left_ratio: float = option(
+        0.8, 'not to see it: fewer matches than this share of those of the closure', low=0.0
     )
     pending: int = option(
         10, 'a candidate not confirmed within this many keyframes is rejected', low=1, high=1000

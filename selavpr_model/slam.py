@@ -7,14 +7,14 @@ that a replay repeats what a robot did.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from selavpr_model.closures import ClosureJudge, Verifier, View
 from selavpr_model.config import KeyframeConfig, RecognizerConfig, SlamConfig, TemporalConfig
 from selavpr_model.decision import follow
-from selavpr_model.errors import InputError
 from selavpr_model.extractor import Extractor
 from selavpr_model.keyframes import KeyframeSelector
 from selavpr_model.matching import count_mutual
@@ -38,10 +38,10 @@ from selavpr_model.trail import Spot, spots_of, Trail
 class SlamConfigs:
     """Everything a session is configured by."""
 
-    slam: SlamConfig = SlamConfig()
-    keyframes: KeyframeConfig = KeyframeConfig()
-    recognizer: RecognizerConfig = RecognizerConfig()
-    temporal: TemporalConfig = TemporalConfig()
+    slam: SlamConfig = field(default_factory=SlamConfig)
+    keyframes: KeyframeConfig = field(default_factory=KeyframeConfig)
+    recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
+    temporal: TemporalConfig = field(default_factory=TemporalConfig)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +80,7 @@ class SlamSession:
         )  # fmt: skip
         self._grow(len(old))
         self._belief.reset()
-        self._judge = ClosureJudge(config, self._spots, verifier)
+        self._judge = ClosureJudge(config, self._spots, self._count, verifier)
         self._last_view: np.ndarray | None = None
         self._state = State.LOST
 
@@ -112,7 +112,7 @@ class SlamSession:
         return SlamStep(recognition, tuple(closures), place)
 
     def reset(self) -> None:
-        """The clock jumped or the robot was carried: its motion since the last frame is unknown."""
+        """The clock jumped or the robot was carried: how it moved is not known."""
         self._trail.break_off()
         self._belief.reset()
         self._judge.reset()
@@ -150,6 +150,10 @@ class SlamSession:
         ]
         local = self.place_map.local([c.row for c in candidates])
         return rerank(features.local, local, candidates, self.configs.recognizer.ties)
+
+    def _count(self, row: int, others: Sequence[int]) -> np.ndarray:
+        """Mutual matches of a place with others, (n,)."""
+        return count_mutual(self.place_map.local([row])[0], self.place_map.local(others))
 
     def _believe(self, spot: Spot, candidates: list[Candidate], view: np.ndarray) -> Belief | None:
         if not candidates:
