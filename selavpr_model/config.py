@@ -221,13 +221,16 @@ class SlamConfig(Config):
         0.95, 'least probability of a place for a verified closure', low=0.5, high=1.0
     )
     min_evidence: float = option(
-        0.5, 'least that a keyframe says by itself for the place it closes with', unit='nat', low=0.0
+        0.5,
+        'least that a keyframe says by itself for the place it closes with',
+        unit='nat',
+        low=0.0,
     )
     min_support: int = option(
-        5, 'keyframes that must agree with each other and with the motion', low=1, high=100
+        6, 'keyframes that must agree with each other and with the motion', low=1, high=100
     )
     min_strength: float = option(
-        0.9,
+        1.0,
         'least matches of these with their places over those of consecutive keyframes, mean',
         low=0.0,
     )
@@ -245,7 +248,7 @@ class SlamConfig(Config):
         3.0, 'closures agree if their motions differ by less', unit='m', low=0.0
     )
     agree_ratio: float = option(0.1, 'more, over the travelled distance', low=0.0)
-    agree_blind_ratio: float = option(0.5, 'the same, without odometry', low=0.0)
+    agree_blind_ratio: float = option(0.3, 'the same, without odometry', low=0.0)
     max_speed_mps: float = option(
         40.0, 'odometry that is faster has jumped and starts anew', unit='m/s', low=0.1
     )
@@ -354,7 +357,12 @@ class MiningConfig(Config):
 class NodeConfig(Config):
     """The ROS node around the recogniser."""
 
-    map: str = option('', 'folder of the map to localise in')
+    map: str = option('', 'folder of the map to localise in; of SLAM to go on with and save')
+    mode: str = option(
+        'localize',
+        'localize in a fixed map, or slam: let the map grow',
+        choices=('localize', 'slam'),
+    )
     autostart: bool = option(True, 'configure and activate by itself')
     image_transport: str = option('raw', 'raw or compressed', choices=('raw', 'compressed'))
     qos_image: str = option(
@@ -389,6 +397,13 @@ class NodeConfig(Config):
     )
     odom_gap_s: float = option(
         0.2, 'odometry this far from the image still counts for it', unit='s', low=0.0
+    )
+    initialpose: bool = option(
+        False, 'also publish the pose on initialpose (Nav2) each time the robot is found'
+    )
+    initialpose_cooldown_s: float = option(10.0, 'not more often than this', unit='s', low=0.0)
+    publish_tf: bool = option(
+        False, 'publish map_frame -> odom_frame on /tf; only one node may do so'
     )
     stuck_after_s: float = option(
         30.0, 'one frame or job that runs longer is reported as stuck', unit='s', low=1.0

@@ -111,6 +111,11 @@ class SlamSession:
         self._last_view, self._state = view, recognition.state
         return SlamStep(recognition, tuple(closures), place)
 
+    @property
+    def added(self) -> int:
+        """Places of this run."""
+        return len(self._trail.spots)
+
     def reset(self) -> None:
         """The clock jumped or the robot was carried: how it moved is not known."""
         self._trail.break_off()
@@ -123,7 +128,7 @@ class SlamSession:
             return False
         if self._last_view is None:
             return True
-        same = int(count_mutual(view, self._last_view[None])[0])
+        same = int(count_mutual(view, [self._last_view])[0])
         if 1.0 - same / len(view) < self.configs.slam.novelty:
             return False
         self._judge.observe_step(same)
@@ -153,7 +158,7 @@ class SlamSession:
 
     def _count(self, row: int, others: Sequence[int]) -> np.ndarray:
         """Mutual matches of a place with others, (n,)."""
-        return count_mutual(self.place_map.local([row])[0], self.place_map.local(others))
+        return count_mutual(self.place_map.local([row])[0], list(self.place_map.local(others)))
 
     def _believe(self, spot: Spot, candidates: list[Candidate], view: np.ndarray) -> Belief | None:
         if not candidates:

@@ -94,7 +94,7 @@ def ahead(pose: np.ndarray, metres: float) -> np.ndarray:
 
 
 def spots_of(places: Sequence[Place], speed_mps: float) -> list[Spot]:
-    """Places of earlier runs: a leg for each session and kind; without a pose on a line in time."""
+    """Places of earlier runs, a leg for each; those without a pose on a line in time."""
     legs: dict[tuple[str, bool], int] = {}
     spots = []
     for place in places:
@@ -109,10 +109,11 @@ def spots_of(places: Sequence[Place], speed_mps: float) -> list[Spot]:
 def motion_error_m(a: tuple[Spot, Spot], b: tuple[Spot, Spot]) -> tuple[float, float]:
     """How far two motions are from being one, and the length of the first, m.
 
-    Where one of them is blind, only the lengths of the ways are compared.
+    Where only one of them is blind, the lengths of the ways are compared. Two blind ones are both
+    on a line, so the same way driven backwards is another motion: a camera sees other things then.
     """
     first, second = (inverse(x.pose) @ y.pose for x, y in (a, b))
     length, other = float(np.linalg.norm(first[:3, 3])), float(np.linalg.norm(second[:3, 3]))
-    if any(spot.blind for spot in (*a, *b)):
+    if len({spot.blind for spot in (*a, *b)}) > 1:
         return abs(length - other), length
     return distance(first, second), length

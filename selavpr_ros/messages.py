@@ -26,6 +26,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from selavpr_model.poses import inverse, position_quaternion
 from selavpr_model.records import Candidate, Recognition, State
+from selavpr_model.records import LoopClosure as ClosureRecord
 from selavpr_ros.conversions import SECOND
 
 NOWHERE = (math.nan,) * 7
@@ -45,7 +46,8 @@ class Body:
 class Outcome:
     """A recognition with what the messages about it say besides.
 
-    keyframe_covariance: (6, 6) of a place's pose taken as the robot's.
+    keyframe_covariance: (6, 6) of a place's pose taken as the robot's; closures: of SLAM, None in
+    a fixed map.
     """
 
     recognition: Recognition
@@ -57,6 +59,7 @@ class Outcome:
     queue_ns: int = 0
     compute_ns: int = 0
     dropped: int = 0
+    closures: tuple[ClosureRecord, ...] | None = None
 
 
 def time(ns: int) -> Time:
@@ -162,6 +165,42 @@ def _pose(values: Sequence[float]) -> Pose:
 def no_pose() -> PoseWithCovariance:
     """All NaN: whoever uses it although pose_type says NONE must notice."""
     return PoseWithCovariance(pose=_pose(NOWHERE), covariance=np.full(36, math.nan))
+
+
+def loop_closures(outcome: Outcome, body: Body) -> list[LoopClosure]:
+    """SLAM's, with their verdicts; in a fixed map at most the candidate of this frame."""
+    if outcome.closures is not None:
+        return [slam_closure(made, body) for made in outcome.closures]
+    made = loop_closure(outcome, body)
+    return [] if made is None else [made]
+
+
+def slam_closure(made: ClosureRecord, body: Body) -> LoopClosure:
+    before, after = made.before, made.after
+    message = LoopClosure(
+        header=header(after.stamp_ns, body.map_frame),
+        stamp_from=time(before.stamp_ns),
+        stamp_to=time(after.stamp_ns),
+        key_from=before.id,
+        key_to=after.id,
+        session_from=before.session,
+        session_to=after.session,
+        frame_id_from=before.camera_frame,
+        frame_id_to=after.camera_frame,
+        type=int(made.kind),
+        pose_type=int(made.pose_kind),
+        pose=no_pose(),
+        global_similarity=float(made.global_similarity),
+        local_similarity=float(made.local_similarity),
+        num_matches=int(made.mutual_matches),
+        num_inliers=int(made.inliers),
+        confidence=float(made.confidence),
+        reject_mask=int(made.reject),
+    )
+    if made.pose is not None and made.covariance is not None:
+        message.pose.pose = pose_of(made.pose)
+        message.pose.covariance = np.asarray(made.covariance, float).ravel()
+    return message
 
 
 def loop_closure(outcome: Outcome, body: Body) -> LoopClosure | None:

@@ -32,6 +32,7 @@ from selavpr_ros.worker import Worker
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 AUTOSTART_PERIOD_S = 0.05
 STOP_TIMEOUT_S = 5.0
+SAVE_TIMEOUT_S = 60.0
 CAMERA_SETTINGS = frozenset({'image_transport', 'qos_image'})
 
 
@@ -82,6 +83,7 @@ class LocalizerNode(LifecycleNode):
             for part in diagnostics.parameter_parts(self):
                 self.voice.error(part.message)
             return FAILURE
+        self.mode = self.parameters.node.mode.upper()
         self.outputs.open()
         self.inputs.open(self.parameters.node)
         self.state_id = LifecycleState.PRIMARY_STATE_INACTIVE
@@ -127,9 +129,18 @@ class LocalizerNode(LifecycleNode):
         self.worker.post(self.pipeline.release)
 
     def destroy_node(self) -> None:
+        self._end_slam()
         if not self.worker.stop(STOP_TIMEOUT_S):
             self.voice.warn(f'the worker did not end within {STOP_TIMEOUT_S} s')
         super().destroy_node()
+
+    def _end_slam(self) -> None:
+        """Wait for the map to be saved: it is all that this run has seen."""
+        job = self.worker.post(self.pipeline.end_slam)
+        try:
+            job.result(SAVE_TIMEOUT_S)
+        except Exception as error:  # stopped already, no space, not allowed
+            self.voice.error(f'the map was not saved: {error or type(error).__name__}')
 
     @property
     def configured(self) -> bool:
@@ -145,7 +156,7 @@ class LocalizerNode(LifecycleNode):
     @property
     def processing(self) -> bool:
         """Whether images are wanted now."""
-        return self.active and self.mode == 'LOCALIZE'
+        return self.active and self.mode != 'PAUSE'
 
     @property
     def loading(self) -> bool:
@@ -182,7 +193,11 @@ class LocalizerNode(LifecycleNode):
     def wanted(self) -> Wanted:
         """What the parameters ask of the pipeline now."""
         given = self.parameters
-        return Wanted(given.extractor, given.node.map, given.recognizer, given.temporal)
+        slam = given.slam if self.mode == 'SLAM' else None
+        return Wanted(
+            given.extractor, given.node.map, given.recognizer, given.temporal, slam,
+            given.keyframes,
+        )  # fmt: skip
 
     def load(self) -> None:
         """Have the worker load what the parameters ask for; services keep answering meanwhile."""
@@ -201,6 +216,11 @@ class LocalizerNode(LifecycleNode):
         if self.mode != mode:
             self.worker.post(self.pipeline.reset)  # nobody saw where the robot went in PAUSE
         self.mode = mode
+        if mode == 'SLAM':
+            wanted = self.wanted()
+            self.worker.post(lambda: self.pipeline.start_slam(wanted))
+        elif mode == 'LOCALIZE':
+            self.worker.post(self.pipeline.end_slam).add_done_callback(self._loaded)
         self.active_since_ns = time.monotonic_ns()
         if mode == 'PAUSE':
             self.stream.discard('paused')
@@ -230,7 +250,7 @@ class LocalizerNode(LifecycleNode):
         return messages.Outcome(
             recognition, number, camera_frame, place_map.map_id, place_map.revision,
             self.pipeline.keyframe_covariance(), queue_ns, compute_ns,
-            sum(self.health.dropped().values()),
+            sum(self.health.dropped().values()), self.pipeline.closures,
         )  # fmt: skip
 
     def map_info(self) -> Any:

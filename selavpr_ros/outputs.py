@@ -71,7 +71,8 @@ class Outputs:
         """Everything about one frame but the debug image."""
         self.send('hypotheses', messages.hypotheses(outcome, body, limit))
         self.send('pose', messages.robot_pose(outcome.recognition, body))
-        self.send('loop_closures', messages.loop_closure(outcome, body))
+        for closure in messages.loop_closures(outcome, body):
+            self.send('loop_closures', closure)
         self.send('match', messages.match_markers(outcome, body))
 
     def keyframes(self, positions: np.ndarray, stamp_ns: int, frame: str) -> None:

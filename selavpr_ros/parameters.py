@@ -22,14 +22,16 @@ from selavpr_model.config import (
     Config,
     ExtractorConfig,
     GROUPS,
+    KeyframeConfig,
     NodeConfig,
     RecognizerConfig,
+    SlamConfig,
     TemporalConfig,
 )
 from selavpr_model.errors import ConfigError, InputError
 from selavpr_ros.conversions import checked_pose
 
-PREFIXES = ('', 'extractor', 'recognizer', 'temporal')
+PREFIXES = ('', 'extractor', 'recognizer', 'temporal', 'slam', 'keyframes')
 """The groups of GROUPS the node uses."""
 
 READ_ONLY = frozenset({'autostart'})
@@ -108,6 +110,14 @@ class Parameters:
     @property
     def temporal(self) -> TemporalConfig:
         return self._configs['temporal']  # type: ignore[return-value]
+
+    @property
+    def slam(self) -> SlamConfig:
+        return self._configs['slam']  # type: ignore[return-value]
+
+    @property
+    def keyframes(self) -> KeyframeConfig:
+        return self._configs['keyframes']  # type: ignore[return-value]
 
     def on_change(self, callback: Callable[[frozenset[str]], None]) -> None:
         """Call back with the names that were set, after each accepted change."""

@@ -11,14 +11,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from selavpr_model.config import ExtractorConfig, RecognizerConfig, TemporalConfig
+from selavpr_model.config import (
+    ExtractorConfig,
+    KeyframeConfig,
+    MapConfig,
+    RecognizerConfig,
+    SlamConfig,
+    TemporalConfig,
+)
 from selavpr_model.errors import MapNotFoundError, SelaVPRError
-from selavpr_model.records import Frame, ModelIdentity, Recognition
+from selavpr_model.records import Frame, LoopClosure, ModelIdentity, Recognition
 
 if TYPE_CHECKING:
     from selavpr_model.extractor import Extractor
     from selavpr_model.place_map import PlaceMap
     from selavpr_model.recognizer import PlaceRecognizer
+    from selavpr_model.slam import SlamSession
 
 logger = logging.getLogger(__name__)
 NO_MAP = 'no map is given; set the parameter `map` or call ~/load_map'
@@ -33,6 +41,8 @@ class Wanted:
     map: str
     recognizer: RecognizerConfig
     temporal: TemporalConfig
+    slam: SlamConfig | None = None  # None: the map is not to grow
+    keyframes: KeyframeConfig = KeyframeConfig()  # noqa: RUF009, frozen
 
 
 class NotReadyError(SelaVPRError):
@@ -49,6 +59,8 @@ class Pipeline:
         self.extractor: Extractor | None = None
         self.place_map: PlaceMap | None = None
         self.recognizer: PlaceRecognizer | None = None
+        self.slam: SlamSession | None = None
+        self.closures: tuple[LoopClosure, ...] | None = None  # of the last frame, in SLAM
         self.model_problem = 'not loaded yet'
         self.map_problem = 'not loaded yet'
         self._wanted: Wanted | None = None
@@ -67,6 +79,8 @@ class Pipeline:
         extractor = self._load_model(wanted.extractor)
         if extractor is not None:
             self._load_map(wanted, extractor)
+            if wanted.slam is not None:
+                self.start_slam(wanted)
 
     def _load_model(self, config: ExtractorConfig) -> Extractor | None:
         if self.extractor is not None and self.extractor.config == config:
@@ -106,6 +120,9 @@ class Pipeline:
         place_map = self._open(Path(path).expanduser(), self.extractor)
         self._use(self.extractor, place_map, wanted)
         self.map_problem = ''
+        if self.slam is not None:
+            self.slam = None
+            self.start_slam(wanted)
 
     def _open(self, path: Path, extractor: Extractor) -> PlaceMap:
         from selavpr_model.place_map import PlaceMap
@@ -138,8 +155,43 @@ class Pipeline:
             self._use(self.extractor, self.place_map, wanted)
 
     def process(self, frame: Frame) -> Recognition:
-        """Recognise a frame of the camera's stream."""
-        return self._ready().process(frame)
+        """Recognise a frame of the camera's stream; in SLAM it may become a place."""
+        if self.slam is None:
+            self.closures = None
+            return self._ready().process(frame)
+        step = self.slam.process(frame)
+        self.closures = step.closures
+        return step.recognition
+
+    @property
+    def ready(self) -> bool:
+        return self.slam is not None or self.recognizer is not None
+
+    def start_slam(self, wanted: Wanted) -> None:
+        """Let the map grow, or a new one where there is none; a damaged one is not replaced."""
+        if self.slam is not None or self.extractor is None or wanted.slam is None:
+            return
+        from selavpr_model.place_map import PlaceMap
+        from selavpr_model.slam import SlamConfigs, SlamSession
+
+        if self.place_map is None:
+            if wanted.map and (Path(wanted.map).expanduser() / 'manifest.json').exists():
+                return
+            self.place_map = PlaceMap.empty(self.extractor.identity, MapConfig(frame_id='odom'))
+        configs = SlamConfigs(wanted.slam, wanted.keyframes, wanted.recognizer, wanted.temporal)
+        self.slam = SlamSession(self.extractor, self.place_map, configs)
+        self.map_problem = ''
+
+    def end_slam(self) -> None:
+        """Save what has grown, where `map` says, and localise in it from now on."""
+        slam, wanted = self.slam, self._wanted
+        self.slam = self.closures = None
+        if slam is None or wanted is None or not slam.added:
+            return
+        target = wanted.map or slam.place_map.path
+        if slam.configs.slam.save_at_end and target:
+            self.save_map(str(target), overwrite=True)
+        self._use(slam.extractor, slam.place_map, wanted)
 
     def query(self, frame: Frame) -> Recognition:
         """Recognise a single image without touching the stream's temporal state."""
@@ -158,7 +210,8 @@ class Pipeline:
         """Write the map in use; '' means where it came from."""
         if self.place_map is None:
             raise MapNotFoundError(f'nothing to save: {self.model_problem or self.map_problem}')
-        target = Path(path).expanduser() if path else self.place_map.path
+        known = self.place_map.path or (self._wanted.map if self._wanted else '')
+        target = Path(path or known).expanduser() if path or known else None
         if target is None:
             raise MapNotFoundError('the map was never saved; give a path')
         self.place_map.save(target, overwrite)
@@ -173,11 +226,13 @@ class Pipeline:
 
     def reset(self) -> None:
         """Forget the temporal state, as after a jump of the clock."""
-        if self.recognizer is not None:
-            self.recognizer.reset()
+        for part in (self.recognizer, self.slam):
+            if part is not None:
+                part.reset()
 
     def release(self) -> None:
         """Give the memory of model and map back."""
+        self.end_slam()
         self.extractor = self.place_map = self.recognizer = self._wanted = None
         self.model_problem = self.map_problem = 'not loaded: the node is not configured'
         gc.collect()

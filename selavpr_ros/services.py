@@ -77,13 +77,16 @@ class Services:
         return response
 
     def set_mode(self, request: Any, response: Any) -> Any:
-        if name := MODE_NAMES.get(request.mode):
+        name, pipeline = MODE_NAMES.get(request.mode), self._node.pipeline
+        if name == 'SLAM' and self._node.configured and pipeline.model_problem:
+            response.message = pipeline.model_problem
+        elif name:
             self._node.set_mode(name)
             response.accepted, response.message = True, f'in mode {name}'
-        elif request.mode == SetMode.Request.SLAM:
-            response.message = 'SLAM is not in this version; build a map with selavpr map build'
         else:
-            response.message = f'mode {request.mode} does not exist; 0 is LOCALIZE, 1 is PAUSE'
+            response.message = (
+                f'mode {request.mode} does not exist; 0 is LOCALIZE, 1 is PAUSE, 2 is SLAM'
+            )
         return response
 
     async def query_image(self, request: Any, response: Any) -> Any:
@@ -153,6 +156,8 @@ class Services:
             return Ending.BUSY, f'~/{self._busy} is under way'
         if not node.processing:
             return Ending.NOT_ACTIVE, 'activate the node and leave PAUSE first'
+        if node.mode == 'SLAM':
+            return Ending.NOT_ACTIVE, 'a growing map has no frame to be found in; leave SLAM first'
         if node.pipeline.recognizer is None:
             return Ending.NO_MAP, node.pipeline.model_problem or node.pipeline.map_problem
         return None

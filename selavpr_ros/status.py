@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from selavpr_model.place_map import PlaceMap
     from selavpr_ros.node import LocalizerNode
 
-MODES = {'LOCALIZE': SetMode.Request.LOCALIZE, 'PAUSE': SetMode.Request.PAUSE}
+MODES = {
+    'LOCALIZE': SetMode.Request.LOCALIZE,
+    'PAUSE': SetMode.Request.PAUSE,
+    'SLAM': SetMode.Request.SLAM,
+}
 REPEAT_S = 30.0
 REMEMBERED = 100  # lines that are not to be repeated yet
 NUMBER = re.compile(r'0x[0-9a-fA-F]+|\d[\d.]*')

@@ -88,7 +88,7 @@ class Stream:
     def _frame(self, arrival: Arrival) -> Frame | None:
         """The decoded image; None, with the drop counted, when it is not to be processed."""
         node, config = self._node, self._node.parameters.node
-        if node.pipeline.recognizer is None:
+        if not node.pipeline.ready:
             problem = node.pipeline.model_problem
             node.health.drop('no_model' if problem else 'no_map', problem)
             return None
