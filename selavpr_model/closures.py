@@ -111,9 +111,8 @@ class ClosureJudge:
         return found if strength >= self._config.min_strength else None
 
     def _recent(self, row: int) -> Iterator[View]:
-        for view in (*self._pending, *self._agreed):
-            if row - view.row <= self._config.pending:
-                yield view
+        views = {view.row: view for view in (*self._pending, *self._agreed)}
+        yield from (v for v in views.values() if row - v.row <= self._config.pending)
 
     def _strength(self, seen: View, candidate: Candidate) -> float:
         """Matches over those of consecutive keyframes; 1 for another run, in another light."""
@@ -158,6 +157,7 @@ class ClosureJudge:
                 why = f'leads elsewhere than keyframe {sure_view.place.id} at {sure.place.id}'
                 yield closure(ClosureKind.REJECTED, view.best[0], view.place, why, Reject.TEMPORAL)
             else:
+                self._agreed.append(replace(view, best=(candidate,)))
                 yield from self._verify(view, candidate, announced=True)
 
     def _verify(self, view: View, candidate: Candidate, announced: bool) -> Iterator[LoopClosure]:

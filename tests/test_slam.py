@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""SLAM on real drives: what closes, what does not, and that it repeats."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from selavpr_model.closures import ClosureJudge, Geometry, longest_run, View
+from selavpr_model.config import MapConfig, SlamConfig, TemporalConfig
+from selavpr_model.place_map import PlaceMap
+from selavpr_model.records import Candidate, ClosureKind, Frame, Place, Reject
+from selavpr_model.slam import SlamConfigs, SlamSession
+from selavpr_model.sources import list_images, read_rgb
+from selavpr_model.temporal import Belief
+from selavpr_model.trail import Spot, Trail
+
+VERIFIED, CANDIDATE, REJECTED = ClosureKind.VERIFIED, ClosureKind.CANDIDATE, ClosureKind.REJECTED
+
+
+@pytest.fixture(scope='module')
+def corridor(shared_data, extractor):
+    """The real corridor, driven twice: true pairs, frames one second apart and their features."""
+    folder = shared_data('rtabmap_loop')
+    truth = cv2.imread(str(folder / 'truth.png'), cv2.IMREAD_GRAYSCALE) > 127
+    files = [file for file in list_images(folder) if file.name != 'truth.png']
+    frames = [Frame(i * 10**9, read_rgb(file), name=file.name) for i, file in enumerate(files)]
+    return truth, frames, extractor.extract_batch([frame.image for frame in frames])
+
+
+def session(extractor, place_map=None, **slam):
+    place_map = place_map or PlaceMap.empty(extractor.identity, MapConfig(thumbnail_px=0))
+    return SlamSession(extractor, place_map, SlamConfigs(SlamConfig(**slam)))
+
+
+def drive(slam, frames, features):
+    return [slam.advance(f, x) for f, x in zip(frames, features, strict=True)]
+
+
+@pytest.fixture(scope='module')
+def driven(corridor, extractor):
+    _, frames, features = corridor
+    slam = session(extractor, session='corridor')
+    return slam, drive(slam, frames, features)
+
+
+def test_the_second_round_closes_and_nothing_else(corridor, driven):
+    truth, (_, steps) = corridor[0], driven
+    closures = [c for step in steps for c in step.closures]
+    pairs = [(c.after.id, c.before.id) for c in closures if c.kind is VERIFIED]
+    assert all(truth[pair] for pair in pairs)
+    revisits = int(truth.any(axis=1).sum())
+    assert len({after for after, _ in pairs}) >= 0.6 * revisits
+
+
+def test_every_candidate_gets_at_most_one_verdict_and_rejections_say_why(driven):
+    closures = [c for step in driven[1] for c in step.closures]
+    verdicts = [c.after.id for c in closures if c.kind is not CANDIDATE]
+    assert len(verdicts) == len(set(verdicts))
+    assert all(c.reject and c.reason for c in closures if c.kind is REJECTED)
+    assert not any(c.reject for c in closures if c.kind is not REJECTED)
+    assert all(c.pose is None for c in closures)
+
+
+def test_the_same_drive_gives_the_same_closures(corridor, driven, extractor):
+    _, frames, features = corridor
+    again = drive(session(extractor, session='corridor'), frames, features)
+
+    def told(steps):
+        return [(c.kind, c.before.id, c.after.id, c.reason) for s in steps for c in s.closures]
+
+    assert told(again) == told(driven[1])
+
+
+def test_the_grown_map_is_saved_and_a_second_run_closes_with_it(
+    corridor, driven, extractor, tmp_path
+):
+    truth, frames, features = corridor
+    slam, _ = driven
+    slam.place_map.save(tmp_path / 'map')
+    opened = PlaceMap.open(tmp_path / 'map', extractor.identity)
+    assert {p.session for p in opened.places} == {'corridor'}
+    later = [replace(f, stamp_ns=f.stamp_ns + 10**12) for f in frames[:14]]
+    steps = drive(session(extractor, opened, session='later'), later, features[:14])
+    found = [c for step in steps for c in step.closures if c.kind is VERIFIED]
+    assert len(found) >= 8
+    for closure in found:
+        now, then = closure.after.id - len(frames), closure.before.id
+        assert closure.before.session == 'corridor' and closure.after.session == 'later'
+        assert abs(now - then) <= 2 or truth[max(now, then), min(now, then)]
+
+
+def test_a_robot_that_stands_still_adds_one_place(corridor, extractor):
+    _, frames, features = corridor
+    slam = session(extractor)
+    still = [replace(frames[0], stamp_ns=i * 2 * 10**9) for i in range(5)]
+    steps = drive(slam, still, features[:1] * 5)
+    assert len(slam.place_map) == slam.added == 1 and steps[0].place is not None
+    assert not any(step.place for step in steps[1:])
+
+
+def odometry(x, yaw=0.0):
+    pose = np.eye(4)
+    pose[2, 3] = x
+    return pose
+
+
+def grey(stamp_s, odom):
+    return Frame(round(stamp_s * 1e9), np.zeros((2, 2, 3), np.uint8), odom=odom)
+
+
+def test_recent_places_stay_hidden_until_time_and_distance_have_passed():
+    trail = Trail(SlamConfig(exclude_m=20.0, exclude_s=10.0), speed_mps=1.0)
+    for i in range(10):
+        trail.add(trail.locate(grey(i, odometry(3.0 * i))))
+    assert trail.searchable(trail.locate(grey(9.5, odometry(27.0)))) == 0  # far, but just now
+    assert trail.searchable(trail.locate(grey(60.0, odometry(28.0)))) == 3  # waiting is no way
+    assert trail.searchable(trail.locate(grey(70.0, odometry(30.0)))) == 4
+
+
+def test_odometry_that_jumps_or_ends_starts_a_leg_of_its_own():
+    trail = Trail(SlamConfig(), speed_mps=1.0)
+    poses = [odometry(0.0), odometry(1.0), odometry(500.0), odometry(501.0), None, None]
+    for i, pose in enumerate(poses):
+        trail.add(trail.locate(grey(i, pose)))
+    legs = [spot.leg for spot in trail.spots]
+    assert (
+        legs == [0, 0, 1, 1, 2, 2] and [s.blind for s in trail.spots] == [False] * 4 + [True] * 2
+    )
+    assert trail.spots[-1].travelled_m == pytest.approx(4.0)
+
+
+def place(row, x):
+    return Place(row, row * 10**9, session='run', pose=odometry(x))
+
+
+def judged(verifier, rows=range(40, 48), **slam):
+    """Closures of eight keyframes that see, one by one, places 0 to 7 again."""
+    spots = [Spot(i * 10**9, odometry(float(i)), 0, False, float(i), float(i)) for i in range(60)]
+    config = SlamConfig(**slam)
+    judge = ClosureJudge(config, spots, lambda row, rows: [0] * len(rows), verifier)
+    made = []
+    for row in rows:
+        seen = row - rows[0]
+        others = [Candidate(place(r, r), r, 0.3, 1, 10) for r in range(20, 30)]
+        best = Candidate(place(seen, seen), seen, 0.9, 0, 100)
+        view = View(place(row, row), row, spots[row], (best, *others))
+        belief = Belief(frozenset({seen}), 0.99, 0.99, 3.0)
+        made += judge.step(view, belief, TemporalConfig())
+    return made
+
+
+def test_keyframes_before_the_decision_are_closed_with_it():
+    made = judged(None)
+    assert [c.kind for c in made] == [CANDIDATE] * 5 + [VERIFIED] * 8
+    assert [(c.after.id - 40, c.before.id) for c in made[5:]] == [(i, i) for i in range(8)]
+
+
+def test_geometry_has_the_last_word_and_is_asked_within_its_budget():
+    no = Geometry(agrees=False, inliers=7, reason='7 inliers, 20 needed')
+    made = judged(lambda before, after: no, verifications_per_s=1.0)
+    verdicts = [c for c in made if c.kind is not CANDIDATE]
+    assert verdicts and all(c.reject == Reject.GEOMETRY and c.inliers == 7 for c in verdicts)
+    assert len(verdicts) <= 1 + 8  # one at once, one a second
+    assert not any(c.kind is VERIFIED for c in made)
+
+
+def test_without_calibration_always_stays_a_candidate_and_auto_does_not():
+    assert VERIFIED not in {c.kind for c in judged(lambda *_: None, verify='always')}
+    assert VERIFIED in {c.kind for c in judged(lambda *_: None, verify='auto')}
+
+
+def test_a_place_that_stayed_in_view_is_no_loop():
+    assert longest_run([True, True, False, True]) == 2 and longest_run([]) == 0
+    spots = [Spot(i * 10**9, odometry(float(i)), 0, False, float(i), float(i)) for i in range(60)]
+    judge = ClosureJudge(SlamConfig(), spots, lambda row, rows: [95] * len(rows))
+    best = Candidate(place(20, 20), 20, 0.9, 0, 100)
+    view = View(place(40, 40), 40, spots[40], (best,))
+    assert not judge._was_left(view, best)
