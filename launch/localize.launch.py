@@ -20,6 +20,7 @@ ON_OFF = ['', 'true', 'false']
 # Argument -> parameter of the node.
 TEXTS = {
     'map': 'map',
+    'mode': 'mode',
     'image_transport': 'image_transport',
     'qos_image': 'qos_image',
     'map_frame': 'map_frame',
@@ -45,6 +46,12 @@ def arguments() -> list[DeclareLaunchArgument]:
             'camera_info_topic',
             default_value='',
             description='topic of the calibration; empty: camera_info beside image_topic',
+        ),
+        declare(
+            'mode',
+            default_value='',
+            choices=['', 'localize', 'slam'],
+            description='localize in a fixed map, or slam: let it grow' + NODE_DEFAULT,
         ),
         declare('odom_topic', default_value='odom', description='topic of the odometry, if any'),
         declare(

@@ -67,6 +67,24 @@ def check(
     )
 
 
+@map_app.command(epilog='Example: `selavpr map merge maps/ground maps/first --out maps/building`')
+def merge(
+    maps: Annotated[list[Path], typer.Argument(help='Folders of the maps, one or more.')],
+    out: Annotated[Path, typer.Option(help='Folder of the new map.')],
+    overwrite: Annotated[bool, typer.Option(help='Replace the map that is there.')] = False,
+    json_out: JsonOut = None,
+) -> None:
+    """Join maps of one model and one frame; measures the thresholds on the whole.
+
+    Sessions keep their ids; a place id that is taken is replaced, and the manifest says by which.
+    """
+    from selavpr_model.map_merge import merge_maps
+
+    merged = merge_maps(maps, out, overwrite)
+    show(f'map {out}', describe(merged.manifest))
+    write_json(json_out, merged.manifest)
+
+
 def build_from(
     frames: Iterable[Frame],
     out: Path,

@@ -24,7 +24,12 @@ from selavpr_model.config import GROUPS
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted((ROOT / 'launch').glob('*.launch.py'))
-REQUIRED = {'localize': {'map', 'image_topic'}, 'build_map': {'source', 'map'}, 'replay': {'bag'}}
+REQUIRED = {
+    'localize': {'map', 'image_topic'},
+    'slam': {'map', 'image_topic'},
+    'build_map': {'source', 'map'},
+    'replay': {'bag'},
+}
 
 
 class Kept:

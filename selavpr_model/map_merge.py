@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""Several maps as one: sessions keep their ids, places theirs wherever no other map has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from selavpr_model import map_writer
+from selavpr_model.config import RecognizerConfig
+from selavpr_model.errors import InputError
+from selavpr_model.map_files import require_model
+from selavpr_model.place_map import PlaceMap
+from selavpr_model.records import Features
+
+
+def merge_maps(
+    paths: Sequence[Path],
+    out: Path,
+    overwrite: bool = False,
+    calibrated: bool = True,
+    progress: bool = True,
+) -> PlaceMap:
+    """Write the maps of `paths`, one or more, to `out` as one and return it opened from there.
+
+    Places whose ids are taken get new ones; which, is in the manifest's source. The maps must be
+    of one model, one storage and one frame of poses. Thresholds are measured again on the whole.
+    """
+    map_writer.require_free(out, overwrite)
+    maps = [PlaceMap.open(path) for path in paths]
+    if not maps:
+        raise InputError('merge: expected at least one map, got none')
+    merged = PlaceMap.empty(maps[0].identity, maps[0].config)
+    told = [_append(merged, one) for one in maps]
+    merged.configs = maps[0].configs
+    merged.source = {'kind': 'merge', 'maps': told}
+    if calibrated:
+        _calibrate(merged, progress)
+    merged.save(out, overwrite)
+    return PlaceMap.open(out)
+
+
+def _append(merged: PlaceMap, other: PlaceMap) -> dict[str, Any]:
+    """Add all places of `other`; what the manifest says about it."""
+    path = other.path or Path('map')
+    require_model(path, other.identity, merged.identity)
+    mine, its = merged.config, other.config
+    if (mine.local_dtype, mine.frame_id) != (its.local_dtype, its.frame_id):
+        raise InputError(
+            f'{path}: expected places stored as {mine.local_dtype} in frame {mine.frame_id!r}, '
+            f'got {its.local_dtype} in {its.frame_id!r}; build the maps alike'
+        )
+    renumbered = _renumber(merged, other)
+    for row, place in enumerate(other.places):
+        merged.add(_features(other, row), replace(place, id=renumbered.get(place.id, place.id)),
+                   other.thumbnail(row))  # fmt: skip
+    return {
+        'path': str(path),
+        'map_id': other.map_id,
+        'revision': other.revision,
+        'sessions': sorted({place.session for place in other.places}),
+        'new_ids': {str(old): new for old, new in renumbered.items()},
+        'source': other.source,
+    }
+
+
+def _renumber(merged: PlaceMap, other: PlaceMap) -> dict[int, int]:
+    """Ids that are taken -> free ones, above all of both maps."""
+    taken = {place.id for place in merged.places}
+    free = max(merged.next_id, other.next_id)
+    clashing = [place.id for place in other.places if place.id in taken]
+    return {old: free + i for i, old in enumerate(clashing)}
+
+
+def _features(other: PlaceMap, row: int) -> Features:
+    shape = other.identity.local_shape
+    return Features(other.global_(row), other.local([row])[0].reshape(shape))
+
+
+def _calibrate(merged: PlaceMap, progress: bool) -> None:
+    from selavpr_model.calibration import calibrate
+
+    config = RecognizerConfig.from_dict(merged.configs.get('recognizer', {}))
+    merged.calibration = calibrate(merged, config, progress=progress)
+    merged.configs = {**merged.configs, 'recognizer': config.to_dict()}

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""Maps joined into one."""
+
+import dataclasses
+import json
+
+from map_helpers import IDENTITY, OTHER, some_features, some_image, some_place
+import numpy as np
+import pytest
+from replay_helpers import command
+
+from selavpr_model.config import MapConfig
+from selavpr_model.errors import InputError, MapExistsError, MapModelError
+from selavpr_model.map_merge import merge_maps
+from selavpr_model.place_map import PlaceMap
+
+
+def saved(path, session, numbers, identity=IDENTITY, **config):
+    """A map on disk whose place n has features and image n of its session."""
+    made = PlaceMap.empty(identity, MapConfig(**config))
+    for n in numbers:
+        seed = n + 1000 * (session == 'b')
+        place = dataclasses.replace(some_place(n), session=session)
+        made.add(some_features(seed), place, some_image(seed))
+    made.save(path)
+    return PlaceMap.open(path)
+
+
+@pytest.fixture
+def two(tmp_path):
+    return saved(tmp_path / 'a', 'a', range(8)), saved(tmp_path / 'b', 'b', range(4, 12))
+
+
+def test_everything_is_there_bit_for_bit_and_ids_that_were_free_stay(two, tmp_path):
+    a, b = two
+    merged = merge_maps([a.path, b.path], tmp_path / 'c', progress=False)
+    assert len(merged) == len(a) + len(b) and merged.sessions == {'a', 'b'}
+    ids = [place.id for place in merged.places]
+    assert ids[:8] == list(range(8)) and len(set(ids)) == len(ids)
+    assert ids[8:] == [12, 13, 14, 15, 8, 9, 10, 11]
+    for start, part in ((0, a), (8, b)):
+        for row in range(len(part)):
+            assert np.array_equal(merged.global_(start + row), part.global_(row))
+            assert np.array_equal(merged.local([start + row]), part.local([row]))
+            assert merged.places[start + row].stamp_ns == part.places[row].stamp_ns
+            assert np.array_equal(merged.places[start + row].pose, part.places[row].pose)
+
+
+def test_the_manifest_says_where_each_place_came_from(two, tmp_path):
+    merged = merge_maps([m.path for m in two], tmp_path / 'c', progress=False)
+    first, second = merged.source['maps']
+    assert first['new_ids'] == {} and second['new_ids'] == {'4': 12, '5': 13, '6': 14, '7': 15}
+    assert second['map_id'] == two[1].map_id and second['sessions'] == ['b']
+
+
+def test_maps_of_another_model_or_storage_are_refused_and_nothing_is_written(tmp_path):
+    a = saved(tmp_path / 'a', 'a', range(3))
+    other = saved(tmp_path / 'other', 'b', range(3), OTHER)
+    stored = saved(tmp_path / 'stored', 'b', range(3), local_dtype='fp32')
+    framed = saved(tmp_path / 'framed', 'b', range(3), frame_id='odom')
+    with pytest.raises(MapModelError):
+        merge_maps([a.path, other.path], tmp_path / 'c')
+    for unlike in (stored, framed):
+        with pytest.raises(InputError, match='build the maps alike'):
+            merge_maps([a.path, unlike.path], tmp_path / 'c')
+    assert not (tmp_path / 'c').exists()
+
+
+def test_a_map_that_is_there_is_only_replaced_when_asked(two, tmp_path):
+    a, b = two
+    with pytest.raises(MapExistsError):
+        merge_maps([a.path], b.path)
+    assert len(PlaceMap.open(b.path)) == 8
+    assert len(merge_maps([a.path, b.path], b.path, overwrite=True, progress=False)) == 16
+
+
+def test_the_command_writes_the_manifest_as_json(two, tmp_path):
+    paths = [str(m.path) for m in two]
+    out = str(tmp_path / 'c')
+    assert command('map', 'merge', *paths, '--out', out, '--json', str(tmp_path / 'j')) == 0
+    assert json.loads((tmp_path / 'j').read_text())['counts']['places'] == 16
+    assert command('map', 'merge', *paths, '--out', out) == 1
