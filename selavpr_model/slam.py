@@ -116,6 +116,16 @@ class SlamSession:
         """Places of this run."""
         return len(self._trail.spots)
 
+    @property
+    def searched(self) -> int:
+        """Places of this run among which the last keyframe was looked for."""
+        return len(self._belief) - self._first_row
+
+    @property
+    def last_pose(self) -> np.ndarray:
+        """(4, 4) of the last keyframe, by odometry; without it, along a line."""
+        return self._trail.spots[-1].pose
+
     def reset(self) -> None:
         """The clock jumped or the robot was carried: how it moved is not known."""
         self._trail.break_off()

@@ -178,6 +178,43 @@ def replay(
         out_json.write_text(json.dumps(summary, indent=2) + '\n')
 
 
+@app.command()
+def slam(
+    source: Annotated[Path, typer.Argument(help='ROS 2 bag, or folder of images')],
+    out: Annotated[Path, typer.Option(help='folder for map, closures, score and picture')],
+    truth: Annotated[str, typer.Option(help='topic of the true poses in a bag')] = '',
+    odometry: Annotated[
+        bool, typer.Option(help="use the bag's odometry, or the folder's poses as such")
+    ] = True,
+    unit_m: Annotated[float, typer.Option(help="a folder's unit of length in m")] = 1.0,
+    weights: Annotated[str, from_config(ExtractorConfig, 'weights')] = EXTRACTOR.weights,
+    precision: Precision = EXTRACTOR.precision,
+    threads: Threads = EXTRACTOR.threads,
+    position_m: Annotated[float, from_config(ScoreConfig, 'position_m')] = SCORE.position_m,
+    out_json: Json = None,
+) -> None:
+    """Drive a recording in SLAM mode: grow a map, close loops and score them.
+
+    A truth.png in the folder (white where two frames show one place) is used before poses.
+
+    Example: selavpr slam demo/summer --truth /ground_truth/pose --out build/slam
+    """
+    from selavpr_model.cli_map import show
+    from selavpr_ros import slam_replay
+
+    extractor = dataclasses.replace(
+        EXTRACTOR, weights=weights, precision=precision, threads=threads
+    )
+    request = slam_replay.SlamRequest(
+        source, out, truth, odometry, unit_m, extractor,
+        score=dataclasses.replace(SCORE, position_m=position_m),
+    )  # fmt: skip
+    summary = slam_replay.run(request)
+    show(f'slam {source}', summary)
+    if out_json:
+        out_json.write_text(json.dumps(summary, indent=2) + '\n')
+
+
 def extractor_of(map_: Path, weights: str) -> ExtractorConfig:
     """The configuration the map was built with, or the usual one for other weights."""
     from selavpr_model.map_files import read_manifest
