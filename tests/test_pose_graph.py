@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""examples/pose_graph: what closures do to a drifting way, by GTSAM where it is installed."""
+
+import math
+from pathlib import Path
+import sys
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+pytest.importorskip('gtsam', reason='install examples/pose_graph/requirements.txt')
+EXAMPLE = Path(__file__).resolve().parent.parent / 'examples' / 'pose_graph'
+sys.path.insert(0, str(EXAMPLE))
+
+
+def circle(turn_deg: float) -> np.ndarray:
+    """80 poses twice around, each turn of 9 degrees a little wrong."""
+    step = np.eye(4)
+    step[:3, :3] = Rotation.from_euler('z', 9.0 + turn_deg, degrees=True).as_matrix()
+    step[0, 3] = 2.0
+    poses = [np.eye(4)]
+    for _ in range(79):
+        poses.append(poses[-1] @ step)
+    return np.array(poses)
+
+
+@pytest.fixture
+def drifting():
+    from graph import PoseGraph
+
+    truth, odometry = circle(0.0), circle(0.2)
+    graph = PoseGraph()
+    for key, pose in enumerate(odometry):
+        graph.add_keyframe(key, pose)
+    return graph, truth, odometry
+
+
+def error(graph, truth):
+    from graph import trajectory_error
+
+    return trajectory_error(np.array(list(graph.optimise().values())), truth)
+
+
+def test_closures_without_a_pose_take_most_of_the_drift_away(drifting):
+    from graph import trajectory_error
+
+    graph, truth, odometry = drifting
+    before = trajectory_error(odometry, truth)
+    assert error(graph, truth) == pytest.approx(before, rel=1e-3)  # nothing closed, nothing moved
+    for key in range(42, 80, 4):
+        graph.add_closure(key - 40, key)
+    assert error(graph, truth) < 0.2 * before
+
+
+def test_wrong_closures_lose_their_weight(drifting):
+    graph, truth, _ = drifting
+    for key in range(42, 80, 4):
+        graph.add_closure(key - 40, key)
+    without = error(graph, truth)
+    for a, b in ((3, 60), (10, 71), (25, 44)):
+        graph.add_closure(a, b)
+    assert error(graph, truth) == pytest.approx(without, rel=0.05)
+
+
+def test_a_metric_closure_is_taken_with_its_covariance(drifting):
+    graph, truth, _ = drifting
+    covariance = np.diag([0.01] * 3 + [math.radians(0.5) ** 2] * 3)
+    for key in range(42, 80, 4):
+        motion = np.linalg.inv(truth[key - 41]) @ truth[key]
+        graph.add_closure(key - 41, key, motion, covariance)
+    assert error(graph, truth) < 0.3
