@@ -7,6 +7,7 @@ import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 import math
+from typing import Any
 
 from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -126,6 +127,30 @@ def robot_pose(recognition: Recognition, body: Body) -> PoseWithCovarianceStampe
     return PoseWithCovarianceStamped(
         header=header(recognition.stamp_ns, body.map_frame),
         pose=_base_pose(recognition.pose, recognition.covariance, body),
+    )
+
+
+def diagonal(
+    given: PoseWithCovarianceStamped | None,
+) -> PoseWithCovarianceStamped | None:
+    """With the variances alone: Nav2 rejects negative entries."""
+    if given is not None:
+        matrix = np.asarray(given.pose.covariance).reshape(6, 6)
+        given.pose.covariance = np.diag(np.diagonal(matrix)).ravel()
+    return given
+
+
+def transform(stamp_ns: int, frames: tuple[str, str], T: np.ndarray) -> Any:
+    """(4, 4) T of (parent, child) -> TFMessage."""
+    from geometry_msgs.msg import Transform, TransformStamped
+    from tf2_msgs.msg import TFMessage
+
+    pose = pose_of(T)
+    p = pose.position
+    made = Transform(translation=Vector3(x=p.x, y=p.y, z=p.z), rotation=pose.orientation)
+    stamp = header(stamp_ns, frames[0])
+    return TFMessage(
+        transforms=[TransformStamped(header=stamp, child_frame_id=frames[1], transform=made)]
     )
 
 

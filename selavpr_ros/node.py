@@ -22,6 +22,7 @@ from selavpr_model.records import Recognition
 from selavpr_ros import conversions, diagnostics, messages, status
 from selavpr_ros.health import Health, StampJudge
 from selavpr_ros.inputs import Arrival, Inputs
+from selavpr_ros.navigation import Navigation
 from selavpr_ros.outputs import Outputs
 from selavpr_ros.parameters import Parameters
 from selavpr_ros.pipeline import Pipeline, Wanted
@@ -54,6 +55,7 @@ class LocalizerNode(LifecycleNode):
         self.inputs = Inputs(self, self.stream.on_image, self.voice.warn)
         self.outputs = Outputs(self, self.voice.warn)
         self.calls = Services(self)
+        self.navigation = Navigation(self)
         self.parameters.on_change(self.on_parameters)
         for line in self.parameters.unknown(self._parameter_overrides):
             self.voice.warn(line)
@@ -93,7 +95,7 @@ class LocalizerNode(LifecycleNode):
     def on_activate(self, state: Any) -> TransitionCallbackReturn:
         self.health.restart()
         self.stamps.restart()
-        self.worker.post(self.pipeline.reset)  # the robot may be elsewhere by now
+        self.worker.post(self.reset)  # the robot may be elsewhere by now
         self.active_since_ns = time.monotonic_ns()
         result = super().on_activate(state)
         self.state_id = LifecycleState.PRIMARY_STATE_ACTIVE
@@ -214,7 +216,7 @@ class LocalizerNode(LifecycleNode):
 
     def set_mode(self, mode: str) -> None:
         if self.mode != mode:
-            self.worker.post(self.pipeline.reset)  # nobody saw where the robot went in PAUSE
+            self.worker.post(self.reset)  # nobody saw where the robot went in PAUSE
         self.mode = mode
         if mode == 'SLAM':
             wanted = self.wanted()
@@ -252,6 +254,11 @@ class LocalizerNode(LifecycleNode):
             self.pipeline.keyframe_covariance(), queue_ns, compute_ns,
             sum(self.health.dropped().values()), self.pipeline.closures,
         )  # fmt: skip
+
+    def reset(self) -> None:
+        """On the worker: what was known of where the robot is holds no more."""
+        self.pipeline.reset()
+        self.navigation.reset()
 
     def map_info(self) -> Any:
         return status.map_info(self)

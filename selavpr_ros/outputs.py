@@ -16,6 +16,7 @@ from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
 from selavpr_ros import messages, qos
+from selavpr_ros.inputs import TFMessage
 
 # Two publishers on ~/markers, so that a late subscriber gets the last map and the last match.
 GATED: dict[str, tuple[Any, str, Any]] = {
@@ -24,8 +25,12 @@ GATED: dict[str, tuple[Any, str, Any]] = {
     'loop_closures': (LoopClosure, '~/loop_closures', qos.reliable(100)),
     'keyframes': (MarkerArray, '~/markers', qos.LATCHED),
     'match': (MarkerArray, '~/markers', qos.LATCHED),
+    'initialpose': (PoseWithCovarianceStamped, 'initialpose', qos.reliable(1)),
     'debug_image': (Image, '~/debug_image', qos.reliable(1)),
 }
+
+if TFMessage is not None:
+    GATED['tf'] = (TFMessage, '/tf', qos.reliable(100))
 
 
 class Outputs:

@@ -48,7 +48,7 @@ class Stream:
             node.voice.warn('image stamps jumped back (a bag starting over?): starting afresh')
             self.discard('clock_jump')
             node.inputs.forget()
-            node.worker.post(node.pipeline.reset)
+            node.worker.post(node.reset)
         node.stamps.observe(stamp, node.now_ns(), _ns(config.foreign_clock_s))
         if node.stamps.foreign and not foreign:
             node.voice.warn(diagnostics.foreign_clock(node))
@@ -70,6 +70,7 @@ class Stream:
         outcome = node.outcome(
             recognition, frame.camera_frame, arrival.number, queue_ns, compute_ns
         )
+        node.navigation.on_outcome(outcome, frame.odom)
         node.outputs.recognition(outcome, node.body(), node.parameters.node.hypotheses)
         total = {'decode': decoded - started, 'total': time.monotonic_ns() - arrival.received_ns}
         stages = recognition.timings_ns | total
@@ -113,7 +114,7 @@ class Stream:
         T_base_camera = self._node.body().T_base_camera
         if not np.array_equal(T_base_camera, self._T_base_camera):
             self._T_base_camera = T_base_camera
-            self._node.pipeline.reset()  # motion between two mountings would be none of the robot
+            self._node.reset()  # motion between two mountings would be none of the robot
         T_odom_base = self._node.inputs.odometry(arrival.stamp_ns, _ns(config.odom_gap_s))
         odom = None if T_odom_base is None else T_odom_base @ T_base_camera
         return Frame(arrival.stamp_ns, image, self.camera_frame, odom=odom)

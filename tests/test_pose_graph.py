@@ -70,3 +70,56 @@ def test_a_metric_closure_is_taken_with_its_covariance(drifting):
         motion = np.linalg.inv(truth[key - 41]) @ truth[key]
         graph.add_closure(key - 41, key, motion, covariance)
     assert error(graph, truth) < 0.3
+
+
+def test_the_node_corrects_its_path_with_verified_closures_only(ros):
+    from nav_msgs.msg import Odometry
+    from nav_msgs.msg import Path as PathMessage
+    from node import PoseGraphNode
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.qos import qos_profile_sensor_data
+    from selavpr.msg import LoopClosure
+
+    from selavpr_ros import messages
+
+    node, user = PoseGraphNode(namespace='graph'), rclpy.create_node('user', namespace='graph')
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    executor.add_node(user)
+    paths = []
+    user.create_subscription(PathMessage, 'corrected_path', paths.append, 10)
+    odometry = user.create_publisher(Odometry, 'odom', qos_profile_sensor_data)
+    closures = user.create_publisher(LoopClosure, 'loop_closures', 100)
+
+    def until(condition):
+        for _ in range(600):
+            if condition():
+                return
+            executor.spin_once(timeout_sec=0.05)
+        raise AssertionError('nothing came')
+
+    until(lambda: odometry.get_subscription_count() and closures.get_subscription_count())
+    until(lambda: node.path.get_subscription_count())
+    for key, pose in enumerate(circle(0.2)):
+        message = Odometry(header=messages.header(key * 10**9, 'odom'))
+        message.pose.pose = messages.pose_of(pose)
+        odometry.publish(message)
+        until(lambda key=key: node.stamps and node.stamps[-1] == key * 10**9)
+    pairs = [(a, a + 40, LoopClosure.VERIFIED) for a in range(2, 40, 4)]
+    for a, b, kind in [*pairs, (3, 60, LoopClosure.CANDIDATE)]:
+        stamps = {'stamp_from': messages.time(a * 10**9), 'stamp_to': messages.time(b * 10**9)}
+        closures.publish(LoopClosure(type=kind, pose=messages.no_pose(), **stamps))
+    until(lambda: len(node.graph.closures) == len(pairs))
+    paths.clear()
+    until(lambda: paths and len(paths[-1].poses) == 80)
+    from graph import trajectory_error
+
+    from selavpr_ros import conversions
+
+    corrected = np.array([conversions.pose_matrix(pose) for pose in paths[-1].poses])
+    before = trajectory_error(circle(0.2), circle(0.0))
+    assert trajectory_error(corrected, circle(0.0)) < 0.2 * before
+    assert len(node.graph.closures) == len(pairs)
+    for made in (node, user):
+        made.destroy_node()

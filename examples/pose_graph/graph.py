@@ -28,7 +28,7 @@ class Noise:
 
 @dataclass
 class PoseGraph:
-    """Poses by key, in the order of their keys; closures: key, key, T_from_to or None, covariance."""
+    """Poses by key, in that order; closures: key, key, T_from_to or None, covariance."""
 
     noise: Noise = field(default_factory=Noise)
     odometry: dict[int, np.ndarray] = field(default_factory=dict)

@@ -56,7 +56,7 @@ class PoseGraphNode(Node):
         if closure.type != LoopClosure.VERIFIED:
             return
         track = PoseTrack(self.stamps, self.poses)
-        ends = [conversions.time_ns(t) for t in (closure.stamp_from, closure.stamp_to)]
+        ends = [conversions.stamp_ns(t) for t in (closure.stamp_from, closure.stamp_to)]
         poses = [track.at(stamp, GAP_NS) for stamp in ends]
         if poses[0] is None or poses[1] is None:
             self.get_logger().warning('a closure without odometry at both of its images')
