@@ -69,6 +69,11 @@ class SelaVPR(nn.Module):
         rows, columns = grid_of(images.shape[-2], images.shape[-1])
         return self.global_feature(tokens), self.local_features(tokens, rows, columns)
 
+    def describe(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> global features (B, D) alone; mining needs no more."""
+        tokens, _ = self.backbone((images - self.mean) / self.std)
+        return self.global_feature(tokens)
+
     def global_feature(self, tokens: Tensor) -> Tensor:
         """Tokens (B, N, D) -> (B, D). Each token is normalised first, which the paper omits."""
         return unit(self.gem(unit(tokens)))

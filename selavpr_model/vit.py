@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
 
 from selavpr_model.config import ModelConfig
 from selavpr_model.errors import ConfigError, InputError
@@ -164,6 +165,7 @@ class VisionTransformer(nn.Module):
             )
         self.dim = size.dim
         self.offset, self.antialias = config.pos_offset, config.pos_antialias
+        self.checkpointing = False  # recompute the blocks in the backward pass, to save memory
         self.patch_embed = PatchEmbed(size.dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, size.dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + _PRETRAIN_GRID**2, size.dim))
@@ -177,7 +179,10 @@ class VisionTransformer(nn.Module):
         rows, columns = grid_of(images.shape[-2], images.shape[-1])
         x = self.embed(images, rows, columns)
         for block in self.blocks:
-            x = block(x)
+            if self.checkpointing and torch.is_grad_enabled():
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
         x = self.norm(x)
         return x[:, -rows * columns :], x[:, 0]
 

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: MIT
+"""Learn adapters on a frozen backbone: one page for one process or many (torchrun).
+
+Step k depends on the seed and k alone, and a checkpoint holds all that changes, so a run that was
+stopped and resumed gives the weights of one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+import logging
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn, Tensor
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from selavpr_model import distributed, train_recipes
+from selavpr_model.checkpoint import (
+    adapters_only,
+    backbone_digest,
+    Checkpoint,
+    is_adapter,
+    write_checkpoint,
+)
+from selavpr_model.config import MiningConfig
+from selavpr_model.errors import InputError
+from selavpr_model.local_start import principal_axes, start_with_axes
+from selavpr_model.mining import mine
+from selavpr_model.network import SelaVPR
+from selavpr_model.precision import DTYPES
+from selavpr_model.train_batches import ahead, Batch, Views
+from selavpr_model.train_config import TrainConfig
+from selavpr_model.train_files import RunFiles
+from selavpr_model.train_validation import Validation
+
+log = logging.getLogger(__name__)
+AXES_IMAGES = 256  # images whose tokens give the main axes of the local head
+
+
+class Trainer:
+    """One run in a folder; `run` trains until the end, an early stop or `until`."""
+
+    def __init__(
+        self,
+        network: SelaVPR,
+        views: Views,
+        config: TrainConfig,
+        mining: MiningConfig,
+        files: RunFiles,
+        validation: Validation | None = None,
+        meta: dict[str, Any] | None = None,
+    ) -> None:
+        self.config, self.mining, self.views, self.files = config, mining, views, files
+        self.validation, self.meta = validation, meta or {}
+        self.network = network
+        self.trained = choose_trained(network, config)
+        network.backbone.checkpointing = config.checkpointing
+        self.optimizer = make_optimizer(self.trained, config)
+        self.scaler = torch.amp.GradScaler('cuda', enabled=config.precision == 'fp16')
+        self.memory = train_recipes.Memory(config.memory)
+        self.average = {k: p.detach().clone() for k, p in self.trained.items()}
+        self.mined = np.empty((0, 0), np.int64)
+        self.step, self.best, self.worse = 0, -math.inf, 0
+        self.device = network.mean.device
+        if not self._resume() and config.local_start == 'pca':
+            start_local_head(network, views, config)
+            self.average = {k: p.detach().clone() for k, p in self.trained.items()}
+        several = distributed.world() > 1
+        self.parallel: nn.Module = DistributedDataParallel(network) if several else network
+
+    def run(self, until: int | None = None, progress: bool = True) -> Checkpoint:
+        """Train to the end (or to step `until`) and return the best or last weights."""
+        last = min(self.config.steps, until or self.config.steps)
+        quiet = not progress or distributed.rank() > 0
+        with tqdm(total=self.config.steps, initial=self.step, unit='step', disable=quiet) as bar:
+            while self.step < last and self.worse < self.config.patience:
+                stop = min(last, self._next_pause())
+                for batch in ahead(range(self.step, stop), self._batch):
+                    values = self.learn(batch)
+                    self.step += 1
+                    self.files.log(self.step, values)
+                    bar.update()
+                    bar.set_postfix({k: f'{v:.3f}' for k, v in values.items()}, refresh=False)
+                self._pause(last)
+        if self.views.failed:
+            log.warning('%d images could not be read and were skipped', len(self.views.failed))
+        return self.weights()
+
+    def _next_pause(self) -> int:
+        """The step before which no checkpoint, validation or mining is due."""
+        every = [self.config.checkpoint_every]
+        if self.validation is not None:
+            every.append(self.config.validate_every)
+        stops = [(self.step // n + 1) * n for n in every]
+        if self.config.recipe == 'paper':
+            stops.append(self._mine())
+        return min(stops)
+
+    def _pause(self, last: int) -> None:
+        due = self.step % self.config.validate_every == 0 or self.step == self.config.steps
+        if self.validation is not None and due:
+            self._validate(self.validation)
+        if self.step % self.config.checkpoint_every == 0 or self.step == last:
+            self._save()
+
+    def _batch(self, step: int) -> Batch:
+        if self.config.recipe == 'contrastive':
+            return self.views.batch(step, self.views.pairs(step))
+        first = step * self.config.batch_size % max(1, len(self.mined))
+        rows = np.take(self.mined, range(first, first + self.config.batch_size), 0, mode='wrap')
+        return self.views.batch(step, rows)
+
+    def learn(self, batch: Batch) -> dict[str, float]:
+        """One optimiser step; the losses, unweighted, and the rate."""
+        rate = learning_rate(self.step, self.config)
+        for group in self.optimizer.param_groups:
+            group['lr'] = rate * group['factor']
+        totals: dict[str, float] = {}
+        parts = split(batch, self.config.accumulate)
+        for part in parts:
+            terms = self._losses(part)
+            self.scaler.scale(weighted(terms, self.config) / len(parts)).backward()
+            for name, term in terms.items():
+                totals[name] = totals.get(name, 0.0) + term.item() / len(parts)
+        self.scaler.unscale_(self.optimizer)
+        if self.config.clip_norm:
+            nn.utils.clip_grad_norm_(self.trained.values(), self.config.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._follow_average()
+        return {**totals, 'rate': rate}
+
+    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+        images = batch.images.to(self.device)
+        places, count = images.shape[:2]
+        with torch.autocast(
+            self.device.type,
+            DTYPES.get(self.config.precision),
+            enabled=self.config.precision != 'fp32',
+        ):
+            global_, local = self.parallel(images.flatten(0, 1))
+        global_ = global_.unflatten(0, (places, count))
+        local = local.unflatten(0, (places, count))
+        if self.config.recipe == 'paper':
+            return train_recipes.paper(global_, local, batch, self.config)
+        return train_recipes.contrastive(
+            global_, local, batch, self.config, self.views, self.memory
+        )
+
+    def _follow_average(self) -> None:
+        """Early on the average follows quickly, or it would stay at the start."""
+        decay = min(self.config.average, self.step / (self.step + 10))
+        for name, value in self.trained.items():
+            self.average[name].lerp_(value.detach(), 1 - decay)
+
+    def _mine(self) -> int:
+        """Mine triplets when they are used up; the step at which they will be."""
+        batch = self.config.batch_size
+        period = max(1, self.mining.queries // batch)
+        if self.step % period == 0 or not len(self.mined):
+            rng = np.random.default_rng([self.config.seed, self.step, -1 % 2**32])
+            found = mine(self.views.data, self._globals, rng, self.mining, progress=True)
+            if not len(found):
+                raise InputError('mining: expected triplets, found none; add sources')
+            self.mined = np.column_stack([found.queries, found.positives, found.negatives])
+        return (self.step // period + 1) * period
+
+    @torch.inference_mode()
+    def _globals(self, rows: Sequence[int]) -> np.ndarray:
+        """(n, D) float32 global features, each process its share; NaN where an image is broken."""
+        mine_rows = list(rows)[distributed.rank() :: distributed.world()]
+        side, out = self.config.image_px, []
+        for row in mine_rows:
+            image = self.views.plain([row])[0]
+            if image is None:
+                out.append(np.full(self.network.backbone.dim, np.nan, np.float32))
+                continue
+            x = torch.from_numpy(image).permute(2, 0, 1)[None].float().div(255).to(self.device)
+            x = nn.functional.interpolate(x, (side, side), mode='bilinear')
+            out.append(self.network.describe(x)[0].cpu().numpy())
+        part = np.array(out, np.float32).reshape(len(mine_rows), self.network.backbone.dim)
+        return distributed.gather_rows(part, len(rows))
+
+    def _validate(self, validation: Validation) -> None:
+        """Keep the best by re-ranked R@5; count validations without a better one."""
+        if distributed.rank() == 0:
+            scores = validation.measure(self.weights())
+            self.files.validated(self.step, scores)
+            value = validation.score(scores)
+            if value > self.best:
+                self.best, self.worse = value, 0
+                self._write('best.safetensors')
+            else:
+                self.worse += 1
+        self.best, self.worse = distributed.broadcast((self.best, self.worse))
+
+    def weights(self) -> Checkpoint:
+        """All tensors, the trained ones averaged where an average is kept."""
+        tensors = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        if self.config.average:
+            tensors |= {k: v.clone() for k, v in self.average.items()}
+        return Checkpoint(self.network.config, tensors, {**self.meta, 'steps': self.step})
+
+    def _write(self, name: str) -> None:
+        weights = self.weights()
+        whole = self.config.train_backbone
+        write_checkpoint(self.files.folder / name, weights if whole else adapters_only(weights))
+
+    def _save(self) -> None:
+        if distributed.rank() == 0:
+            self.files.save_state(
+                {
+                    'step': self.step,
+                    'best': self.best,
+                    'worse': self.worse,
+                    'trained': {k: p.detach() for k, p in self.trained.items()},
+                    'average': self.average,
+                    'optimizer': self.optimizer.state_dict(),
+                    'scaler': self.scaler.state_dict(),
+                    'memory': self.memory.features,
+                    'memory_rows': torch.from_numpy(self.memory.rows),
+                    'mined': torch.from_numpy(self.mined),
+                    'backbone': backbone_digest(self.network.state_dict()),
+                    'config': dataclasses.asdict(self.config),
+                }
+            )
+            self._write('last.safetensors')
+        distributed.barrier()
+
+    def _resume(self) -> bool:
+        state = self.files.load_state(dataclasses.asdict(self.config))
+        if state is None:
+            return False
+        self.step, self.best, self.worse = state['step'], state['best'], state['worse']
+        with torch.no_grad():
+            for name, value in self.trained.items():
+                value.copy_(state['trained'][name])
+        self.average = state['average']
+        self.optimizer.load_state_dict(state['optimizer'])
+        self.scaler.load_state_dict(state['scaler'])
+        self.memory.features = state['memory']
+        self.memory.rows = state['memory_rows'].numpy()
+        self.mined = state['mined'].numpy()
+        log.info('resumed at step %d', self.step)
+        return True
+
+
+def choose_trained(network: SelaVPR, config: TrainConfig) -> dict[str, nn.Parameter]:
+    """The parameters that learn, by name; all others are frozen."""
+    chosen = {}
+    for name, value in network.named_parameters():
+        learns = config.train_backbone or is_adapter(name)
+        if name.startswith('backbone.blocks.') and not config.train_backbone:
+            learns &= int(name.split('.')[2]) >= config.first_adapter
+        if config.freeze_global:
+            learns = name.startswith('local.')
+        value.requires_grad_(learns)
+        if learns:
+            chosen[name] = value
+    return chosen
+
+
+def make_optimizer(trained: dict[str, nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
+    """Adam, or AdamW with a decay; heads in a group with a rate of their own."""
+    heads = [p for k, p in trained.items() if not k.startswith('backbone.')]
+    adapters = [p for k, p in trained.items() if k.startswith('backbone.')]
+    groups = [(adapters, 1.0), (heads, config.head_rate)]
+    return torch.optim.AdamW(
+        [{'params': p, 'factor': factor} for p, factor in groups if p],
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+    )
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """The rate of a step: a linear warm-up, then constant or half a cosine down to zero."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    if config.schedule == 'constant':
+        return config.learning_rate
+    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    return config.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+def weighted(terms: dict[str, Tensor], config: TrainConfig) -> Tensor:
+    weights = {
+        'global': 0.0 if config.freeze_global else config.global_weight,
+        'local': config.local_weight,
+        'correspondence': config.correspondence_weight,
+    }
+    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+
+
+def split(batch: Batch, parts: int) -> list[Batch]:
+    """A batch in parts that are worked one after the other, to save memory."""
+    if parts == 1:
+        return [batch]
+    chosen = np.array_split(np.arange(len(batch.rows)), parts)
+    return [
+        Batch(batch.images[i], batch.rows[i], batch.homographies[i], batch.rows[i])
+        for i in chosen
+        if len(i)
+    ]
+
+
+@torch.inference_mode()
+def start_local_head(network: SelaVPR, views: Views, config: TrainConfig) -> None:
+    """Start the local head with the main axes of the tokens of some training images."""
+    if network.local is None:
+        return
+    rng = np.random.default_rng([config.seed, 7])
+    side, tokens = config.image_px, []
+    for row in rng.choice(len(views.files), min(AXES_IMAGES, len(views.files)), replace=False):
+        image = views.plain([int(row)])[0]
+        if image is not None:
+            x = torch.from_numpy(image).permute(2, 0, 1)[None].float().div(255)
+            x = nn.functional.interpolate(x.to(network.mean.device), (side, side), mode='bilinear')
+            tokens.append(network.backbone((x - network.mean) / network.std)[0][0, ::4])
+    cells = torch.cat(tokens)
+    length = float(cells.norm(dim=1).mean())
+    mean, axes = principal_axes(cells.cpu(), network.config.local_channels)
+    start_with_axes(network.local, mean, axes, length)
+
+

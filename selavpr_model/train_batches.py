@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""Batches of training views; batch k of a run depends on the seed and k alone, so runs resume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from selavpr_model import distributed
+from selavpr_model.augment import AugmentConfig, make_view, View
+from selavpr_model.errors import InputError
+from selavpr_model.sources import read_rgb
+from selavpr_model.train_config import TrainConfig
+from selavpr_model.training_sets import TrainingSet
+
+log = logging.getLogger(__name__)
+AHEAD = 2  # batches made while one is learned from
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """images (B, V, 3, S, S) float32 in [0, 1]; rows (B, V) int64; homographies (B, V, 3, 3).
+
+    Each row of B is a place: V = 2 views of it, or query, positive and negatives. In a batch of
+    several processes B is this process's part, `all_rows` what all have together.
+    """
+
+    images: Tensor
+    rows: np.ndarray
+    homographies: np.ndarray
+    all_rows: np.ndarray
+
+
+class ImageCache:
+    """Decoded images, the shorter side at most `side` px; 0 keeps none."""
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+        self._images: dict[Path, np.ndarray] = {}
+
+    def read(self, file: Path) -> np.ndarray:
+        """(H, W, 3) uint8; InputError where the file is broken."""
+        if file in self._images:
+            return self._images[file]
+        image = read_rgb(file)
+        factor = self.side / min(image.shape[:2])
+        if not self.side:
+            return image
+        if factor < 1:
+            size = (round(image.shape[1] * factor), round(image.shape[0] * factor))
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        self._images[file] = image
+        return image
+
+
+class Views:
+    """Images of a training set, and of `singles` behind them, as augmented views.
+
+    singles: images whose places have no other image; their rows follow the training set's.
+    """
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        singles: Sequence[Path],
+        config: TrainConfig,
+        augment: AugmentConfig,
+    ) -> None:
+        self.data, self.config, self.augment = data, config, augment
+        self.files = (*data.files, *singles)
+        self.failed: dict[Path, str] = {}
+        self._cache = ImageCache(config.cache_px)
+
+    def different(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """(A, B) bool: certainly different places, by TrainingSet.different."""
+        count = len(self.data)
+        last = count - 1
+        known = self.data.different(np.minimum(rows, last), np.minimum(others, last))
+        single = (rows[:, None] >= count) | (others[None] >= count)
+        return np.where(single, rows[:, None] != others[None], known)
+
+    def pairs(self, step: int) -> np.ndarray:
+        """(batch_size, 2) int64 rows of different places; a self pair repeats its row."""
+        rng = np.random.default_rng([self.config.seed, step, 0])
+        size, count = self.config.batch_size, len(self.data)
+        alone = int(rng.binomial(size, self.config.self_pairs))
+        if len(self.files) == count:
+            rows = self.data.sample_pairs(rng, size)
+            rows[:alone, 1] = rows[:alone, 0]
+            return rows
+        singles = rng.choice(len(self.files) - count, alone, replace=False) + count
+        rows = self.data.sample_pairs(rng, size - alone) if alone < size else singles[:0, None]
+        return np.concatenate([rows.reshape(-1, 2), np.stack([singles, singles], axis=1)])
+
+    def batch(self, step: int, all_rows: np.ndarray) -> Batch:
+        """Views of this process's part of `all_rows` (B, V); a broken image is replaced."""
+        part = np.array_split(np.arange(len(all_rows)), distributed.world())[distributed.rank()]
+        made = [self._place(step, int(i), all_rows) for i in part]
+        images = np.stack([[view.image for view in views] for views in made])
+        return Batch(
+            torch.from_numpy(images).permute(0, 1, 4, 2, 3).float().div_(255),
+            all_rows[part],
+            np.stack([[view.homography for view in views] for views in made]),
+            all_rows,
+        )
+
+    def _place(self, step: int, i: int, all_rows: np.ndarray) -> list[View]:
+        """The views of place i; a query stands in for its own broken image, and the reverse."""
+        rng = np.random.default_rng([self.config.seed, step, 1 + i])
+        flip = bool(rng.random() < self.augment.flip)
+        images = [self._read(row) for row in all_rows[i]]
+        whole = [image for image in images if image is not None]
+        blank = np.zeros((self.config.image_px,) * 2 + (3,), np.uint8)
+        stand_in = whole[0] if whole else blank
+        return [
+            make_view(
+                stand_in if image is None else image, self.config.image_px, rng, self.augment, flip
+            )
+            for image in images
+        ]
+
+    def _read(self, row: int) -> np.ndarray | None:
+        file = self.files[row]
+        if file in self.failed:
+            return None
+        try:
+            return self._cache.read(file)
+        except InputError as error:
+            self.failed[file] = str(error)
+            log.warning('skipped image %d of this run: %s', len(self.failed), error)
+            return None
+
+    def plain(self, rows: Sequence[int]) -> list[np.ndarray | None]:
+        """The images as they are, for mining; None where one is broken."""
+        return [self._read(row) for row in rows]
+
+
+def ahead(make: Sequence[int], build: object) -> Iterator[Batch]:
+    """build(step) for each step, a few of them made in the background."""
+    assert callable(build)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(build, step) for step in make[:AHEAD]]
+        for i in range(len(make)):
+            if i + AHEAD < len(make):
+                waiting.append(pool.submit(build, make[i + AHEAD]))
+            yield waiting.pop(0).result()
