@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""`selavpr slam`: a recording driven in SLAM mode, scored and written."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from replay_helpers import command
+
+from selavpr_model.config import ScoreConfig
+from selavpr_model.place_map import PlaceMap
+from selavpr_model.records import ClosureKind, LoopClosure, Place
+from selavpr_model.slam_score import Run, same_by_pose, score
+
+
+def closure(kind, before, after):
+    return LoopClosure(kind, Place(before, before), Place(after, after), 0.9, 100, 'why')
+
+
+def test_a_closure_of_what_is_no_revisit_counts_against_precision_only():
+    poses = [np.eye(4) for _ in range(6)]
+    for i, x in enumerate((0.0, 10.0, 20.0, 30.0, 0.5, 10.5)):
+        poses[i][0, 3] = x
+    run = Run(
+        [closure(ClosureKind.VERIFIED, 0, 4), closure(ClosureKind.VERIFIED, 2, 3),
+         closure(ClosureKind.REJECTED, 1, 5)],
+        {i: i for i in range(6)},
+        {i: list(range(max(0, i - 2))) for i in range(6)},
+    )  # fmt: skip
+    made = score(run, same_by_pose(poses, ScoreConfig()))
+    assert (made['verified'], made['false_verified'], made['precision']) == (2, 1, 0.5)
+    assert made['false_verified_frames'] == [(3, 2)]
+    assert (made['revisits'], made['revisits_closed'], made['recall']) == (2, 1, 0.5)
+    assert made['rejected_although_right'] == 1
+
+
+def test_nothing_closed_has_no_precision():
+    made = score(Run([], {0: 0}, {0: []}), same_by_pose([None], ScoreConfig()))
+    assert made['precision'] is None and made['recall'] is None
+
+
+@pytest.fixture
+def few(shared_data, tmp_path):
+    """Ten images of each round of the corridor, and which of them show one place."""
+    import shutil
+
+    import cv2
+
+    folder = tmp_path / 'corridor'
+    folder.mkdir()
+    truth = shared_data('rtabmap_loop')
+    numbers = [*range(5, 35), *range(46, 58)]
+    for number in numbers:
+        shutil.copy(truth / f'{number}.jpg', folder)
+    picture = cv2.imread(str(truth / 'truth.png'), cv2.IMREAD_GRAYSCALE)
+    rows = [number - 1 for number in numbers]
+    cv2.imwrite(str(folder / 'truth.png'), picture[np.ix_(rows, rows)])
+    return folder
+
+
+def test_the_command_writes_map_closures_score_and_picture(few, tmp_path):
+    out = tmp_path / 'out'
+    assert command('slam', str(few), '--out', str(out), '--precision', 'fp32') == 0
+    summary = json.loads((out / 'summary.json').read_text())
+    assert summary['keyframes'] == 42 and summary['false_verified'] == 0
+    assert summary['recall'] >= 0.5
+    rows = list(csv.DictReader((out / 'closures.csv').open()))
+    verified = [row for row in rows if row['kind'] == 'VERIFIED']
+    assert len(verified) == summary['verified'] and all(row['reason'] for row in rows)
+    assert len(PlaceMap.open(out / 'map')) == 42
+    assert (out / 'drive.png').stat().st_size > 5000
