@@ -107,10 +107,10 @@ class MapConfig(Config):
         choices=('auto', 'flat', 'ivf'),
     )
     index_probes: int = option(
-        32, 'ivf: clusters of places that are looked into', low=1, high=65536
+        144, 'ivf: clusters of places that are looked into', low=1, high=65536
     )
     index_refine: int = option(
-        10, 'ivf: places compared exactly, times those asked for', low=1, high=1000
+        6, 'ivf: places compared exactly, times those asked for', low=1, high=1000
     )
     use_gpu_index: bool = option(True, 'search on the GPU where faiss-gpu and a GPU are there')
 

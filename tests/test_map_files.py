@@ -505,3 +505,87 @@ def test_readers_never_fail_while_the_map_is_replaced(tmp_path):
     finally:
         stop.set()
         thread.join()
+
+
+# ---------------------------------------------------------------- large maps: verified by row
+
+
+@pytest.fixture
+def by_row(monkeypatch) -> None:
+    """Every map counts as too large to be hashed when it is opened."""
+    monkeypatch.setattr('selavpr_model.map_files.HASH_AT_OPEN', 0)
+
+
+def change_row(path: Path, name: str, row: int) -> None:
+    """Flip one bit in the middle of a row of a data file."""
+    array = np.lib.format.open_memmap(data_of(path) / name, mode='r+')
+    values = array[row : row + 1].reshape(-1).view(np.uint8)
+    values[len(values) // 2] ^= 1
+    array.flush()
+
+
+@pytest.mark.parametrize('name', ['local.npy', 'local_scales.npy'])
+def test_a_damaged_row_of_a_large_map_raises_when_it_is_read_and_never_before(by_row, copy, name):
+    change_row(copy, name, 5)
+    opened = PlaceMap.open(copy, IDENTITY)
+    assert opened.local([0, 4, 6]).shape == (3, 16, 16)
+    for _ in range(2):
+        with pytest.raises(MapDataError, match='row 5 is not the bytes that were saved'):
+            opened.local([4, 5])
+    with pytest.raises(MapDataError, match='row 5'):
+        opened.save(copy, overwrite=True)
+    with pytest.raises(MapDataError, match='row 5'):
+        PlaceMap.empty(IDENTITY, opened.config).extend(opened)
+    with pytest.raises(MapDataError, match='expected SHA-256'):
+        PlaceMap.open(copy, IDENTITY, everything=True)
+
+
+def test_a_damaged_thumbnail_of_a_large_map_raises_when_it_is_looked_at(by_row, copy):
+    offsets = array_of(copy, 'thumbnail_offsets.npy')
+    change_row(copy, 'thumbnails.npy', int(offsets[3] + 40))  # one byte a row
+    opened = PlaceMap.open(copy, IDENTITY)
+    assert opened.thumbnail(2) is not None
+    with pytest.raises(MapDataError, match=r'thumbnails\.npy.*row 3'):
+        opened.thumbnail(3)
+
+
+def test_a_sound_large_map_reads_grows_and_saves_as_any_other(by_row, copy, sound):
+    opened, whole = PlaceMap.open(copy, IDENTITY), PlaceMap.open(sound, IDENTITY, everything=True)
+    assert (opened.local(range(8)) == whole.local(range(8))).all()
+    opened.add(some_features(99), some_place(99))
+    assert opened.local([8, 1]).shape == (2, 16, 16) and opened.thumbnail(8) is None
+    opened.save(copy, overwrite=True)
+    assert len(PlaceMap.open(copy, IDENTITY, everything=True)) == 9
+
+
+def test_a_map_of_version_1_opens_and_is_verified_as_a_whole(by_row, copy):
+    def make_old(manifest: dict) -> None:
+        manifest['format_version'] = 1
+        del manifest['files'][CHECKSUMS]
+        for name in ('index', 'index_probes', 'index_refine'):
+            del manifest['configs']['storage'][name]
+
+    sign(copy, make_old)
+    assert len(PlaceMap.open(copy, IDENTITY)) == 8
+    change_row(copy, 'local.npy', 5)
+    assert type(error_of(copy)) is MapDataError
+
+
+def test_short_lists_are_saved_with_the_map_and_refused_when_they_are_not_of_it(tmp_path):
+    made = some_map(150)
+    made.config = MapConfig(thumbnail_px=0, index='ivf')
+    made.save(tmp_path / 'map')
+    opened = PlaceMap.open(tmp_path / 'map', IDENTITY)
+    assert len(opened._index.coarse) == 150
+    assert opened.search(some_features(77).global_, 5)[0][0] == 77
+    file = data_of(tmp_path / 'map') / 'index.faiss'
+    raw = file.read_bytes()
+    file.write_bytes(raw[:-9] + b'x' + raw[-8:])
+    assert 'index.faiss' in str(error_of(tmp_path / 'map'))
+    entry = {'bytes': 4, 'dtype': 'blob', 'shape': [150]}
+    file.write_bytes(b'junk')
+    sign(
+        tmp_path / 'map',
+        lambda m: m['files'].update({'index.faiss': {**entry, 'sha256': sha256(file)}}),
+    )
+    assert 'not an index' in str(error_of(tmp_path / 'map'))
