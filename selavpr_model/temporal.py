@@ -66,8 +66,9 @@ class TemporalBelief:
         """All places need poses. radius_m, angle_deg: places this near are one place."""
         self._config = config
         self._radius_m, self._cos_same = radius_m, math.cos(math.radians(angle_deg))
-        self._poses, self._belief = np.empty((0, 4, 4)), np.empty(0)
-        self._legs = np.empty(0)
+        self._poses: np.ndarray = np.empty((0, 4, 4))
+        self._belief: np.ndarray = np.empty(0)
+        self._legs: np.ndarray = np.empty(0)
         self._links: dict[int, set[int]] = {}
         self.grow(np.array([place.pose for place in places]).reshape(-1, 4, 4))
         self.reset()
@@ -145,7 +146,7 @@ class TemporalBelief:
         """Whether the camera has moved or turned enough; without odometry: sees something else."""
         config, motion = self._config, anchor.motion_to(here)
         if motion is None:
-            same = int(count_mutual(here.view, anchor.view[None])[0]) / len(here.view)
+            same = int(count_mutual(here.view, [anchor.view])[0]) / len(here.view)
             return 1.0 - same >= config.independent_view
         turned = math.degrees(math.acos(float(np.clip(motion[2, 2], -1.0, 1.0))))
         moved = float(np.linalg.norm(motion[:3, 3]))
