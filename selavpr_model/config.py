@@ -70,6 +70,11 @@ class ExtractorConfig(Config):
         choices=('bilinear', 'antialias'),
     )
     device: str = option('auto', 'auto, cpu, cuda or cuda:N')
+    engine: str = option(
+        'auto',
+        'what runs the network: torch as it is, fused for CPUs, or TensorRT (selavpr export)',
+        choices=('auto', 'eager', 'fused', 'tensorrt'),
+    )
     precision: str = option(
         'auto', 'auto measures once what is fast here', choices=('auto', 'fp32', 'bf16', 'fp16')
     )

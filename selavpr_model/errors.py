@@ -20,6 +20,10 @@ class WeightsError(SelaVPRError):
     """Weights are missing, damaged, unsafe or do not fit the architecture."""
 
 
+class EngineError(SelaVPRError):
+    """An inference engine cannot run here; the text says why and what would help."""
+
+
 class SourceError(SelaVPRError):
     """A data set, image folder or bag cannot be read as asked."""
 

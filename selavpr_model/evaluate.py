@@ -187,6 +187,7 @@ def describe(recognizer: PlaceRecognizer, config: EvaluationConfig) -> dict[str,
         'local_features': f'{head or "local"} {h}x{w}x{channels}, {storage.local_dtype}',
         'k': recognizer.config.candidates,
         'device': extractor.device,
+        'engine': extractor.engine,
         'precision': extractor.precision,
         'config': {
             'extractor': extractor.config.to_dict(),

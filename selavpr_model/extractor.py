@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-import contextlib
 import hashlib
 import json
 
@@ -18,7 +17,7 @@ from selavpr_model.checkpoint import build_network, Checkpoint, tensors_digest
 from selavpr_model.config import ExtractorConfig
 from selavpr_model.errors import ConfigError
 from selavpr_model.network import SelaVPR
-from selavpr_model.precision import choose_precision, DTYPES
+from selavpr_model.precision import choose_engine
 from selavpr_model.records import Features, ModelIdentity, require_rgb
 from selavpr_model.vit import grid_of
 
@@ -31,8 +30,10 @@ class Extractor:
         self.identity = identity
         self.device = resolve_device(config.device)
         self.input_size = (config.image_height, config.image_width)
-        self._network = network.to(self.device)
-        self.precision = choose_precision(self._network, self.input_size, config.precision)
+        digest = str(identity.description.get('tensors_sha256', ''))
+        asked = (config.engine, config.precision)
+        self._engine = choose_engine(network.to(self.device), self.input_size, *asked, digest)
+        self.engine, self.precision = self._engine.name, self._engine.precision
 
     def extract(self, image: np.ndarray) -> Features:
         """(H, W, 3) uint8 RGB of any size -> Features; InputError for anything else."""
@@ -43,8 +44,8 @@ class Extractor:
         if not images:
             return []
         batch = torch.stack([self.preprocess(image) for image in images]).to(self.device)
-        with torch.inference_mode(), self._autocast():
-            global_, local = self._network(batch)
+        with torch.inference_mode():
+            global_, local = self._engine.run(batch)
         vectors, grids = global_.cpu().numpy(), local.cpu().numpy()
         return [Features(g, cells) for g, cells in zip(vectors, grids, strict=True)]
 
@@ -59,11 +60,6 @@ class Extractor:
         antialias = self.config.resize == 'antialias'
         sized = F.interpolate(pixels, self.input_size, mode='bilinear', antialias=antialias)
         return sized[0].div_(255).clamp_(0, 1)
-
-    def _autocast(self) -> contextlib.AbstractContextManager[object]:
-        if self.precision == 'fp32':
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.split(':')[0], DTYPES[self.precision])
 
 
 def load_extractor(config: ExtractorConfig | None = None) -> Extractor:

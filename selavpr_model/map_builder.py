@@ -79,7 +79,7 @@ def _plan(
         'files': files_state(source.get('path')),
         'model': model_entry(extractor.identity),
         'extractor': extractor.config.to_dict(),
-        'arithmetic': [extractor.device, extractor.precision],
+        'arithmetic': [extractor.device, extractor.engine, extractor.precision],
         'keyframes': keyframes.to_dict(),
         'storage': config.to_dict(),
     }

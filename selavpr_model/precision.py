@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Which number format this machine runs the network fastest in: measured once, recorded."""
+"""Which engine and number format this machine runs fastest: measured once, recorded."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
 import json
 import logging
 import os
@@ -13,50 +15,81 @@ import time
 
 import torch
 
+from selavpr_model.engines import build, candidates, Engine, first_that_runs
+from selavpr_model.engines import DTYPES as DTYPES
+from selavpr_model.errors import EngineError
 from selavpr_model.network import SelaVPR
 from selavpr_model.weights import home
 
 log = logging.getLogger(__name__)
 
-DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 WORTH = 1.15  # half precision moves single queries, so it must be clearly faster
 ROUNDS = 5
 
 
-def choose_precision(network: SelaVPR, size: tuple[int, int], asked: str) -> str:
-    """'fp32', 'bf16' or 'fp16'; 'auto' takes the recorded measurement or makes it."""
-    if asked != 'auto':
-        return asked
-    device = network.mean.device
-    key = _machine_key(network, size, device)
+def choose_engine(
+    network: SelaVPR, size: tuple[int, int], engine: str, precision: str, digest: str
+) -> Engine:
+    """The engine asked for, or for 'auto' the fastest by the recorded measurement or a new one.
+
+    Where it cannot run, the next one does and a warning says why.
+    """
+    wanted = _wanted(network, size, engine, precision, digest)
+    return first_that_runs(network, size, wanted, digest)
+
+
+def _wanted(
+    network: SelaVPR, size: tuple[int, int], engine: str, precision: str, digest: str
+) -> Iterator[tuple[str, str]]:
+    """What is asked for, then what is nearest to it; nothing is measured before it is needed."""
+    usual = candidates(network.mean.device)
+    if not any(engine in ('auto', n) and precision in ('auto', p) for n, p in usual):
+        kind = 'fp16' if engine == 'tensorrt' else 'fp32'
+        yield 'eager' if engine == 'auto' else engine, kind if precision == 'auto' else precision
+    for name, kind in usual:
+        if engine in ('auto', name) and precision == kind:
+            yield name, kind
+    yield from _by_speed(network, size, usual, digest)
+
+
+def _by_speed(
+    network: SelaVPR, size: tuple[int, int], pairs: list[tuple[str, str]], digest: str
+) -> list[tuple[str, str]]:
+    """The pairs, fastest first; half precision only where it is clearly faster."""
+    engines = []
+    key = _machine_key(network, size, network.mean.device)
     record = _read()
     if key not in record:
-        record[key] = measure(network, size, device)
+        for pair in pairs:
+            with contextlib.suppress(EngineError):
+                engines.append(build(network, size, *pair, digest))
+        record[key] = measure(engines, size, network.mean.device)
         _write(record)
     times = record[key]
-    fastest = min(times, key=lambda name: times[name])
-    return fastest if times['fp32'] / times[fastest] > WORTH else 'fp32'
+    worth = {name: ms if name.endswith(' fp32') else ms * WORTH for name, ms in times.items()}
+    there = [pair for pair in pairs if ' '.join(pair) in worth]
+    return sorted(there, key=lambda pair: worth[' '.join(pair)])
 
 
-def measure(network: SelaVPR, size: tuple[int, int], device: torch.device) -> dict[str, float]:
-    """Median milliseconds of one forward pass in each format, interleaved."""
-    names = ['fp32', 'bf16'] if device.type == 'cpu' else ['fp32', 'fp16']
+def measure(
+    engines: list[Engine], size: tuple[int, int], device: torch.device
+) -> dict[str, float]:
+    """Median milliseconds of one forward pass in each engine, interleaved."""
     image = torch.rand(1, 3, *size, device=device)
-    times: dict[str, list[float]] = {name: [] for name in names}
+    times: dict[str, list[float]] = {str(engine): [] for engine in engines}
     for _ in range(ROUNDS + 1):
-        for name in names:
-            times[name].append(_forward_ms(network, image, name))
+        for engine in engines:
+            times[str(engine)].append(_forward_ms(engine, image))
     medians = {name: round(statistics.median(t[1:]), 3) for name, t in times.items()}
     log.info('measured one forward pass on %s: %s ms', device, medians)
     return medians
 
 
-def _forward_ms(network: SelaVPR, image: torch.Tensor, name: str) -> float:
-    kind = image.device.type
+def _forward_ms(engine: Engine, image: torch.Tensor) -> float:
     start = time.perf_counter()
-    with torch.inference_mode(), torch.autocast(kind, DTYPES.get(name), enabled=name != 'fp32'):
-        network(image)
-    if kind == 'cuda':
+    with torch.inference_mode():
+        engine.run(image)
+    if image.device.type == 'cuda':
         torch.cuda.synchronize(image.device)
     return (time.perf_counter() - start) * 1e3
 
@@ -64,7 +97,8 @@ def _forward_ms(network: SelaVPR, image: torch.Tensor, name: str) -> float:
 def _machine_key(network: SelaVPR, size: tuple[int, int], device: torch.device) -> str:
     chip = torch.cuda.get_device_name(device) if device.type == 'cuda' else _cpu_name()
     config = network.config
-    model = f'{config.backbone}/{config.blocks}/{config.local_head}/{size[0]}x{size[1]}'
+    adapters = f'{config.serial_adapter:d}{config.parallel_adapter:d}'
+    model = f'{config.backbone}/{config.blocks}/{adapters}/{config.local_head}/{size[0]}x{size[1]}'
     return f'{chip} | torch {torch.__version__} | {torch.get_num_threads()} threads | {model}'
 
 
@@ -91,7 +125,11 @@ def _read() -> dict[str, dict[str, float]]:
         return {}
     if not isinstance(record, dict):
         return {}
-    return {k: v for k, v in record.items() if isinstance(v, dict) and 'fp32' in v}
+    return {
+        k: v
+        for k, v in record.items()
+        if isinstance(v, dict) and any(name.endswith(' fp32') for name in v)
+    }
 
 
 def _write(record: dict[str, dict[str, float]]) -> None:

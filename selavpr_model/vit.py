@@ -189,11 +189,11 @@ class VisionTransformer(nn.Module):
     def embed(self, images: Tensor, rows: int, columns: int) -> Tensor:
         """Patch tokens with position, behind the cls token and the registers, which have none."""
         patches = self.patch_embed(images)
-        cls = self.cls_token.expand(len(images), -1, -1)
+        cls = self.cls_token.expand(images.shape[0], -1, -1)
         x = torch.cat([cls, patches], dim=1) + self.position(rows, columns)
         if self.register_tokens is None:
             return x
-        registers = self.register_tokens.expand(len(images), -1, -1)
+        registers = self.register_tokens.expand(images.shape[0], -1, -1)
         return torch.cat([x[:, :1], registers, x[:, 1:]], dim=1)
 
     def position(self, rows: int, columns: int) -> Tensor:

@@ -128,7 +128,8 @@ def inference_part(node: LocalizerNode) -> Part:
         values[f'{stage} p50 / p95 ms'] = f'{p50:.1f} / {p95:.1f}'
     extractor = pipeline.extractor
     if extractor is not None:
-        values |= {'device': extractor.device, 'precision': extractor.precision}
+        values |= {'device': extractor.device, 'engine': extractor.engine}
+        values |= {'precision': extractor.precision}
         values |= {'weights': extractor.identity.weights, 'note': extractor.identity.note}
     if node.loading:
         return Part('Inference', OK, 'loading', values)

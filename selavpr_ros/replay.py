@@ -186,8 +186,8 @@ def _play(request: Request, frames: BagFrames, extractor: Extractor) -> LiveRun:
 
     # bound to the values measured here: measured again, another precision could be the faster
     chosen = replace(
-        request.extractor, device=extractor.device, precision=extractor.precision,
-        threads=torch.get_num_threads(),
+        request.extractor, device=extractor.device, engine=extractor.engine,
+        precision=extractor.precision, threads=torch.get_num_threads(),
     )  # fmt: skip
     configs = {
         '': node_config(request.recognizer.candidates),

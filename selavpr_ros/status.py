@@ -103,11 +103,12 @@ def localizer_status(node: LocalizerNode, part: Part) -> Any:
         'map_id': place_map.map_id if place_map else '',
         'frames_received': health.received,
         'frames_processed': health.processed,
-        'engine': 'eager',
+        'engine': '',
     }
     if extractor is not None:
         fields |= {'fingerprint': extractor.identity.fingerprint, 'device': extractor.device}
         fields |= {'weights': extractor.identity.weights, 'precision': extractor.precision}
+        fields |= {'engine': extractor.engine}
     stamp = messages.header(node.now_ns(), node.parameters.node.map_frame)
     return messages.status(stamp, fields, health.dropped())
 
