@@ -37,13 +37,13 @@ class _Gather(torch.autograd.Function):
     """All processes' tensors in rank order; the gradient of each comes home, summed."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
         parts = [torch.empty_like(x) for _ in range(world())]
         distributed.all_gather(parts, x.contiguous())
         return torch.cat(parts)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:
         grad = grad.contiguous()
         distributed.all_reduce(grad)
         return grad.chunk(world())[rank()]
@@ -55,7 +55,7 @@ def gather(x: Tensor) -> Tensor:
     Every process then computes the same loss, and each hears every process's gradient: the mean
     over processes that DistributedDataParallel takes is that of one process with the whole batch.
     """
-    return x if world() == 1 else _Gather.apply(x)  # type: ignore[no-any-return]
+    return x if world() == 1 else _Gather.apply(x)
 
 
 def gather_rows(part: np.ndarray, total: int) -> np.ndarray:
@@ -73,6 +73,15 @@ def gather_rows(part: np.ndarray, total: int) -> np.ndarray:
 def barrier() -> None:
     if world() > 1:
         distributed.barrier()
+
+
+def mean(values: dict[str, float]) -> dict[str, float]:
+    """The mean over processes of each value."""
+    if world() == 1:
+        return values
+    parts: list[dict[str, float]] = [{}] * world()
+    distributed.all_gather_object(parts, values)
+    return {name: sum(part[name] for part in parts) / len(parts) for name in values}
 
 
 def broadcast(values: tuple[float, int]) -> tuple[float, int]:

@@ -3,10 +3,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
+import torch.nn.functional as F
 
-from selavpr_model.network import LocalAdaptation
+from selavpr_model.network import LocalAdaptation, SelaVPR
+from selavpr_model.train_batches import Views
+from selavpr_model.train_config import TrainConfig
+
+AXES_IMAGES = 256  # images whose tokens give the main axes of the local head
 
 # A transposed convolution of kernel 3 and stride 2 with these weights interpolates linearly:
 # n cells become 2n - 1, every second one a copy.
@@ -39,3 +45,22 @@ def start_with_axes(head: LocalAdaptation, mean: Tensor, axes: Tensor, scale: fl
     eye = torch.eye(channels)
     head.up2.weight.copy_(torch.einsum('cd,hw->cdhw', torch.cat([eye, -eye]), kernel))
     head.up2.bias.zero_()
+
+
+@torch.inference_mode()
+def start_local_head(network: SelaVPR, views: Views, config: TrainConfig) -> None:
+    """Start the local head with the main axes of the tokens of some training images."""
+    if network.local is None:
+        return
+    rng = np.random.default_rng([config.seed, 7])
+    side, tokens = config.image_px, []
+    for row in rng.choice(len(views.files), min(AXES_IMAGES, len(views.files)), replace=False):
+        image = views.plain([int(row)])[0]
+        if image is not None:
+            x = torch.from_numpy(image).permute(2, 0, 1)[None].float().div(255)
+            x = F.interpolate(x.to(network.mean.device), (side, side), mode='bilinear')
+            tokens.append(network.backbone((x - network.mean) / network.std)[0][0, ::4])
+    cells = torch.cat(tokens)
+    length = float(cells.norm(dim=1).mean())
+    mean, axes = principal_axes(cells.cpu(), network.config.local_channels)
+    start_with_axes(network.local, mean, axes, length)

@@ -49,9 +49,9 @@ def local_loss(query: Tensor, positive: Tensor, negatives: Tensor, margin: float
     return F.relu(far - near[:, None] + margin).sum()
 
 
-def divisor(batch: int, negatives: int, normalisation: str) -> int:
+def divisor(batch: int, negatives: int, normalisation: str) -> float:
     """What the sums are divided by: batch x negatives as released, or 1 as the paper writes."""
-    return batch * negatives if normalisation == 'mean' else 1
+    return float(batch * negatives) if normalisation == 'mean' else 1.0
 
 
 def contrastive_loss(
@@ -100,7 +100,9 @@ def soft_rank_loss(counts: Tensor, weight: float) -> Tensor:
     counts (B, 1 + M): soft matches with the positive, then with the negatives.
     """
     logits = weight * counts.clamp(min=1e-3).log()
-    return F.cross_entropy(logits, torch.zeros(len(counts), dtype=torch.long))
+    return F.cross_entropy(
+        logits, torch.zeros(len(counts), dtype=torch.long, device=counts.device)
+    )
 
 
 def correspondence_loss(a: Tensor, b: Tensor, pairs: Tensor, temperature: float) -> Tensor:

@@ -24,22 +24,21 @@ from selavpr_model.checkpoint import (
     adapters_only,
     backbone_digest,
     Checkpoint,
-    is_adapter,
     write_checkpoint,
 )
 from selavpr_model.config import MiningConfig
-from selavpr_model.errors import InputError
-from selavpr_model.local_start import principal_axes, start_with_axes
+from selavpr_model.errors import ConfigError, InputError
+from selavpr_model.local_start import start_local_head
 from selavpr_model.mining import mine
 from selavpr_model.network import SelaVPR
+from selavpr_model.optimisation import choose_trained, learning_rate, make_optimizer, weighted
 from selavpr_model.precision import DTYPES
-from selavpr_model.train_batches import ahead, Batch, Views
+from selavpr_model.train_batches import ahead, Batch, require_shares, split, Views
 from selavpr_model.train_config import TrainConfig
 from selavpr_model.train_files import RunFiles
 from selavpr_model.train_validation import Validation
 
 log = logging.getLogger(__name__)
-AXES_IMAGES = 256  # images whose tokens give the main axes of the local head
 
 
 class Trainer:
@@ -67,6 +66,7 @@ class Trainer:
         self.mined = np.empty((0, 0), np.int64)
         self.step, self.best, self.worse = 0, -math.inf, 0
         self.device = network.mean.device
+        require_shares(config, distributed.world())
         if not self._resume() and config.local_start == 'pca':
             start_local_head(network, views, config)
             self.average = {k: p.detach().clone() for k, p in self.trained.items()}
@@ -74,7 +74,7 @@ class Trainer:
         self.parallel: nn.Module = DistributedDataParallel(network) if several else network
 
     def run(self, until: int | None = None, progress: bool = True) -> Checkpoint:
-        """Train to the end (or to step `until`) and return the best or last weights."""
+        """Train to the end, an early stop or step `until` and return the weights of that step."""
         last = min(self.config.steps, until or self.config.steps)
         quiet = not progress or distributed.rank() > 0
         with tqdm(total=self.config.steps, initial=self.step, unit='step', disable=quiet) as bar:
@@ -83,7 +83,7 @@ class Trainer:
                 for batch in ahead(range(self.step, stop), self._batch):
                     values = self.learn(batch)
                     self.step += 1
-                    self.files.log(self.step, values)
+                    self.files.log(self.step, distributed.mean(values))
                     bar.update()
                     bar.set_postfix({k: f'{v:.3f}' for k, v in values.items()}, refresh=False)
                 self._pause(last)
@@ -105,7 +105,8 @@ class Trainer:
         due = self.step % self.config.validate_every == 0 or self.step == self.config.steps
         if self.validation is not None and due:
             self._validate(self.validation)
-        if self.step % self.config.checkpoint_every == 0 or self.step == last:
+        stopped = self.step == last or self.worse >= self.config.patience
+        if self.step % self.config.checkpoint_every == 0 or stopped:
             self._save()
 
     def _batch(self, step: int) -> Batch:
@@ -226,105 +227,44 @@ class Trainer:
                     'memory': self.memory.features,
                     'memory_rows': torch.from_numpy(self.memory.rows),
                     'mined': torch.from_numpy(self.mined),
-                    'backbone': backbone_digest(self.network.state_dict()),
-                    'config': dataclasses.asdict(self.config),
+                    'backbone': self._backbone(),
+                    'config': self.settings(),
                 }
             )
             self._write('last.safetensors')
         distributed.barrier()
 
+    def settings(self) -> dict[str, Any]:
+        """All that decides what is learned, flat; a resumed run must have the same."""
+        parts = {
+            'model': self.network.config.to_dict(),
+            'augment': self.views.augment.to_dict(),
+            'mining': self.mining.to_dict(),
+            'data': {'protocol': self.views.data.protocol, 'images': len(self.views.files)},
+        }
+        flat = {f'{part}.{k}': v for part, values in parts.items() for k, v in values.items()}
+        return {**dataclasses.asdict(self.config), **flat}
+
+    def _backbone(self) -> str:
+        return backbone_digest(self.network.state_dict())
+
     def _resume(self) -> bool:
-        state = self.files.load_state(dataclasses.asdict(self.config))
+        state = self.files.load_state(self.settings())
         if state is None:
             return False
+        if state['backbone'] != self._backbone() and not self.config.train_backbone:
+            raise ConfigError(
+                f'{self.files.folder}: begun on another backbone; use its weights or a new --out'
+            )
         self.step, self.best, self.worse = state['step'], state['best'], state['worse']
         with torch.no_grad():
             for name, value in self.trained.items():
                 value.copy_(state['trained'][name])
-        self.average = state['average']
+        self.average = {k: v.to(self.device) for k, v in state['average'].items()}
         self.optimizer.load_state_dict(state['optimizer'])
         self.scaler.load_state_dict(state['scaler'])
-        self.memory.features = state['memory']
+        self.memory.features = state['memory'].to(self.device)
         self.memory.rows = state['memory_rows'].numpy()
         self.mined = state['mined'].numpy()
         log.info('resumed at step %d', self.step)
         return True
-
-
-def choose_trained(network: SelaVPR, config: TrainConfig) -> dict[str, nn.Parameter]:
-    """The parameters that learn, by name; all others are frozen."""
-    chosen = {}
-    for name, value in network.named_parameters():
-        learns = config.train_backbone or is_adapter(name)
-        if name.startswith('backbone.blocks.') and not config.train_backbone:
-            learns &= int(name.split('.')[2]) >= config.first_adapter
-        if config.freeze_global:
-            learns = name.startswith('local.')
-        value.requires_grad_(learns)
-        if learns:
-            chosen[name] = value
-    return chosen
-
-
-def make_optimizer(trained: dict[str, nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam, or AdamW with a decay; heads in a group with a rate of their own."""
-    heads = [p for k, p in trained.items() if not k.startswith('backbone.')]
-    adapters = [p for k, p in trained.items() if k.startswith('backbone.')]
-    groups = [(adapters, 1.0), (heads, config.head_rate)]
-    return torch.optim.AdamW(
-        [{'params': p, 'factor': factor} for p, factor in groups if p],
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-    )
-
-
-def learning_rate(step: int, config: TrainConfig) -> float:
-    """The rate of a step: a linear warm-up, then constant or half a cosine down to zero."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    if config.schedule == 'constant':
-        return config.learning_rate
-    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    return config.learning_rate * (1 + math.cos(math.pi * done)) / 2
-
-
-def weighted(terms: dict[str, Tensor], config: TrainConfig) -> Tensor:
-    weights = {
-        'global': 0.0 if config.freeze_global else config.global_weight,
-        'local': config.local_weight,
-        'correspondence': config.correspondence_weight,
-    }
-    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-
-
-def split(batch: Batch, parts: int) -> list[Batch]:
-    """A batch in parts that are worked one after the other, to save memory."""
-    if parts == 1:
-        return [batch]
-    chosen = np.array_split(np.arange(len(batch.rows)), parts)
-    return [
-        Batch(batch.images[i], batch.rows[i], batch.homographies[i], batch.rows[i])
-        for i in chosen
-        if len(i)
-    ]
-
-
-@torch.inference_mode()
-def start_local_head(network: SelaVPR, views: Views, config: TrainConfig) -> None:
-    """Start the local head with the main axes of the tokens of some training images."""
-    if network.local is None:
-        return
-    rng = np.random.default_rng([config.seed, 7])
-    side, tokens = config.image_px, []
-    for row in rng.choice(len(views.files), min(AXES_IMAGES, len(views.files)), replace=False):
-        image = views.plain([int(row)])[0]
-        if image is not None:
-            x = torch.from_numpy(image).permute(2, 0, 1)[None].float().div(255)
-            x = nn.functional.interpolate(x.to(network.mean.device), (side, side), mode='bilinear')
-            tokens.append(network.backbone((x - network.mean) / network.std)[0][0, ::4])
-    cells = torch.cat(tokens)
-    length = float(cells.norm(dim=1).mean())
-    mean, axes = principal_axes(cells.cpu(), network.config.local_channels)
-    start_with_axes(network.local, mean, axes, length)
-
-

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from selavpr_model import distributed
 from selavpr_model.augment import AugmentConfig, make_view, View
-from selavpr_model.errors import InputError
+from selavpr_model.errors import ConfigError, InputError
 from selavpr_model.sources import read_rgb
 from selavpr_model.train_config import TrainConfig
 from selavpr_model.training_sets import TrainingSet
@@ -152,3 +152,35 @@ def ahead(make: Sequence[int], build: object) -> Iterator[Batch]:
             if i + AHEAD < len(make):
                 waiting.append(pool.submit(build, make[i + AHEAD]))
             yield waiting.pop(0).result()
+
+
+def require_shares(config: TrainConfig, processes: int) -> None:
+    """ConfigError unless every part of a batch has as many places on every process."""
+    parts = processes * config.accumulate
+    if config.batch_size % parts:
+        raise ConfigError(
+            f'TrainConfig.batch_size: expected a multiple of {parts} ({processes} processes x '
+            f'accumulate {config.accumulate}), got {config.batch_size}'
+        )
+
+
+def split(batch: Batch, parts: int) -> list[Batch]:
+    """A batch in parts that are worked one after the other, to save memory.
+
+    Contrastive losses see the negatives of a part, of all processes, and the memory.
+    """
+    if parts == 1:
+        return [batch]
+    everywhere = np.split(batch.all_rows, distributed.world())
+    shares = [np.split(rows, parts) for rows in everywhere]
+    return [
+        Batch(images, rows, homographies, np.concatenate([share[i] for share in shares]))
+        for i, (images, rows, homographies) in enumerate(
+            zip(
+                batch.images.chunk(parts),
+                np.split(batch.rows, parts),
+                np.split(batch.homographies, parts),
+                strict=True,
+            )
+        )
+    ]

@@ -79,9 +79,7 @@ class TrainConfig(Config):
         choices=('mean', 'sum'),
     )
     temperature: float = option(0.07, 'contrastive: of the global cosine', low=1e-3)
-    memory: int = option(
-        0, 'contrastive: global features of past steps kept as negatives', low=0
-    )
+    memory: int = option(0, 'contrastive: global features of past steps kept as negatives', low=0)
     rank_negatives: int = option(3, 'contrastive: negatives a query is re-ranked against', low=1)
     rank_temperature: float = option(0.05, 'contrastive: of the cell similarity', low=1e-3)
     rank_sharpness: float = option(4.0, 'contrastive: factor on the log of the matches', low=0.0)
@@ -91,10 +89,6 @@ class TrainConfig(Config):
     self_pairs: float = option(
         0.0, 'contrastive: share of pairs that are two views of one image', low=0.0, high=1.0
     )
-
-    mine_every: int = option(1000, 'paper: queries mined at a time', low=1)
-    mine_database: int = option(1000, 'paper: random images the negatives come from', low=1)
-    mine_negatives: int = option(2, 'paper: hardest negatives a query', low=1)
 
     checkpoint_every: int = option(100, 'steps between checkpoints', low=1)
     validate_every: int = option(500, 'steps between validations', low=1)

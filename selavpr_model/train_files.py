@@ -78,9 +78,9 @@ class RunFiles:
         except Exception as error:  # torch raises many types for a bad file
             raise WeightsError(f'{path}: damaged ({error}); delete it to start again') from error
         was = state['config']
-        other = [k for k in config if was.get(k) != config[k] and k not in MAY_CHANGE]
+        other = [k for k in config if k in was and was[k] != config[k] and k not in MAY_CHANGE]
         if other:
-            told = ', '.join(f'{k}: {was.get(k)} then, {config[k]} now' for k in other)
+            told = ', '.join(f'{k}: {was[k]} then, {config[k]} now' for k in other)
             raise ConfigError(f'{path}: begun with other settings ({told}); use a new --out')
         self._forget_after(int(state['step']))
         return state

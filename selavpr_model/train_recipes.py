@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from selavpr_model import losses
-from selavpr_model.distributed import gather
+from selavpr_model.distributed import gather, world
 from selavpr_model.train_batches import Batch, Views
 from selavpr_model.train_config import TrainConfig
 from selavpr_model.vit import PATCH
@@ -40,6 +40,8 @@ def paper(global_: Tensor, local: Tensor, batch: Batch, config: TrainConfig) -> 
     """global_ (B, 2 + M, D), local (B, 2 + M, h, w, C): query, positive, negatives -> losses."""
     cells = local.flatten(2, 3)
     count = losses.divisor(len(global_), global_.shape[1] - 2, config.normalisation)
+    if config.normalisation == 'sum':
+        count /= world()  # the mean over processes is to be the sum over them
     far = losses.triplet_loss(global_[:, 0], global_[:, 1], global_[:, 2:], config.global_margin)
     near = losses.local_loss(cells[:, 0], cells[:, 1], cells[:, 2:], config.local_margin)
     return {'global': far / count, 'local': near / count}
@@ -55,9 +57,10 @@ def contrastive(
     pairs = gather(global_)
     features, rows = pairs.transpose(0, 1).flatten(0, 1), batch.all_rows.T.ravel()
     count = len(pairs)
-    partner = torch.arange(2 * count).roll(count)
+    partner = torch.arange(2 * count, device=features.device).roll(count)
     keys = torch.cat([features, memory.features]) if len(memory.rows) else features
-    other = torch.from_numpy(views.different(rows, np.concatenate([rows, memory.rows])))
+    known = views.different(rows, np.concatenate([rows, memory.rows]))
+    other = torch.from_numpy(known).to(features.device)
     found = losses.contrastive_loss(features, keys, ~other, partner, config.temperature)
     memory.add(features, rows)
     terms = {'global': found}
@@ -87,7 +90,7 @@ def _rank(cells: Tensor, pairs: Tensor, other: Tensor, config: TrainConfig) -> T
     """
     similarity = (pairs[:, 0] @ pairs[:, 1].T).masked_fill(~other, -torch.inf)
     hardest = similarity.topk(min(config.rank_negatives, len(pairs) - 1), dim=1).indices
-    own = torch.arange(len(pairs))[:, None]
+    own = torch.arange(len(pairs), device=pairs.device)[:, None]
     columns = [
         losses.soft_matches(cells[:, 0], cells[column, 1], config.rank_temperature)
         for column in torch.cat([own, hardest], dim=1).T
@@ -96,15 +99,20 @@ def _rank(cells: Tensor, pairs: Tensor, other: Tensor, config: TrainConfig) -> T
 
 
 def _correspond(local: Tensor, batch: Batch, config: TrainConfig) -> Tensor:
-    """Mean over this process's self pairs of the loss of their known correspondences."""
+    """Mean over the self pairs of all processes of the loss of their known correspondences.
+
+    Each process has its own part of the sum, times the processes, as their mean is taken later.
+    """
     alone = np.flatnonzero(batch.rows[:, 0] == batch.rows[:, 1])
     terms = [local.sum() * 0]
     for i in alone:
         pairs = torch.from_numpy(correspondences(local.shape[2:4], batch, int(i)))
+        pairs = pairs.to(local.device)
         a, b = (local[i, v].flatten(0, 1) for v in (0, 1))
         few = pairs[:: max(1, len(pairs) // MOST_PAIRS)]
         terms.append(losses.correspondence_loss(a, b, few, config.rank_temperature))
-    return torch.stack(terms).sum() / max(1, len(alone))
+    everywhere = int((batch.all_rows[:, 0] == batch.all_rows[:, 1]).sum())
+    return torch.stack(terms).sum() * world() / max(1, everywhere)
 
 
 def correspondences(grid: tuple[int, ...], batch: Batch, i: int) -> np.ndarray:
