@@ -15,6 +15,7 @@ from typing import Annotated, Any, TYPE_CHECKING
 
 import typer
 
+from selavpr_model.cli_export import export
 from selavpr_model.cli_map import map_app, write_json
 from selavpr_model.cli_weights import weights_app
 from selavpr_model.config import (
@@ -40,6 +41,7 @@ app = typer.Typer(
     help='Recognise places in images: build maps, localise in them, measure how well.\n\n'
     'Example: selavpr evaluate data/essex3in1',
 )
+app.command()(export)
 app.add_typer(weights_app, name='weights', epilog='Example: selavpr weights list')
 app.add_typer(map_app, name='map', epilog='Example: selavpr map info maps/campus')
 

@@ -30,6 +30,10 @@ from selavpr_model.vit import Adapter, Block, grid_of, Mlp, PATCH
 # share the GELU of `fc1`.
 RELU_BY_GELU = 2.0**20
 
+# In bf16, torch's flash attention on a CPU takes twice as long as two plain products, as long as
+# their matrix of tokens x tokens is small.
+SMALL = 1024
+
 MakeLinear = Callable[[Tensor, Tensor, str], nn.Module]
 """weight (out, in), bias (out,) and 'none', 'relu' or 'gelu' -> a module called with x (.., in)
 and what to add to the result (.., out), or None."""
@@ -128,8 +132,11 @@ class FusedBlock(nn.Module):
     def attend(self, x: Tensor) -> Tensor:
         batch, count, dim = x.shape
         qkv = self.qkv(x, None).view(batch, count, 3, self.heads, dim // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        x = F.scaled_dot_product_attention(q, k, v, scale=1.0)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, dim / heads)
+        if x.dtype == torch.bfloat16 and count <= SMALL:
+            x = (q.contiguous() @ k.contiguous().transpose(2, 3)).softmax(-1) @ v.contiguous()
+        else:
+            x = F.scaled_dot_product_attention(q, k, v, scale=1.0)
         return x.transpose(1, 2).reshape(batch, count, dim)
 
 

@@ -66,12 +66,27 @@ def load(
 
 
 def build(network: SelaVPR, size: tuple[int, int], digest: str) -> Path:
-    """Build the engine and put it into the cache; takes minutes, TensorRT logs its progress."""
+    """Build the engine into the cache; takes minutes, told to the log. The network is halved.
+
+    EngineError where TensorRT is not there or does not take the network.
+    """
     device = network.mean.device
     trt = _library(device, PRECISION)
     path = engine_path(size, digest, trt, device)
     if path.is_file():
         return path
+    log.info('exporting the network, then building with TensorRT: this takes minutes')
+    start = time.perf_counter()
+    try:
+        _build(network, size, trt, path)
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise EngineError(f'TensorRT does not build it ({error}); use engine eager') from error
+    log.info('built %s in %.0f s', path, time.perf_counter() - start)
+    return path
+
+
+def _build(network: SelaVPR, size: tuple[int, int], trt: Any, path: Path) -> None:
+    device = network.mean.device
     program = export_program(HalfSelaVPR(network), size, str(device))
     smallest, largest = (1, 3, *size), (BATCH, 3, *size)
     batch = trt.Input(min_shape=smallest, opt_shape=smallest, max_shape=largest)
@@ -81,7 +96,6 @@ def build(network: SelaVPR, size: tuple[int, int], digest: str) -> Path:
     example = torch.zeros(2, 3, *size, device=device)
     trt.save(module, str(part), arg_inputs=[example], dynamic_shapes=_shapes())
     part.replace(path)
-    return path
 
 
 def _shapes() -> dict[str, dict[int, Any]]:

@@ -91,3 +91,15 @@ def test_an_eager_engine_in_half_precision_still_gives_unit_float32():
     features = load(engine='eager', precision='bf16').extract(picture())
     assert features.global_.dtype == features.local.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(features.local, axis=-1), 1, atol=1e-5)
+
+
+def test_export_without_a_gpu_says_what_it_needs(capsys, monkeypatch):
+    from selavpr_ros.cli import main
+
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU')
+    monkeypatch.delenv('SELAVPR_HOME')  # the real weights
+    with pytest.raises(SystemExit):
+        main(['export', '--size', '56'])
+    said = capsys.readouterr().err
+    assert said.startswith('selavpr: ') and 'NVIDIA GPU' in said and said.count('\n') == 1
