@@ -269,6 +269,45 @@ class SlamConfig(Config):
 
 
 @dataclass(frozen=True, slots=True)
+class GeometryConfig(Config):
+    """When matched cells agree on one camera motion, and what pose follows from them."""
+
+    enabled: bool = option(
+        True, 'refine and check an accepted place where camera and map have intrinsics'
+    )
+    noise_px: float = option(
+        1.5, 'standard deviation of a match, in pixels of the network input', unit='px', low=0.01
+    )
+    parallax_deg: float = option(
+        2.0, 'expected parallax between two views of one place', unit='deg', low=0.01
+    )
+    min_inliers: int = option(20, 'least matches that agree on one motion', low=8)
+    min_inlier_share: float = option(0.3, 'least share of all matches', low=0.0, high=1.0)
+    min_spread: float = option(
+        0.1, 'least share of the blocks (8 x 8) of the image with inliers', low=0.0, high=1.0
+    )
+    min_parallax: float = option(
+        1.0, 'least median parallax for a direction, over the noise of a match', low=0.0
+    )
+    min_in_front: float = option(
+        0.8, 'least share of the inliers in front of both cameras for a direction', high=1.0
+    )
+    max_direction_deg: float = option(
+        20.0, 'a direction less certain than this is not told', unit='deg', low=0.0, high=180.0
+    )
+    covariance_scale: float = option(
+        1.0, 'on every covariance, for errors that all matches share', low=0.01
+    )
+    keyframes: int = option(5, 'keyframes that a metric pose is computed from', low=1, high=50)
+    min_baseline_deg: float = option(
+        1.0, 'least median angle at the points between two keyframes', unit='deg', low=0.0
+    )
+    max_position_m: float = option(
+        0.5, 'a metric position less certain than this is refused', unit='m', low=0.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class CalibrationConfig(Config):
     """How a map measures its thresholds on its own keyframes when it is built.
 
