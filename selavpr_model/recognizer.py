@@ -124,7 +124,7 @@ def believe(
     places = place_map.places
     if not temporal.enabled or not places:
         return None
-    if any(place.pose is None for place in places):
+    if np.isnan(place_map.poses[:, 0, 0]).any():
         log.info('the map has places without poses: each frame is decided alone')
         return None
     return TemporalBelief(places, temporal, config.distinct_radius_m, config.distinct_angle_deg)

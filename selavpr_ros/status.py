@@ -126,7 +126,7 @@ def map_info(node: LocalizerNode) -> Any:
         'path': str(place_map.path or ''),
         'frame_id': place_map.config.frame_id,
         'num_places': len(place_map),
-        'sessions': sorted({place.session for place in place_map.places if place.session}),
+        'sessions': sorted(place_map.sessions - {''}),
         'fingerprint': place_map.identity.fingerprint,
         'model': place_map.identity.weights,
         'local_dtype': place_map.config.local_dtype,
