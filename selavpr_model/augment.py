@@ -152,4 +152,4 @@ def compress(image: np.ndarray, rng: Rng) -> np.ndarray:
     """JPEG at quality 15 to 70."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 70))]
     encoded = cv2.imencode('.jpg', image[..., ::-1], quality)[1]
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1]
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))[..., ::-1]
