@@ -17,6 +17,7 @@ import typer
 
 from selavpr_model.cli_export import export
 from selavpr_model.cli_map import map_app, write_json
+from selavpr_model.cli_train import train
 from selavpr_model.cli_weights import weights_app
 from selavpr_model.config import (
     Config,
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.command()(export)
 app.add_typer(weights_app, name='weights', epilog='Example: selavpr weights list')
 app.add_typer(map_app, name='map', epilog='Example: selavpr map info maps/campus')
+app.command()(train)
 
 
 def run(app: typer.Typer, argv: Sequence[str] | None = None) -> None:

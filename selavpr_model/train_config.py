@@ -101,3 +101,25 @@ class TrainConfig(Config):
     cache_px: int = option(
         320, 'shorter side of the images kept in memory; 0: keep none', unit='px', low=0
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationConfig(Config):
+    """A data set that is watched while training; the options of `selavpr evaluate`."""
+
+    path: str = option('', 'folder of a data set')
+    split: str = option('', 'train, val or test, as the data set has it; MSLS: cities, too')
+    floors: str = option('', 'of frames.csv: some floors, by comma')
+    names: str = option(':', 'of query/ and ref/: queries by the number in the name, as 400:')
+    queries: str = option(':', 'some of the queries, such as 330: or :50')
+    query_folder: str = option('', 'of an @utm@ tree: folder of the queries; Nordland: the season')
+    tolerance: float = option(
+        -1.0, "same place up to this far, in m or frames; -1: the layout's own", low=-1.0
+    )
+    max_angle_deg: float = option(
+        -1.0,
+        "same place when looking up to this far apart; -1: the layout's own",
+        unit='deg',
+        low=-1.0,
+        high=180.0,
+    )
