@@ -100,7 +100,10 @@ class MapConfig(Config):
     """How places are stored and found."""
 
     local_dtype: str = option(
-        'int8', 'storage of local features', choices=('int8', 'fp16', 'fp32')
+        'compact',
+        'storage of local features: exact keeps all cells, compact at most 119 kB a place, tiny '
+        '60 kB, all as int8; int8, fp16 and fp32: as old maps have them, slower',
+        choices=('compact', 'exact', 'tiny', 'int8', 'fp16', 'fp32'),
     )
     thumbnail_px: int = option(
         160, 'width of the stored thumbnail; 0: none', unit='px', low=0, high=1024
@@ -297,6 +300,9 @@ class GeometryConfig(Config):
     )
     covariance_scale: float = option(
         1.0, 'on every covariance, for errors that all matches share', low=0.01
+    )
+    shared_px: float = option(
+        2.0, 'error that all matches share, in pixels of the network input', unit='px', low=0.0
     )
     keyframes: int = option(5, 'keyframes that a metric pose is computed from', low=1, high=50)
     min_baseline_deg: float = option(

@@ -161,6 +161,7 @@ def _judge(found: Matches, config: GeometryConfig, fit: tuple, inlier: np.ndarra
     lift[3:, :3], lift[:3, 3:] = np.eye(3), basis.T
     C = C * config.covariance_scale + common_parallax(J, w)
     full = lift @ C @ lift.T + 1e-8 * np.eye(6)
+    full[3:, 3:] += (found.noise * config.shared_px / config.noise_px) ** 2 * np.eye(3)
     parallax = float(np.median(np.abs(shift[inlier]))) if count else 0.0
     why = _direction_unknown(shift[inlier], found.noise, full, config)
     if why:
