@@ -95,14 +95,14 @@ def _forward_ms(engine: Engine, image: torch.Tensor) -> float:
 
 
 def _machine_key(network: SelaVPR, size: tuple[int, int], device: torch.device) -> str:
-    chip = torch.cuda.get_device_name(device) if device.type == 'cuda' else _cpu_name()
+    chip = torch.cuda.get_device_name(device) if device.type == 'cuda' else cpu_name()
     config = network.config
     adapters = f'{config.serial_adapter:d}{config.parallel_adapter:d}'
     model = f'{config.backbone}/{config.blocks}/{adapters}/{config.local_head}/{size[0]}x{size[1]}'
     return f'{chip} | torch {torch.__version__} | {torch.get_num_threads()} threads | {model}'
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
     """Model name and the flags that decide, since virtual machines hide the model."""
     try:
         lines = Path('/proc/cpuinfo').read_text().splitlines()
