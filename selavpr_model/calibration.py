@@ -133,8 +133,8 @@ def _ask(
     shown = others[: config.candidates]
     hidden = [c for c in others if are_distinct(me, c.place, config)][: config.candidates]
     asked = sorted({c.row: c for c in shown + hidden}.values(), key=lambda c: c.global_rank)
-    local = place_map.local([c.row for c in asked])
-    ranked = rerank(place_map.local([row])[0], local, asked, config.ties)
+    codes = place_map.codes([c.row for c in asked])
+    ranked = rerank(place_map.codes([row])[0], codes, asked, config.ties)
     return _only(ranked, shown), _only(ranked, hidden)
 
 

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""Local features as int8 codes of one scale, whole or as knots that are interpolated when read.
+"""Local features as int8 codes of one scale, all of them or fewer cells and channels.
 
-Dense cells are up-convolved from a coarse grid, so those between knots are nearly an
-interpolation. One scale for all cells keeps the products of codes comparable as integers; a fixed
-rotation spreads each cell's value evenly over its channels, so that few are clipped.
+One scale for all cells keeps the products of codes comparable as integers. A fixed rotation
+spreads each cell's value evenly over its channels, so that few are clipped and the first ones
+are a random projection of all: nothing has to be learnt from a map that is still to be driven.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 import functools
 
 import numpy as np
 
 PEAK = 4.0  # deviations of a unit vector's channel (1 / sqrt(C)) that become 127
+PRESETS = {'compact': 119_000, 'exact': None, 'tiny': 60_000}  # bytes a place at most
+FEW_CELLS = 1024  # grids up to this are kept whole; of larger ones every second cell, each way
 
 
 @functools.lru_cache(maxsize=8)
@@ -23,47 +26,44 @@ def rotation(channels: int) -> np.ndarray:
     return (q * np.sign(np.diag(r))).astype(np.float32)
 
 
-def encode(cells: np.ndarray) -> np.ndarray:
-    """(..., C) float32 unit vectors -> int8 codes; a cell of zeros stays zero."""
-    return _quantise(np.asarray(cells, np.float32) @ rotation(cells.shape[-1]))
+@dataclass(frozen=True, slots=True)
+class LocalCodec:
+    """preset: of PRESETS; local_shape (h, w, C): of the features that the model makes."""
 
+    preset: str
+    local_shape: tuple[int, int, int]
 
-def _quantise(cells: np.ndarray) -> np.ndarray:
-    scale = 127 * np.sqrt(cells.shape[-1]) / PEAK
-    return np.clip(np.rint(cells * scale), -127, 127).astype(np.int8)
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the cells that are kept."""
+        h, w, _ = self.local_shape
+        whole = PRESETS[self.preset] is None or h * w <= FEW_CELLS
+        return (h, w) if whole else ((h + 1) // 2, (w + 1) // 2)
 
+    @property
+    def channels(self) -> int:
+        """As many as the cells leave room for."""
+        limit = PRESETS[self.preset]
+        rows, columns = self.grid
+        all_ = self.local_shape[2]
+        return all_ if limit is None else max(1, min(all_, limit // (rows * columns)))
 
-def decode(codes: np.ndarray) -> np.ndarray:
-    """Codes (..., C) -> float32 unit vectors in the channels of the features."""
-    return _unit(codes.astype(np.float32)) @ rotation(codes.shape[-1]).T
+    def encode(self, local: np.ndarray) -> np.ndarray:
+        """(h, w, C) float32 unit vectors -> (cells, channels) int8; a cell of zeros stays zero."""
+        step = 1 if self.grid == self.local_shape[:2] else 2
+        cells = np.asarray(local, np.float32)[::step, ::step].reshape(-1, self.local_shape[2])
+        cells = _unit(cells @ self._axes())
+        scale = 127 * np.sqrt(self.channels) / PEAK
+        return np.clip(np.rint(cells * scale), -127, 127).astype(np.int8)
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Codes (..., channels) -> (..., C) float32 unit vectors in the model's channels."""
+        return _unit(codes.astype(np.float32)) @ self._axes().T
+
+    def _axes(self) -> np.ndarray:
+        return rotation(self.local_shape[2])[:, : self.channels]
 
 
 def _unit(cells: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(cells, axis=-1, keepdims=True)
     return cells / np.where(lengths > 0, lengths, 1.0)
-
-
-def knots(cells: int, count: int) -> np.ndarray:
-    """`count` cells of an axis, the first and the last among them, as evenly as whole ones are."""
-    return np.rint(np.linspace(0, cells - 1, count)).astype(np.int64)
-
-
-def thin(grid: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The knots of a grid (h, w, C): (*shape, C)."""
-    rows, columns = (knots(n, m) for n, m in zip(grid.shape[:2], shape, strict=True))
-    return grid[np.ix_(rows, columns)]
-
-
-def expand(codes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Codes of knots (m, n, C) -> codes of all cells (h, w, C), interpolated and rescaled."""
-    rows, columns = (_weights(n, m) for n, m in zip(shape, codes.shape[:2], strict=True))
-    tall = np.tensordot(rows, codes.astype(np.float32), axes=(1, 0))
-    return _quantise(_unit(np.matmul(columns, tall)))
-
-
-@functools.lru_cache(maxsize=16)
-def _weights(cells: int, count: int) -> np.ndarray:
-    """(cells, count) float32: how much of each knot is in each cell."""
-    identity = np.eye(count)
-    at = knots(cells, count)
-    return np.stack([np.interp(np.arange(cells), at, row) for row in identity], 1).astype('f4')

@@ -13,7 +13,7 @@ from selavpr_model.coarse_index import CoarseIndex
 from selavpr_model.config import MapConfig
 from selavpr_model.errors import InputError
 from selavpr_model.map_files import Contents, damaged
-from selavpr_model.map_local import STORED_DTYPE
+from selavpr_model.map_local import STORED_DTYPE, stored_shape
 from selavpr_model.map_manifest import INDEX
 from selavpr_model.map_rows import CHECKSUMS
 from selavpr_model.place_table import PlaceTable, read_columns
@@ -69,12 +69,12 @@ def check_contents(folder: Path, contents: Contents) -> None:
 
 def _check_shapes(folder: Path, manifest: dict[str, Any], data: dict[str, Any]) -> None:
     places, model = manifest['counts']['places'], manifest['model']
-    h, w, channels = model['local_shape']
-    stored = STORED_DTYPE[manifest['local_dtype']]
+    dtype = manifest['local_dtype']
+    cells, channels = stored_shape(dtype, tuple(model['local_shape']))
     expected = {
         'global.npy': ((places, model['global_dim']), '<f4'),
-        'local.npy': ((places, h * w, channels), stored),
-        'local_scales.npy': ((places, h * w), '<f4'),
+        'local.npy': ((places, cells, channels), STORED_DTYPE[dtype]),
+        'local_scales.npy': ((places, cells), '<f4'),
         'poses.npy': ((places, 4, 4), '<f8'),
         'thumbnail_offsets.npy': ((places + 1,), '<i8'),
         CHECKSUMS: ((places, 2), '<u4'),

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from selavpr_model.errors import InputError
+from selavpr_model.local_codec import LocalCodec, PRESETS
 from selavpr_model.map_writer import DataWriter
 
 NOTHING = 1e-6  # a cell whose largest value is below this has no direction: stored as zeros
-STORED_DTYPE = {'int8': '|i1', 'fp16': '<f2', 'fp32': '<f4'}
+STORED_DTYPE = {**dict.fromkeys(PRESETS, '|i1'), 'int8': '|i1', 'fp16': '<f2', 'fp32': '<f4'}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Consecutive rows. codes: (n, cells, C); scales: (n, cells) float32, for int8 only."""
+    """Consecutive rows. codes: (n, cells, channels); scales: (n, cells) float32, int8 only."""
 
     codes: np.ndarray
     scales: np.ndarray | None = None
@@ -28,7 +29,7 @@ class Block:
 
 
 def encode(local: np.ndarray, dtype: str) -> Block:
-    """(cells, C) float32, unit vectors -> a block of one row.
+    """(cells, C) float32, unit vectors -> a block of one row, with no preset.
 
     int8: each cell's largest value becomes +-127. Its scale is the inverse length of the codes,
     so one multiplication decodes to a unit vector: the rounding's change of length is gone and
@@ -53,11 +54,28 @@ def decode(codes: np.ndarray, scales: np.ndarray | None, out: np.ndarray) -> Non
         out /= np.where(lengths > 0, lengths, 1.0)
 
 
-class LocalStore:
-    """Rows of local features, append-only; a row is read from its block only when asked for."""
+def stored_shape(dtype: str, local_shape: tuple[int, int, int]) -> tuple[int, int]:
+    """(cells, channels) of a place as stored."""
+    h, w, channels = local_shape
+    if dtype not in PRESETS:
+        return h * w, channels
+    codec = LocalCodec(dtype, local_shape)
+    return codec.grid[0] * codec.grid[1], codec.channels
 
-    def __init__(self, cells: int, channels: int) -> None:
-        self.shape = (cells, channels)
+
+class LocalStore:
+    """Rows of local features, append-only; a row is read from its block only when asked for.
+
+    dtype: see MapConfig.local_dtype; local_shape (h, w, C): of the features of the model.
+    """
+
+    def __init__(self, dtype: str, local_shape: tuple[int, int, int]) -> None:
+        h, w, channels = local_shape
+        self._dtype = dtype
+        self.codec = LocalCodec(dtype, local_shape) if dtype in PRESETS else None
+        self.grid = self.codec.grid if self.codec else (h, w)
+        self.channels = channels
+        self.shape = stored_shape(dtype, local_shape)
         self.blocks: list[Block] = []
         self._starts: list[int] = []
         self._rows = 0
@@ -71,16 +89,45 @@ class LocalStore:
         self.blocks.append(block)
         self._rows += len(block)
 
+    def add(self, local: np.ndarray) -> None:
+        """(h, w, C) float32 as the next row."""
+        if self.codec:
+            self.append(Block(self.codec.encode(local)[None]))
+        else:
+            self.append(encode(local.reshape(self.shape), self._dtype))
+
+    def code(self, local: np.ndarray) -> np.ndarray:
+        """(h, w, C) float32 of a query -> what its mutual matches with `codes` are counted of."""
+        return self.codec.encode(local) if self.codec else local.reshape(self.shape)
+
+    def codes(self, rows: np.ndarray) -> list[np.ndarray]:
+        """(n,) rows -> (cells, channels) each: int8 where they lie, decoded without a preset."""
+        if self.codec is None:
+            return list(self.read(rows))
+        return [block.codes[j] for block, j in map(self._find, rows)]
+
+    def stored(self, row: int) -> Block:
+        """One row as it is stored."""
+        block, j = self._find(row)
+        scales = None if block.scales is None else block.scales[j : j + 1]
+        return Block(block.codes[j : j + 1], scales)
+
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """(n,) row numbers -> (n, cells, C) float32, decoded."""
-        out = np.empty((len(rows), *self.shape), np.float32)
+        """(n,) row numbers -> (n, cells, C) float32 unit vectors, decoded."""
+        out = np.empty((len(rows), self.shape[0], self.channels), np.float32)
         for i, row in enumerate(rows):
-            if not 0 <= row < self._rows:
-                raise InputError(f'row: expected 0 to {self._rows - 1}, got {row}')
-            at = bisect.bisect_right(self._starts, row) - 1
-            block, j = self.blocks[at], int(row) - self._starts[at]
-            decode(block.codes[j], None if block.scales is None else block.scales[j], out[i])
+            block, j = self._find(row)
+            if self.codec:
+                out[i] = self.codec.decode(block.codes[j])
+            else:
+                decode(block.codes[j], None if block.scales is None else block.scales[j], out[i])
         return out
+
+    def _find(self, row: int) -> tuple[Block, int]:
+        if not 0 <= row < self._rows:
+            raise InputError(f'row: expected 0 to {self._rows - 1}, got {row}')
+        at = bisect.bisect_right(self._starts, row) - 1
+        return self.blocks[at], int(row) - self._starts[at]
 
     def write(self, writer: DataWriter, rows: int) -> None:
         """The first `rows` rows to local.npy and, for int8, local_scales.npy."""

@@ -13,7 +13,6 @@ from selavpr_model.config import RecognizerConfig
 from selavpr_model.errors import InputError
 from selavpr_model.map_files import require_model
 from selavpr_model.place_map import PlaceMap
-from selavpr_model.records import Features
 
 
 def merge_maps(
@@ -54,8 +53,7 @@ def _append(merged: PlaceMap, other: PlaceMap) -> dict[str, Any]:
         )
     renumbered = _renumber(merged, other)
     for row, place in enumerate(other.places):
-        merged.add(_features(other, row), replace(place, id=renumbered.get(place.id, place.id)),
-                   other.thumbnail(row))  # fmt: skip
+        merged.copy(other, row, replace(place, id=renumbered.get(place.id, place.id)))
     return {
         'path': str(path),
         'map_id': other.map_id,
@@ -72,11 +70,6 @@ def _renumber(merged: PlaceMap, other: PlaceMap) -> dict[int, int]:
     free = max(merged.next_id, other.next_id)
     clashing = [place.id for place in other.places if place.id in taken]
     return {old: free + i for i, old in enumerate(clashing)}
-
-
-def _features(other: PlaceMap, row: int) -> Features:
-    shape = other.identity.local_shape
-    return Features(other.global_(row), other.local([row])[0].reshape(shape))
 
 
 def _calibrate(merged: PlaceMap, progress: bool) -> None:

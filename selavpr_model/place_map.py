@@ -16,7 +16,7 @@ from selavpr_model import map_checks, map_files, map_images, map_manifest, map_r
 from selavpr_model.config import MapConfig
 from selavpr_model.errors import InputError, MapEmptyError, MapMemoryError
 from selavpr_model.index import needs_index, VectorIndex
-from selavpr_model.map_local import Block, encode, LocalStore
+from selavpr_model.map_local import Block, LocalStore
 from selavpr_model.place_table import PlaceTable
 from selavpr_model.records import Features, ModelIdentity, Place
 
@@ -34,7 +34,6 @@ class PlaceMap:
     """
 
     def __init__(self, identity: ModelIdentity, config: MapConfig) -> None:
-        h, w, channels = identity.local_shape
         self.identity = identity
         self.config = config
         self.map_id = str(uuid.uuid4())
@@ -47,7 +46,7 @@ class PlaceMap:
         self._places = PlaceTable()
         self._thumbnails: list[np.ndarray] = []  # JPEG bytes, (n,) uint8; empty: none
         self._index = VectorIndex(identity.global_dim, config.use_gpu_index)
-        self._local = LocalStore(h * w, channels)
+        self._local = LocalStore(config.local_dtype, identity.local_shape)
         self._guard: map_rows.RowGuard | None = None  # of what was not verified yet
 
     @classmethod
@@ -135,9 +134,19 @@ class PlaceMap:
         map_checks.check_place(place)
         self._places.require_new([place.id])
         jpeg = map_images.encode(thumbnail, self.config.thumbnail_px)
-        local = np.asarray(features.local, np.float32).reshape(self._local.shape)
-        self._local.append(encode(local, self.config.local_dtype))
-        self._index.add(np.asarray(features.global_, np.float32)[None])
+        self._local.add(np.asarray(features.local, np.float32))
+        return self._append(np.asarray(features.global_, np.float32), place, jpeg)
+
+    def copy(self, other: PlaceMap, row: int, place: Place) -> int:
+        """Append a row of `other`, stored alike, as `place`; nothing of it is coded again."""
+        self._places.require_new([place.id])
+        other._verify([row])
+        thumbnail = map_images.encode(other.thumbnail(row), self.config.thumbnail_px)
+        self._local.append(other._local.stored(row))
+        return self._append(other.global_(row), place, thumbnail)
+
+    def _append(self, global_: np.ndarray, place: Place, jpeg: np.ndarray) -> int:
+        self._index.add(global_[None])
         self._thumbnails.append(jpeg)
         self._places.append(place)
         return len(self._places) - 1
@@ -166,11 +175,27 @@ class PlaceMap:
         return self._index.search(query, k)
 
     def local(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(n,) rows -> (n, h*w, C) float32 unit vectors; reads only those rows."""
+        """(n,) rows -> (n, cells, C) float32 unit vectors; cells of `grid`, reads those rows."""
+        return self._local.read(self._verify(rows))
+
+    def codes(self, rows: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """The same as stored, to count mutual matches with `code` of a query; not copied."""
+        return self._local.codes(self._verify(rows))
+
+    def code(self, local: np.ndarray) -> np.ndarray:
+        """(h, w, C) float32 of a query -> (cells, channels), coded as this map's places are."""
+        return self._local.code(local)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the cells of a place; fewer than the model makes, if thinned."""
+        return self._local.grid
+
+    def _verify(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         wanted = np.asarray(rows, np.int64)
         if self._guard is not None:
             self._guard.local(wanted)
-        return self._local.read(wanted)
+        return wanted
 
     def global_(self, row: int) -> np.ndarray:
         """(D,) float32 of one place."""

@@ -16,14 +16,17 @@ from selavpr_model.records import Candidate
 
 
 def rerank(
-    query: np.ndarray, local: np.ndarray, candidates: Sequence[Candidate], ties: str = 'global'
+    query: np.ndarray,
+    codes: Sequence[np.ndarray],
+    candidates: Sequence[Candidate],
+    ties: str = 'global',
 ) -> list[Candidate]:
     """Order by mutual matches; on ties the better global candidate stays first.
 
-    query: (h, w, C); local: (k, h * w, C), one row a candidate; ties: 'global', or 'official' for
-    the order of the official script.
+    query: (cells, channels), PlaceMap.code of the frame; codes: the same of each candidate;
+    ties: 'global', or 'official' for the order of the official script.
     """
-    counts = count_mutual(query.reshape(-1, query.shape[-1]), local)
+    counts = count_mutual(query, codes)
     order = official_order(counts) if ties == 'official' else np.argsort(-counts, kind='stable')
     return [replace(candidates[i], mutual_matches=int(counts[i])) for i in order]
 

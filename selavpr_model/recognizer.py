@@ -72,11 +72,11 @@ class PlaceRecognizer:
         with clock.stage('retrieve'):
             candidates = self.retrieve(features.global_)
         with clock.stage('load_local'):
-            local = self._map.local([c.row for c in candidates])
+            codes = self._map.codes([c.row for c in candidates])
+            view = self._map.code(features.local)
         with clock.stage('rerank'):
-            candidates = rerank(features.local, local, candidates, self.config.ties)
+            candidates = rerank(view, codes, candidates, self.config.ties)
         with clock.stage('decide'):
-            view = features.local.reshape(-1, features.local.shape[-1])
             recognition = self.decide(frame, candidates, view)
         return replace(recognition, timings_ns=clock.ns)
 
@@ -92,7 +92,7 @@ class PlaceRecognizer:
     def decide(self, frame: Frame, candidates: list[Candidate], view: np.ndarray) -> Recognition:
         """LOCALIZED, AMBIGUOUS or LOST from candidates in re-ranked order, with the reason.
 
-        view: (cells, C) local features of the frame.
+        view: (cells, channels), PlaceMap.code of the frame.
         """
         needed = thresholds(self.config, self._map.calibration)
         if not candidates or (needed is None and self._belief is None):

@@ -78,9 +78,8 @@ def draw_pair(
     image: np.ndarray, row: int, extractor: Extractor, place_map: PlaceMap
 ) -> np.ndarray:
     """(H, W, 3) RGB of the frame and the stored thumbnail, mutual matches joined by lines."""
-    local = extractor.extract(image).local
-    grid, cells = local.shape[:2], local.reshape(-1, local.shape[-1])
-    pairs = mutual_matches(cells, place_map.local(np.array([row]))[0])
+    cells, grid = place_map.code(extractor.extract(image).local), place_map.grid
+    pairs = mutual_matches(cells, place_map.codes([row])[0])
     thumbnail = place_map.thumbnail(row)
     left = _sized(image)
     right = np.zeros_like(left) if thumbnail is None else _sized(thumbnail)

@@ -96,10 +96,10 @@ class SlamSession:
     def advance(self, frame: Frame, features: Features) -> SlamStep:
         """`process` after the extraction."""
         spot = self._trail.locate(frame)
-        view = features.local.reshape(-1, features.local.shape[-1])
+        view = self.place_map.code(features.local)
         if not self._is_keyframe(frame, view):
             return SlamStep(Recognition(frame.stamp_ns, self._state, (), 'between two keyframes'))
-        candidates = self._search(features, spot)
+        candidates = self._search(features, view, spot)
         belief = self._believe(spot, candidates, view)
         recognition = self._decide(frame, candidates, belief)
         place = self._add(frame, features, spot)
@@ -149,7 +149,7 @@ class SlamSession:
         for spot in self._spots[len(self._belief) : rows]:
             self._belief.grow(spot.pose[None], spot.leg)
 
-    def _search(self, features: Features, spot: Spot) -> list[Candidate]:
+    def _search(self, features: Features, view: np.ndarray, spot: Spot) -> list[Candidate]:
         """Re-ranked candidates among the places that are not recent, best first."""
         old = self._first_row + self._trail.searchable(spot)
         self._grow(old)
@@ -163,12 +163,12 @@ class SlamSession:
             Candidate(places[row], row, similarity, rank)
             for rank, (row, similarity) in enumerate(found[:k])
         ]
-        local = self.place_map.local([c.row for c in candidates])
-        return rerank(features.local, local, candidates, self.configs.recognizer.ties)
+        codes = self.place_map.codes([c.row for c in candidates])
+        return rerank(view, codes, candidates, self.configs.recognizer.ties)
 
     def _count(self, row: int, others: Sequence[int]) -> np.ndarray:
         """Mutual matches of a place with others, (n,)."""
-        return count_mutual(self.place_map.local([row])[0], list(self.place_map.local(others)))
+        return count_mutual(self.place_map.codes([row])[0], self.place_map.codes(others))
 
     def _believe(self, spot: Spot, candidates: list[Candidate], view: np.ndarray) -> Belief | None:
         if not candidates:

@@ -81,7 +81,7 @@ class CheapExtractor:
     def __init__(self, seconds: float = 0.0, batch_size: int = 4) -> None:
         self.config = ExtractorConfig(batch_size=batch_size)
         self.identity = IDENTITY
-        self.device, self.precision = 'cpu', 'fp32'
+        self.device, self.engine, self.precision = 'cpu', 'torch', 'fp32'
         self.seconds = seconds  # so that a kill can hit the middle
         self.extracted = 0
         rng = np.random.default_rng(7)

@@ -108,7 +108,7 @@ def test_configured_thresholds_replace_the_maps_own_one_by_one():
 
 
 def test_reranking_keeps_the_global_order_on_ties():
-    query = np.eye(4, dtype=np.float32).reshape(2, 2, 4)
+    query = np.eye(4, dtype=np.float32)
     local = np.stack([np.eye(4)] * 3).astype(np.float32)
     local[1, 2:] = local[1, :2]  # two cells twice: fewer mutual matches
     candidates = [candidate(i, 0, 0) for i in range(3)]
@@ -119,7 +119,7 @@ def test_reranking_keeps_the_global_order_on_ties():
 
 def test_the_official_order_reverses_ties_and_ignores_a_single_match():
     assert official_order(np.array([5, 5, 1, 0])).tolist() == [1, 0, 3, 2]
-    query = np.eye(4, dtype=np.float32).reshape(2, 2, 4)
+    query = np.eye(4, dtype=np.float32)
     local = np.stack([np.eye(4)] * 3).astype(np.float32)
     ranked = rerank(query, local, [candidate(i, 0, 0) for i in range(3)], 'official')
     assert [c.global_rank for c in ranked] == [2, 1, 0]

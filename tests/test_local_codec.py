@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Codes of one scale: what they keep, and what lies between knots."""
+"""Codes of one scale: what they keep, and how many bytes that takes."""
 
 from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
+import pytest
 
-from selavpr_model.local_codec import decode, encode, expand, knots, rotation, thin
+from selavpr_model.local_codec import LocalCodec, PRESETS, rotation
+from selavpr_model.matching import cell_pixels, mutual_matches
+
+DENSE, TOKENS = (61, 61, 128), (16, 16, 384)
 
 
 def unit(seed: int, *shape: int) -> np.ndarray:
@@ -17,26 +21,63 @@ def unit(seed: int, *shape: int) -> np.ndarray:
 
 def test_the_rotation_keeps_products_even_of_one_sided_cells():
     np.testing.assert_allclose(rotation(128) @ rotation(128).T, np.eye(128), atol=1e-5)
-    cells = unit(0, 200, 128)
-    cells[:128] = np.eye(128)
-    assert (decode(encode(cells)) * cells).sum(axis=1).min() > 0.995
+    cells = unit(0, 16, 16, 128)
+    cells.reshape(-1, 128)[:128] = np.eye(128)
+    codec = LocalCodec('exact', (16, 16, 128))
+    kept = codec.decode(codec.encode(cells)).reshape(cells.shape)
+    assert (kept * cells).sum(axis=-1).min() > 0.995
+
+
+@pytest.mark.parametrize(
+    ('preset', 'shape', 'stored'),
+    [
+        ('exact', DENSE, (3721, 128)),
+        ('compact', DENSE, (961, 123)),
+        ('tiny', DENSE, (961, 62)),
+        ('exact', TOKENS, (256, 384)),
+        ('compact', TOKENS, (256, 384)),
+        ('tiny', TOKENS, (256, 234)),
+    ],
+)
+def test_presets_keep_what_their_bytes_allow(preset, shape, stored):
+    codes = LocalCodec(preset, shape).encode(unit(1, *shape))
+    assert codes.shape == stored and codes.dtype == np.int8
+    assert PRESETS[preset] is None or codes.nbytes <= PRESETS[preset]
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.integers(2, 70), st.data())
-def test_knots_are_evenly_spread_and_hold_both_ends(cells, data):
-    at = knots(cells, data.draw(st.integers(2, cells)))
-    assert at[0] == 0 and at[-1] == cells - 1
-    assert np.ptp(np.diff(at)) <= 1 and (np.diff(at) > 0).all()
+@given(
+    st.sampled_from(sorted(PRESETS)), st.integers(1, 90), st.integers(1, 90), st.integers(1, 40)
+)
+def test_any_shape_has_codes_of_its_grid_and_decodes_to_unit_vectors(preset, h, w, channels):
+    codec = LocalCodec(preset, (h, w, channels))
+    codes = codec.encode(unit(2, h, w, channels))
+    assert codes.shape == (codec.grid[0] * codec.grid[1], codec.channels)
+    decoded = codec.decode(codes)
+    lengths = np.linalg.norm(decoded, axis=-1)
+    assert decoded.shape[1] == channels
+    assert ((np.abs(lengths - 1) < 1e-3) | (lengths == 0)).all()
 
 
-def test_cells_between_knots_are_interpolated_and_knots_stay():
-    grid = encode(unit(1, 4, 4, 32))
-    full = expand(grid, (13, 13))
-    np.testing.assert_allclose(decode(thin(full, (4, 4))), decode(grid), atol=0.02)
-    between = decode(full[0, 2]), decode(grid[0, 0]) + decode(grid[0, 1])
-    assert between[0] @ between[1] / np.linalg.norm(between[1]) > 0.995
+def test_cells_of_a_thinned_grid_lie_where_they_lay_in_the_whole_one():
+    codec = LocalCodec('compact', (61, 85, 128))
+    sizes = (224, 308), (480, 640)
+    whole = cell_pixels((61, 85), *sizes).reshape(61, 85, 2)
+    np.testing.assert_allclose(cell_pixels(codec.grid, *sizes), whole[::2, ::2].reshape(-1, 2),
+                               atol=1e-3)  # fmt: skip
+
+
+@pytest.mark.parametrize('preset', sorted(PRESETS))
+def test_a_noisy_view_still_matches_cell_by_cell(preset):
+    clean = unit(3, 31, 33, 128)
+    noisy = clean + 0.5 * unit(4, 31, 33, 128)
+    codec = LocalCodec(preset, clean.shape)
+    pairs = mutual_matches(codec.encode(noisy), codec.encode(clean))
+    cells = codec.grid[0] * codec.grid[1]
+    assert len(pairs) > 0.9 * cells and (pairs[:, 0] == pairs[:, 1]).mean() > 0.99
 
 
 def test_cells_of_zeros_stay_zero():
-    assert not expand(encode(np.zeros((3, 3, 8), np.float32)), (7, 7)).any()
+    codec = LocalCodec('tiny', (3, 3, 8))
+    codes = codec.encode(np.zeros((3, 3, 8), np.float32))
+    assert not codes.any() and not codec.decode(codes).any()

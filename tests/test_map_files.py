@@ -573,7 +573,7 @@ def test_a_map_of_version_1_opens_and_is_verified_as_a_whole(by_row, copy):
 
 def test_short_lists_are_saved_with_the_map_and_refused_when_they_are_not_of_it(tmp_path):
     made = some_map(150)
-    made.config = MapConfig(thumbnail_px=0, index='ivf')
+    made.config = MapConfig(local_dtype='int8', thumbnail_px=0, index='ivf')
     made.save(tmp_path / 'map')
     opened = PlaceMap.open(tmp_path / 'map', IDENTITY)
     assert len(opened._index.coarse) == 150
