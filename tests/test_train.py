@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Training on real images: it starts at the frozen backbone, learns, resumes exactly, is shared."""
+"""Training on real images: starts at the frozen backbone, learns, resumes exactly, is shared."""
 
 from __future__ import annotations
 
