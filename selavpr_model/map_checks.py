@@ -123,7 +123,7 @@ def places_from(folder: Path, data: dict[str, Any]) -> PlaceTable:
     """The places; MapDataError if a line is not one or an id occurs twice."""
     file = folder / 'places.jsonl'
     try:
-        return PlaceTable(read_columns(file, np.asarray(data['poses.npy'])))
+        return PlaceTable(read_columns(data[file.name], np.asarray(data['poses.npy'])))
     except (ValueError, RecursionError) as error:
         raise damaged(file, f'{error}') from error
 

@@ -63,7 +63,7 @@ def _why_no_map(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contents:
-    """manifest; data: file name -> array, memory-mapped read-only, or the path of a table; late:
+    """manifest; data: file name -> array, memory-mapped read-only, or the bytes of a table; late:
     the files whose rows are still to be verified when they are read.
     """
 
@@ -172,7 +172,7 @@ def _chunks(file: Path) -> Iterator[bytes]:
 def _read(file: Path, entry: dict[str, Any]) -> Any:
     try:
         if file.suffix == '.jsonl':
-            return file
+            return file.read_bytes()  # now: a save may delete it before it is needed
         return np.fromfile(file, np.uint8) if file.suffix == '.faiss' else _read_array(file, entry)
     except (ValueError, EOFError) as error:
         raise damaged(file, f'{error}') from error

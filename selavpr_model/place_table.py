@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+import io
 import itertools
 import json
 from operator import itemgetter
-from pathlib import Path
 import sys
 from typing import Any, overload
 
@@ -127,15 +127,15 @@ class PlaceTable(Sequence[Place]):
             }
 
 
-def read_columns(file: Path, poses: np.ndarray) -> Columns:
+def read_columns(raw: bytes, poses: np.ndarray) -> Columns:
     """places.jsonl and its poses (N, 4, 4); ValueError says which line is no place.
 
     Poses stay where they are: memory-mapped, read-only.
     """
     columns: list[list[Any]] = [[] for _ in COLUMNS]
-    with file.open('rb') as handle:
-        while lines := list(itertools.islice(handle, LINES_AT_ONCE)):
-            _append_lines(columns, lines)
+    handle = io.BytesIO(raw)
+    while lines := list(itertools.islice(handle, LINES_AT_ONCE)):
+        _append_lines(columns, lines)
     ids, stamps, *texts = columns
     if len(ids) != len(poses):
         raise ValueError(f'expected {len(poses)} places, got {len(ids)}')
