@@ -15,6 +15,7 @@ from typing import Annotated, Any, TYPE_CHECKING
 
 import typer
 
+from selavpr_model.cli_benchmark import benchmark
 from selavpr_model.cli_export import export
 from selavpr_model.cli_map import map_app, write_json
 from selavpr_model.cli_train import train
@@ -46,6 +47,7 @@ app.command()(export)
 app.add_typer(weights_app, name='weights', epilog='Example: selavpr weights list')
 app.add_typer(map_app, name='map', epilog='Example: selavpr map info maps/campus')
 app.command()(train)
+app.command()(benchmark)
 
 
 def run(app: typer.Typer, argv: Sequence[str] | None = None) -> None:

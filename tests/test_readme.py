@@ -28,9 +28,9 @@ PROSE = BLOCK.sub('', TEXT)
 BLOCKS = [(language, body.replace('\\\n', ' ')) for language, body in BLOCK.findall(TEXT)]
 
 STEP = 15  # of the demo's bags every 15th image is replayed, so that it takes seconds
-# `evaluate` takes minutes and needs image sets that are not in the repository; `demo` takes
-# minutes and has its own tests; the other two would change the cache of whoever runs the tests.
-ONLY_PARSED = {'evaluate', 'demo', 'weights fetch', 'weights import'}
+# `evaluate` and `benchmark` take minutes and need image sets that are not in the repository;
+# `demo` takes minutes and has its own tests; the other two would change the cache of the user.
+ONLY_PARSED = {'benchmark', 'evaluate', 'demo', 'weights fetch', 'weights import'}
 
 
 def shown(program: str) -> list[list[str]]:

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""What a preset keeps of the answers: the same queries, once with each storage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from selavpr_model import evaluate
+from selavpr_model.benchmark_maps import storage
+from selavpr_model.benchmark_scale import Result, Scale
+from selavpr_model.config import EvaluationConfig, RecognizerConfig
+from selavpr_model.datasets import open_dataset, RetrievalSet
+from selavpr_model.evaluate import Answer
+from selavpr_model.extractor import Extractor
+from selavpr_model.recognizer import PlaceRecognizer
+from selavpr_model.records import Frame
+from selavpr_model.sources import read_rgb
+
+SETS = ('sped', 'ietower')
+
+
+def validation_sets(data: Path, queries: int) -> dict[str, RetrievalSet]:
+    """Validation images below a folder, where they are: name -> set of at most `queries`."""
+    found = {}
+    if (data / 'sped').is_dir():
+        found['sped'] = open_dataset(data / 'sped', names=slice(400, None))
+    if (data / 'ietower').is_dir():
+        found['ietower'] = open_dataset(data / 'ietower', split='val')
+    return {name: thinned(one, queries) for name, one in found.items()}
+
+
+def thinned(data: RetrievalSet, queries: int) -> RetrievalSet:
+    """Evenly spread queries; of the references their places and twice as many others."""
+    if queries >= len(data.queries):
+        return data
+    asked = data.queries.take(np.linspace(0, len(data.queries) - 1, queries).astype(int))
+    kept = {int(row) for query in _near(data, asked) for row in query}
+    more = np.linspace(0, len(data.references) - 1, 2 * queries).astype(int)
+    rows = np.array(sorted(kept | set(more.tolist())))
+    return RetrievalSet(
+        data.name, data.protocol, asked, data.references.take(rows), data.radius,
+        data.max_angle_deg, data.negative_radius,
+    )  # fmt: skip
+
+
+def _near(data: RetrievalSet, asked: evaluate.ImageSet) -> Sequence[np.ndarray]:
+    whole = RetrievalSet(data.name, data.protocol, asked, data.references, data.radius)
+    return whole.positives()
+
+
+def retention(
+    extractor: Extractor, data: Path, kinds: Sequence[str], scale: Scale, result: Result
+) -> None:
+    """Agreement of the first answer and change of R@1, against the preset `exact`.
+
+    Recall in percentage points, of the set where it is lowest; agreement over all queries.
+    """
+    same: dict[str, list[bool]] = {kind: [] for kind in kinds}
+    for name, one in validation_sets(data, scale.queries).items():
+        by_kind = {kind: answers(one, extractor, kind) for kind in kinds}
+        recalls = {kind: recall_at_1(one, found) for kind, found in by_kind.items()}
+        for kind in kinds:
+            same[kind] += agreement(by_kind[kind], by_kind['exact'])
+            key = f'retention.{kind}.{name}'
+            result.values[f'{key}.recall_at_1'] = recalls[kind]
+            result.values[f'{key}.recall_at_1_delta'] = recalls[kind] - recalls['exact']
+    for kind in kinds:
+        if kind != 'exact' and same[kind]:
+            _summarise(kind, same[kind], result)
+
+
+def _summarise(kind: str, same: Sequence[bool], result: Result) -> None:
+    key = f'retention.{kind}'
+    deltas = [result.values.get(f'{key}.{name}.recall_at_1_delta', 0.0) for name in SETS]
+    result.values[f'{key}.top1_agreement'] = 100 * float(np.mean(same))
+    result.values[f'{key}.recall_at_1_delta'] = min(deltas)
+
+
+def answers(data: RetrievalSet, extractor: Extractor, kind: str) -> list[Answer]:
+    """As `selavpr evaluate` asks, with a preset."""
+    place_map = evaluate.map_references(data.references, extractor, storage(kind), progress=True)
+    recognizer = PlaceRecognizer(extractor, place_map, RecognizerConfig())
+    files = tqdm(data.queries.files, f'{data.name} {kind}', unit='image')
+    return [evaluate.ask(recognizer, Frame(0, read_rgb(f), name=f.name), 10) for f in files]
+
+
+def agreement(ours: Sequence[Answer], exact: Sequence[Answer]) -> list[bool]:
+    """Whether the first place of the re-ranked order is the same."""
+    pairs = zip(ours, exact, strict=True)
+    return [bool(a.reranked_rows[0] == b.reranked_rows[0]) for a, b in pairs]
+
+
+def recall_at_1(data: RetrievalSet, found: Sequence[Answer]) -> float:
+    """Percent, of the re-ranked order, as `selavpr evaluate` scores it."""
+    rows, scores = [a.reranked_rows for a in found], [float(a.matches) for a in found]
+    return evaluate.score(rows, scores, data.positives(), EvaluationConfig()).recall[1]
