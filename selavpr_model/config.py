@@ -276,10 +276,10 @@ class GeometryConfig(Config):
     """When matched cells agree on one camera motion, and what pose follows from them."""
 
     enabled: bool = option(
-        True, 'refine and check an accepted place where camera and map have intrinsics'
+        False, 'check and refine an accepted place, where frame and map have a calibrated camera'
     )
     noise_px: float = option(
-        1.5, 'standard deviation of a match, in pixels of the network input', unit='px', low=0.01
+        2.5, 'standard deviation of a match, in pixels of the network input', unit='px', low=0.01
     )
     parallax_deg: float = option(
         2.0, 'expected parallax between two views of one place', unit='deg', low=0.01
@@ -299,10 +299,10 @@ class GeometryConfig(Config):
         20.0, 'a direction less certain than this is not told', unit='deg', low=0.0, high=180.0
     )
     covariance_scale: float = option(
-        1.0, 'on every covariance, for errors that all matches share', low=0.01
+        10.0, 'on every covariance, for errors that all matches share', low=0.01
     )
     shared_px: float = option(
-        2.0, 'error that all matches share, in pixels of the network input', unit='px', low=0.0
+        4.0, 'error that all matches share, in pixels of the network input', unit='px', low=0.0
     )
     keyframes: int = option(5, 'keyframes that a metric pose is computed from', low=1, high=50)
     min_baseline_deg: float = option(

@@ -6,13 +6,34 @@ No call raises for hard input: there is always a result with a reason.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TYPE_CHECKING
+
 import numpy as np
 
+from selavpr_model.closures import Geometry
 from selavpr_model.config import GeometryConfig
+from selavpr_model.geometry_pose import metric_pose, MetricPose, Reference
 from selavpr_model.geometry_two_view import match_views, solve, TwoView
-from selavpr_model.records import Camera
+from selavpr_model.records import Camera, PoseKind
 
-__all__ = ['TwoView', 'verify_pair']
+if TYPE_CHECKING:
+    from selavpr_model.place_map import PlaceMap
+
+__all__ = ['Keyframe', 'MapGeometry', 'MetricPose', 'TwoView', 'locate', 'verify_pair']
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Keyframe:
+    """local: (h, w, C); pose: (4, 4) T_map_camera or None; depth: (H, W) m along z, of any
+    resolution, seen by depth_camera (by default `camera`); 0 or NaN where not known."""
+
+    local: np.ndarray
+    camera: Camera
+    pose: np.ndarray | None = None
+    depth: np.ndarray | None = None
+    depth_camera: Camera | None = None
 
 
 def verify_pair(
@@ -27,3 +48,89 @@ def verify_pair(
     config = config or GeometryConfig()
     found = match_views(query, reference, query_camera, reference_camera, input_size, config)
     return solve(found, config)
+
+
+def locate(
+    query: np.ndarray,
+    camera: Camera,
+    keyframes: Sequence[Keyframe],
+    input_size: tuple[int, int],
+    config: GeometryConfig | None = None,
+) -> tuple[TwoView, MetricPose]:
+    """What the first keyframe says, and the pose that all agreeing ones with poses give."""
+    config, views, references = config or GeometryConfig(), [], []
+    for key in keyframes[: config.keyframes]:
+        found = match_views(query, key.local, camera, key.camera, input_size, config)
+        views.append(solve(found, config))
+        view = views[-1]
+        if not views[0].agrees:
+            break
+        if view.agrees and key.pose is not None and view.rotation is not None:
+            assert view.mask is not None
+            depth = depth_at(found.reference_rays, key)
+            references.append(Reference(key.pose, found, view.rotation, view.mask, depth))
+    if not views:
+        return TwoView(False, 0, 0, 0.0, 'no keyframe'), MetricPose(0, 'no keyframe')
+    return views[0], metric_pose(references, config)
+
+
+def depth_at(rays: np.ndarray, key: Keyframe) -> np.ndarray | None:
+    """(M, 3) rays of a keyframe -> (M,) its depths there, m; NaN where not known."""
+    if key.depth is None:
+        return None
+    camera = key.depth_camera or key.camera
+    height, width = key.depth.shape
+    at = (rays[:, :2] / rays[:, 2:]) * camera.K[[0, 1], [0, 1]] + camera.K[:2, 2]
+    at = np.rint((at + 0.5) * [width / camera.size[0], height / camera.size[1]] - 0.5).astype(int)
+    inside = ((at >= 0) & (at < [width, height])).all(axis=1)
+    x, y = np.clip(at, 0, [width - 1, height - 1]).T
+    found = key.depth[y, x].astype(float)
+    return np.where(inside & (found > 0), found, np.nan)
+
+
+class MapGeometry:
+    """Verification against the places of a map; None where a camera is not known.
+
+    Called with two rows it is a closures.Verifier.
+    """
+
+    def __init__(self, place_map: PlaceMap, config: GeometryConfig | None = None) -> None:
+        self._map = place_map
+        self._config = config or GeometryConfig()
+
+    def __call__(self, before_row: int, after_row: int) -> Geometry | None:
+        before, after = self._keyframe(before_row), self._keyframe(after_row)
+        if before is None or after is None:
+            return None
+        size = self._input_size()
+        view = verify_pair(
+            after.local, before.local, after.camera, before.camera, size, self._config
+        )
+        pose = None
+        if view.pose_kind is not PoseKind.NONE:
+            pose = np.eye(4)
+            pose[:3, :3], pose[:3, 3] = view.rotation, view.direction
+        kind = PoseKind.NONE if pose is None else view.pose_kind
+        covariance = None if pose is None else view.covariance
+        return Geometry(view.agrees, view.inliers, view.reason, kind, pose, covariance)
+
+    def locate(
+        self, local: np.ndarray, camera: Camera, rows: Sequence[int]
+    ) -> tuple[TwoView, MetricPose] | None:
+        """local: (h, w, C) of a query; rows: the place it shows first, then others near it."""
+        keyframes = [key for row in rows if (key := self._keyframe(row)) is not None]
+        if not keyframes:
+            return None
+        return locate(local, camera, keyframes, self._input_size(), self._config)
+
+    def _keyframe(self, row: int) -> Keyframe | None:
+        place = self._map.places[row]
+        camera = self._map.cameras.get(place.session)
+        if camera is None:
+            return None
+        cells = self._map.local([row])[0]
+        return Keyframe(cells.reshape(*self._map.grid, -1), camera, place.pose)
+
+    def _input_size(self) -> tuple[int, int]:
+        how: Any = self._map.identity.description['preprocessing']
+        return int(how['height']), int(how['width'])

@@ -16,6 +16,7 @@ from selavpr_model.config import GeometryConfig
 from selavpr_model.geometry_fit import blocks_of, descend, rotation, sandwich
 from selavpr_model.geometry_two_view import Matches
 
+MOST = 800  # points, those first that most keyframes see
 NEAR_M = 0.1  # no point is nearer
 PRIOR = (0.2, 1.0)  # 1/m, inverse distance of a point of which nothing is known, and its sigma
 DEPTH_RATIO = 0.03  # standard deviation of a depth over the depth
@@ -76,13 +77,15 @@ def metric_pose(references: Sequence[Reference], config: GeometryConfig) -> Metr
         why = f'{fixed.sum()} points with depth or a baseline, {config.min_inliers} needed'
         return MetricPose(int(fixed.sum()), why)
     fits = [_adjust(tracks, r.pose[:3, :3] @ r.rotation, r.pose[:3, 3]) for r in references[:2]]
-    x, R, c, r, J, w = min(fits, key=lambda fit: float(np.minimum((fit[3] ** 2).sum(1), 50).sum()))
+    _, R, c, r, J, w = min(fits, key=lambda fit: float(np.minimum((fit[3] ** 2).sum(1), 50).sum()))
     return _conclude(tracks, fixed, (R, c), (r, J, w), config)
 
 
 def join(references: Sequence[Reference]) -> Tracks:
     """One track for each query cell that is an inlier with any keyframe."""
-    cells = np.unique(np.concatenate([r.found.cells[r.mask, 0] for r in references]))
+    matched = np.concatenate([r.found.cells[r.mask, 0] for r in references])
+    cells, views = np.unique(matched, return_counts=True)
+    cells = np.sort(cells[np.argsort(-views, kind='stable')[:MOST]])
     n, v = len(cells), len(references)
     tracks = Tracks(
         np.zeros((n, 3)), np.zeros((n, 2)), np.zeros((n, v, 3)), np.zeros((n, v), bool),
@@ -91,14 +94,15 @@ def join(references: Sequence[Reference]) -> Tracks:
     )  # fmt: skip
     total = np.zeros((n, 1))
     for i, r in enumerate(references):
-        at = np.searchsorted(cells, r.found.cells[r.mask, 0])
-        rays = r.found.reference_rays[r.mask]
-        tracks.query[at] += r.found.query_rays[r.mask]
-        tracks.pixels[at] += r.found.pixels[r.mask]
+        chosen = r.mask & np.isin(r.found.cells[:, 0], cells)
+        at = np.searchsorted(cells, r.found.cells[chosen, 0])
+        rays = r.found.reference_rays[chosen]
+        tracks.query[at] += r.found.query_rays[chosen]
+        tracks.pixels[at] += r.found.pixels[chosen]
         total[at] += 1
         tracks.rays[at, i], tracks.seen[at, i] = rays @ r.pose[:3, :3].T, True
         if r.depth is not None:
-            tracks.distance[at, i] = r.depth[r.mask] / rays[:, 2]
+            tracks.distance[at, i] = r.depth[chosen] / rays[:, 2]
     tracks.query[:] /= np.linalg.norm(tracks.query, axis=1, keepdims=True)
     tracks.pixels[:] /= total
     return tracks

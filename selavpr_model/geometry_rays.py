@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from selavpr_model.matching import cell_pixels, mutual_matches
 from selavpr_model.records import Camera
+from selavpr_model.vit import PATCH
 
 FISHEYE = ('equidistant', 'fisheye')
 WIDEST_RAD = 1.4  # rays further off the axis leave the plane z = 1 that the solvers work in
@@ -38,19 +41,31 @@ def match_pixels(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mutual matches with sub-cell positions: cells (M, 2), pixels (M, 2) of each image.
 
-    query, reference: (h, w, C); sizes: (width, height) of each image; input_size: (H, W).
+    query, reference: (h, w, C), (h', w', C); sizes: (width, height) of each
+    image; input_size: (H, W).
     """
-    grid = query.shape[0], query.shape[1]
-    mine, other = (x.reshape(-1, x.shape[-1]) for x in (query, reference))
-    cells = mutual_matches(mine, other)
+    grids = [densify(x, input_size) for x in (query, reference)]
+    flat = [x.reshape(-1, x.shape[-1]) for x in grids]
+    cells = mutual_matches(*flat)
     found = []
-    for side, (a, b) in enumerate(((other, mine), (mine, other))):
-        at = cell_pixels(grid, input_size, sizes[side][::-1]).astype(np.float64)
-        step = (at[-1] - at[0]) / np.maximum([grid[1] - 1, grid[0] - 1], 1)
-        shift = _peak(a[cells[:, 1 - side]], b.reshape(query.shape), cells[:, side])
+    for side, grid in enumerate(grids):
+        at = cell_pixels(grid.shape[:2], input_size, sizes[side][::-1]).astype(np.float64)
+        step = (at[-1] - at[0]) / np.maximum([grid.shape[1] - 1, grid.shape[0] - 1], 1)
+        shift = _peak(flat[1 - side][cells[:, 1 - side]], grid, cells[:, side])
         # Either side may be moved: each takes half, as both are equally coarse.
         found.append(at[cells[:, side]] + 0.5 * step * shift)
     return cells, found[0], found[1]
+
+
+def densify(local: np.ndarray, input_size: tuple[int, int]) -> np.ndarray:
+    """(h, w, C) of tokens, or of a thinned grid -> 4 cells a token, as the dense head has."""
+    tokens = [pixels // PATCH for pixels in input_size]
+    size = 4 * tokens[0] - 3, 4 * tokens[1] - 3
+    if local.shape[0] >= size[0] or min(local.shape[:2]) < 2:
+        return local
+    wide = torch.from_numpy(np.ascontiguousarray(local, np.float32)).permute(2, 0, 1)[None]
+    dense = F.interpolate(wide, size, mode='bilinear', align_corners=True)
+    return F.normalize(dense[0], dim=0).permute(1, 2, 0).contiguous().numpy()
 
 
 def _peak(values: np.ndarray, grid: np.ndarray, cells: np.ndarray) -> np.ndarray:

@@ -12,10 +12,12 @@ import re
 from typing import Any, TYPE_CHECKING
 from xml.etree import ElementTree
 
+import numpy as np
+
 from selavpr_model.config import MapConfig
 from selavpr_model.errors import ConfigError, MapMetadataError, MapVersionError
 from selavpr_model.map_rows import CHECKSUMS
-from selavpr_model.records import ModelIdentity
+from selavpr_model.records import Camera, ModelIdentity
 
 if TYPE_CHECKING:
     from selavpr_model.calibration import Calibration
@@ -202,3 +204,30 @@ def software_version() -> str:
     except metadata.PackageNotFoundError:
         xml = Path(__file__).resolve().parent.parent / 'package.xml'
         return (ElementTree.parse(xml).findtext('version') if xml.is_file() else None) or 'unknown'
+
+
+def camera_entry(camera: Camera) -> dict[str, Any]:
+    """A camera as JSON values."""
+    return {
+        'model': camera.model,
+        'K': np.asarray(camera.K, float).tolist(),
+        'distortion': np.asarray(camera.distortion, float).tolist(),
+        'size': [int(n) for n in camera.size],
+    }
+
+
+def cameras(manifest: dict[str, Any], where: Path) -> dict[str, Camera]:
+    """Session -> camera; {} in maps that do not say. Raises MapMetadataError for a bad one."""
+    try:
+        found = {name: _camera(entry) for name, entry in manifest.get('cameras', {}).items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(where, f'cameras: {error}') from error
+    return found
+
+
+def _camera(entry: dict[str, Any]) -> Camera:
+    K, bent = np.array(entry['K'], float), np.array(entry['distortion'], float)
+    width, height = (int(n) for n in entry['size'])
+    if K.shape != (3, 3) or bent.ndim != 1 or not (np.isfinite(K).all() and K[0, 0] > 0):
+        raise ValueError(f'K: expected finite (3, 3), got {entry["K"]}')
+    return Camera(K, bent, (width, height), str(entry['model']))

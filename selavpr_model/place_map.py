@@ -18,7 +18,7 @@ from selavpr_model.errors import InputError, MapEmptyError, MapMemoryError
 from selavpr_model.index import needs_index, VectorIndex
 from selavpr_model.map_local import Block, LocalStore
 from selavpr_model.place_table import PlaceTable
-from selavpr_model.records import Features, ModelIdentity, Place
+from selavpr_model.records import Camera, Features, ModelIdentity, Place
 
 if TYPE_CHECKING:
     from selavpr_model.calibration import Calibration
@@ -30,7 +30,7 @@ class PlaceMap:
     """Places in rows; rows and ids never change, adding appends.
 
     What was opened stays memory-mapped and read-only; places added later live in RAM and reach
-    the disk with the next save. `configs`, `source` and `calibration` are saved with the map.
+    the disk with the next save. `configs`, `source`, `cameras` and `calibration` are saved, too.
     """
 
     def __init__(self, identity: ModelIdentity, config: MapConfig) -> None:
@@ -43,6 +43,7 @@ class PlaceMap:
         self.source: dict[str, Any] = {}
         self.configs: dict[str, dict[str, Any]] = {}
         self.calibration: Calibration | None = None
+        self.cameras: dict[str, Camera] = {}  # of each session
         self._places = PlaceTable()
         self._thumbnails: list[np.ndarray] = []  # JPEG bytes, (n,) uint8; empty: none
         self._index = VectorIndex(identity.global_dim, config.use_gpu_index)
@@ -92,6 +93,7 @@ class PlaceMap:
         self._adopt(path, manifest)
         self.source, self.configs = manifest['source'], manifest['configs']
         self.calibration = map_manifest.calibration(manifest, path)
+        self.cameras = map_manifest.cameras(manifest, path)
         return self
 
     def _adopt(self, path: Path, manifest: dict[str, Any]) -> None:
@@ -277,4 +279,5 @@ class PlaceMap:
             'configs': {**self.configs, 'storage': self.config.to_dict()},
             'calibration': None if self.calibration is None else self.calibration.to_dict(),
             'source': self.source,
+            'cameras': {s: map_manifest.camera_entry(c) for s, c in self.cameras.items()},
         }
