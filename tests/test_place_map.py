@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """PlaceMap: what is added comes back, in RAM and from disk, in every storage type."""
 
+import dataclasses
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from map_helpers import (
@@ -25,8 +27,10 @@ from selavpr_model.errors import (
     MapExistsError,
     MapModelError,
 )
+from selavpr_model.local_codec import LocalCodec
 from selavpr_model.map_local import Block, decode, encode
 from selavpr_model.map_writer import lock
+from selavpr_model.matching import count_mutual, mutual_matches
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.records import Features, Place
 
@@ -312,3 +316,30 @@ def test_leftovers_of_killed_saves_are_removed_but_not_while_another_process_wri
         assert leftover.exists()
     PlaceMap.open(path)
     assert not leftover.exists() and (path / 'notes.txt').read_text() == 'mine'
+
+
+@pytest.mark.parametrize('preset', ['compact', 'exact', 'tiny'])
+def test_a_dense_map_counts_the_matches_of_its_codes_where_they_lie(tmp_path, preset):
+    """Saved, opened, grown and merged, the counts stay those of the codec."""
+    shape = (35, 33, 128)
+    identity = dataclasses.replace(IDENTITY, local_shape=shape)
+    made = PlaceMap.empty(identity, MapConfig(local_dtype=preset, thumbnail_px=0))
+    rng = np.random.default_rng(5)
+    views = [unit(rng.normal(size=shape)) for _ in range(3)]
+    for number, view in enumerate(views[:2]):
+        made.add(Features(some_features(number).global_, view), some_place(number))
+    made.save(tmp_path / 'map')
+    opened = PlaceMap.open(tmp_path / 'map', identity)
+    opened.add(Features(some_features(2).global_, views[2]), some_place(2))
+    query = opened.code(unit(views[1] + 0.4 * unit(rng.normal(size=shape))))
+    codec = LocalCodec(preset, shape)
+    cells = codec.grid[0] * codec.grid[1]
+    assert opened.grid == codec.grid and opened.codes([0])[0].dtype == np.int8
+    assert opened.local([0, 2]).shape == (2, cells, 128)
+    counts = count_mutual(query, opened.codes([0, 1, 2]))
+    assert counts.tolist() == [len(mutual_matches(query, codec.encode(v))) for v in views]
+    assert counts[1] > 0.9 * cells > 1.5 * max(counts[0], counts[2])
+    joined = PlaceMap.empty(identity, opened.config)
+    joined.copy(opened, 1, some_place(8))
+    assert np.array_equal(joined.codes([0])[0], opened.codes([1])[0])
+    assert opened.manifest['local_dtype'] == preset
