@@ -50,11 +50,13 @@ class Benchmark:
 
     @cached_property
     def vits(self) -> Model:
-        return self._model('vits', self.scale.places)
+        return self._model(
+            'vits', self.scale.places, max(self.scale.orders, self.scale.rounds + 1)
+        )
 
-    def _model(self, name: str, places: int) -> Model:
+    def _model(self, name: str, places: int, queries: int) -> Model:
         files = image_files(self.images.places, places)
-        asked = image_files(self.images.queries, max(self.scale.orders, self.scale.rounds + 1))
+        asked = image_files(self.images.queries, queries)
         benchmark_query.decode(asked, self.result)
         return benchmark_query.load(name, files, asked)
 
@@ -71,7 +73,7 @@ class Benchmark:
 
     def run_vitl(self) -> None:
         """Network and a whole query; weights of a formula, which speed does not depend on."""
-        model = self._model('vitl', self.scale.places_vitl)
+        model = self._model('vitl', self.scale.places_vitl, self.scale.rounds + 1)
         benchmark_query.forward(model, self.scale, self.result)
         bench = Bench(model, self.folder, [MapConfig().local_dtype], self.scale, self.result)
         bench.query(max(self.scale.ks), MapConfig().local_dtype)
