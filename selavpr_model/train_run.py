@@ -27,6 +27,7 @@ from selavpr_model.distributed import rank
 from selavpr_model.errors import ConfigError, SourceError, WeightsError
 from selavpr_model.extractor import resolve_device
 from selavpr_model.network import SelaVPR
+from selavpr_model.options import Config
 from selavpr_model.retrieval_sets import RetrievalSet
 from selavpr_model.sources import SUFFIXES
 from selavpr_model.train import Trainer
@@ -58,8 +59,8 @@ class Recipe:
         return {**values, **lists, 'base': str(self.base)}
 
 
-SECTIONS = {'train': TrainConfig, 'augment': AugmentConfig, 'mining': MiningConfig}
-LISTS = {'sources': SourceConfig, 'validation': ValidationConfig}
+SECTIONS: dict[str, type[Config]] = {'train': TrainConfig, 'augment': AugmentConfig, 'mining': MiningConfig}
+LISTS: dict[str, type[Config]] = {'sources': SourceConfig, 'validation': ValidationConfig}
 KEYS = tuple(f.name for f in dataclasses.fields(Recipe) if f.name != 'base')
 
 
