@@ -59,7 +59,11 @@ class Recipe:
         return {**values, **lists, 'base': str(self.base)}
 
 
-SECTIONS: dict[str, type[Config]] = {'train': TrainConfig, 'augment': AugmentConfig, 'mining': MiningConfig}
+SECTIONS: dict[str, type[Config]] = {
+    'train': TrainConfig,
+    'augment': AugmentConfig,
+    'mining': MiningConfig,
+}
 LISTS: dict[str, type[Config]] = {'sources': SourceConfig, 'validation': ValidationConfig}
 KEYS = tuple(f.name for f in dataclasses.fields(Recipe) if f.name != 'base')
 
