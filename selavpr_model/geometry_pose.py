@@ -17,6 +17,7 @@ from selavpr_model.geometry_fit import blocks_of, descend, rotation, sandwich
 from selavpr_model.geometry_two_view import Matches
 
 MOST = 800  # points, those first that most keyframes see
+COARSE = 8.0
 NEAR_M = 0.1  # no point is nearer
 PRIOR = (0.2, 1.0)  # 1/m, inverse distance of a point of which nothing is known, and its sigma
 DEPTH_RATIO = 0.03  # standard deviation of a depth over the depth
@@ -122,9 +123,12 @@ def _adjust(tracks: Tracks, R0: np.ndarray, c0: np.ndarray) -> tuple:
     def residual(x: np.ndarray) -> np.ndarray:
         return residuals(tracks, rotation(x[3:]) @ R0, c0 + x[:3])
 
-    x, r, J, w = descend(
-        np.zeros(6), residual, lambda d: (1.0 + d / (4.0 * dof)) ** -2.0, steps=20
-    )
+    def weight(d: np.ndarray) -> np.ndarray:
+        return (1.0 + d / (4.0 * dof)) ** -2.0
+
+    # From afar all matches look wrong: first with a noise that lets them pull.
+    x = descend(np.zeros(6), lambda x: residual(x) / COARSE, weight, steps=6)[0]
+    x, r, J, w = descend(x, residual, weight, steps=12)
     return x, rotation(x[3:]) @ R0, c0 + x[:3], r, J, w
 
 

@@ -9,13 +9,15 @@ import logging
 import numpy as np
 
 from selavpr_model.calibration import keyframe_covariance
-from selavpr_model.config import RecognizerConfig, TemporalConfig
+from selavpr_model.config import GeometryConfig, RecognizerConfig, TemporalConfig
 from selavpr_model.decision import conclude, follow, judge, Thresholds, thresholds
 from selavpr_model.errors import MapModelError
 from selavpr_model.extractor import Extractor
+from selavpr_model.geometry import MapGeometry
+from selavpr_model.geometry_verdict import verified
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.ranking import rerank
-from selavpr_model.records import Candidate, Frame, Recognition, State
+from selavpr_model.records import Camera, Candidate, Frame, Recognition, State
 from selavpr_model.stages import StageClock
 from selavpr_model.temporal import TemporalBelief
 
@@ -41,7 +43,12 @@ class PlaceRecognizer:
         place_map: PlaceMap,
         config: RecognizerConfig | None = None,
         temporal: TemporalConfig | None = None,
+        geometry: GeometryConfig | None = None,
+        camera: Camera | None = None,
     ) -> None:
+        """camera: of the frames to come; may be set later, geometry needs it."""
+        self.geometry = geometry or GeometryConfig()
+        self.camera = camera
         self.extractor = extractor
         self.config = config or RecognizerConfig()
         self.temporal = temporal or TemporalConfig(enabled=False)
@@ -78,6 +85,9 @@ class PlaceRecognizer:
             candidates = rerank(view, codes, candidates, self.config.ties)
         with clock.stage('decide'):
             recognition = self.decide(frame, candidates, view)
+        if self.geometry.enabled and self.camera is not None:
+            with clock.stage('verify'):
+                recognition = self.verify(recognition, features.local, self.camera)
         return replace(recognition, timings_ns=clock.ns)
 
     def retrieve(self, global_: np.ndarray) -> list[Candidate]:
@@ -110,6 +120,11 @@ class PlaceRecognizer:
             return answer
         covariance = keyframe_covariance(self._map.calibration, self.config)
         return replace(answer, pose=pose, covariance=covariance)
+
+    def verify(self, answer: Recognition, local: np.ndarray, camera: Camera) -> Recognition:
+        """Check and refine a LOCALIZED answer; local: (h, w, C) of the frame. See `verified`."""
+        geometry = MapGeometry(self._map, self.geometry)
+        return verified(answer, geometry, local, camera, self.config)
 
     def reset(self) -> None:
         """Forget the frames so far, after a jump in time or when the robot was carried."""

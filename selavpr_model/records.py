@@ -94,7 +94,8 @@ class Place:
 class Candidate:
     """One place a query may show. global_similarity: cosine in [-1, 1]; confidence: [0, 1] or NaN.
 
-    `row` is the place's row in the map's arrays, `global_rank` counts from 0.
+    `row` is the place's row in the map's arrays, `global_rank` counts from 0. pose, covariance:
+    as in Recognition, refined by geometry; None: that of the keyframe.
     """
 
     place: Place
@@ -106,6 +107,8 @@ class Candidate:
     confidence: float = math.nan
     status: Status = Status.CANDIDATE
     reject: Reject = Reject.NONE
+    pose: np.ndarray | None = None
+    covariance: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -98,8 +98,11 @@ def hypotheses(outcome: Outcome, body: Body, limit: int) -> PlaceHypotheses:
 
 
 def hypothesis(rank: int, c: Candidate, body: Body, covariance: np.ndarray) -> PlaceHypothesis:
-    kind = PlaceHypothesis.POSE_NONE if c.place.pose is None else PlaceHypothesis.POSE_KEYFRAME
-    pose = no_pose() if c.place.pose is None else _base_pose(c.place.pose, covariance, body)
+    kind, pose = PlaceHypothesis.POSE_NONE, no_pose()
+    if c.pose is not None and c.covariance is not None:
+        kind, pose = PlaceHypothesis.POSE_REFINED, _base_pose(c.pose, c.covariance, body)
+    elif c.place.pose is not None:
+        kind, pose = PlaceHypothesis.POSE_KEYFRAME, _base_pose(c.place.pose, covariance, body)
     return PlaceHypothesis(
         rank=rank,
         place_id=c.place.id,

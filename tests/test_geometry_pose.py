@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""Metric poses: exact scenes, their covariance, and real images through the recogniser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from selavpr_model.config import GeometryConfig, MapConfig, RecognizerConfig
+from selavpr_model.errors import MapMetadataError
+from selavpr_model.geometry import MapGeometry
+from selavpr_model.geometry_pose import metric_pose, MetricPose, Reference
+from selavpr_model.geometry_rays import pixel_rays
+from selavpr_model.geometry_two_view import Matches
+from selavpr_model.map_manifest import camera_entry, cameras
+from selavpr_model.place_map import PlaceMap
+from selavpr_model.pose_files import read_matrix
+from selavpr_model.recognizer import PlaceRecognizer
+from selavpr_model.records import Camera, Frame, Place, Reject, State
+
+K = np.array([[500.0, 0.0, 320.0], [0.0, 500.0, 240.0], [0.0, 0.0, 1.0]])
+CAMERA = Camera(K, np.zeros(5), (640, 480))
+# Errors of a scene are independent: nothing is shared, and nothing has to be scaled.
+EXACT = GeometryConfig(covariance_scale=1.0, shared_px=0.0, noise_px=1.0)
+
+
+def transform(xyz: tuple[float, ...], turn: tuple[float, ...] = (0.0, 0.0, 0.0)) -> np.ndarray:
+    T = np.eye(4)
+    T[:3, :3], T[:3, 3] = Rotation.from_rotvec(turn).as_matrix(), xyz
+    return T
+
+
+def references(
+    query: np.ndarray, poses: list[np.ndarray], seed: int = 0, deep: bool = False, px: float = 1.0
+) -> list[Reference]:
+    """Keyframes at `poses` that share 200 points with the query; noise px in every image."""
+    rng = np.random.default_rng(seed)
+    flat = np.c_[rng.uniform(-0.4, 0.4, (200, 2)), np.ones(200)]
+    points = flat * rng.uniform(2.0, 6.0, (200, 1)) @ query[:3, :3].T + query[:3, 3]
+
+    def seen(T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        local = (points - T[:3, 3]) @ T[:3, :3]
+        pixels = local[:, :2] / local[:, 2:] * 500.0 + [320.0, 240.0]
+        return pixels + rng.normal(0.0, px, pixels.shape), local[:, 2]
+
+    mine, _ = seen(query)
+    cells, mask, made = np.stack([np.arange(200)] * 2, axis=1), np.ones(200, bool), []
+    for T in poses:
+        pixels, depth = seen(T)
+        rays = pixel_rays(mine, CAMERA), pixel_rays(pixels, CAMERA)
+        found = Matches(cells, mine, *rays, CAMERA.size, max(px, 0.3) / 500.0)
+        depth = depth * (1.0 + rng.normal(0.0, 0.02, 200)) if deep else None
+        made.append(Reference(T, found, T[:3, :3].T @ query[:3, :3], mask, depth))
+    return made
+
+
+def error_of(made: MetricPose, truth: np.ndarray) -> np.ndarray:
+    assert made.pose is not None, made.reason
+    turn = Rotation.from_matrix(made.pose[:3, :3] @ truth[:3, :3].T).as_rotvec()
+    return np.r_[made.pose[:3, 3] - truth[:3, 3], turn]
+
+
+KEYS = [transform((0.0, 0.0, 0.0)), transform((0.5, 0.1, 0.0)), transform((0.2, -0.3, 0.3))]
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.tuples(*[st.floats(-0.4, 0.4)] * 3), st.tuples(*[st.floats(-0.1, 0.1)] * 3))
+def test_exact_matches_give_the_exact_pose(
+    xyz: tuple[float, ...], turn: tuple[float, ...]
+) -> None:
+    truth = transform(xyz, turn)
+    error = error_of(metric_pose(references(truth, KEYS, px=0.0), EXACT), truth)
+    assert np.abs(error).max() < 2e-3
+
+
+def test_one_keyframe_with_depth_is_enough() -> None:
+    truth = transform((0.2, 0.1, 0.3), (0.0, 0.1, 0.0))
+    made = metric_pose(references(truth, KEYS[:1], deep=True), EXACT)
+    assert np.linalg.norm(error_of(made, truth)[:3]) < 0.05
+
+
+def test_one_keyframe_without_depth_gives_no_metres() -> None:
+    made = metric_pose(references(transform((0.2, 0.0, 0.0)), KEYS[:1]), EXACT)
+    assert made.pose is None
+    assert 'depth' in made.reason
+
+
+def test_keyframes_at_one_spot_give_no_metres() -> None:
+    poses = [transform((0.0, 0.0, 0.0)), transform((0.003, 0.0, 0.0))]
+    made = metric_pose(references(transform((0.3, 0.0, 0.0)), poses), EXACT)
+    assert made.pose is None
+    assert 'baseline' in made.reason or 'position known' in made.reason
+
+
+def test_no_keyframe_is_an_answer_with_a_reason() -> None:
+    assert metric_pose([], EXACT).reason
+
+
+@pytest.mark.parametrize('deep', [False, True])
+def test_most_errors_lie_inside_the_95_percent_ellipsoid(deep: bool) -> None:
+    inside = []
+    for seed in range(25):
+        truth = transform((0.25, 0.05, 0.2), (0.02, -0.05, 0.01))
+        made = metric_pose(references(truth, KEYS, seed, deep), EXACT)
+        error, C = error_of(made, truth), made.covariance
+        assert C is not None
+        assert np.linalg.eigvalsh(C).min() > 0
+        inside.append(float(error @ np.linalg.solve(C, error)) < 12.592)
+    assert np.mean(inside) >= 0.8
+
+
+@pytest.fixture(scope='module')
+def kitchen(
+    shared_data: Callable[[str], Path], extractor: Any
+) -> tuple[PlaceMap, dict[int, np.ndarray], dict[int, np.ndarray]]:
+    """A map of five keyframes with their camera; images and true poses by number."""
+    folder = shared_data('sevenscenes_redkitchen')
+    numbers = (400, 440, 480, 520, 560, 452, 492)
+    images = {n: cv2.imread(str(folder / f'{n:06d}.jpg'))[:, :, ::-1].copy() for n in numbers}
+    poses = {n: read_matrix(folder / f'{n:06d}.pose.txt') for n in numbers}
+    place_map = PlaceMap.empty(extractor.identity, MapConfig(local_dtype='fp16'))
+    place_map.cameras[''] = Camera(K * [[1.08], [1.08], [1.0]], np.zeros(5), (640, 480))
+    place_map.cameras[''].K[:2, 2] = 320.0, 240.0
+    for n in numbers[:5]:
+        place_map.add(extractor.extract(images[n]), Place(n, n, pose=poses[n]))
+    return place_map, images, poses
+
+
+DECIDES = RecognizerConfig(min_similarity=0.0, min_matches=1, min_match_ratio=0.0)
+
+
+def recognizer(place_map: PlaceMap, extractor: Any, **changed: Any) -> PlaceRecognizer:
+    config = GeometryConfig(enabled=True, **changed)
+    return PlaceRecognizer(
+        extractor, place_map, DECIDES, geometry=config, camera=place_map.cameras['']
+    )
+
+
+@pytest.mark.parametrize('number', [452, 492])
+def test_a_real_frame_gets_a_refined_pose(kitchen: Any, extractor: Any, number: int) -> None:
+    place_map, images, poses = kitchen
+    answer = recognizer(place_map, extractor).process(Frame(number, images[number]))
+    assert answer.state is State.LOCALIZED
+    assert answer.candidates[0].inliers > 50
+    assert answer.candidates[0].pose is not None, answer.reason
+    assert answer.pose is not None
+    assert answer.covariance is not None
+    error = answer.pose[:3, 3] - poses[number][:3, 3]
+    assert np.linalg.norm(error) < 0.3
+    assert np.linalg.eigvalsh(answer.covariance).min() > 0
+
+
+def test_a_place_that_fits_no_motion_is_taken_back(kitchen: Any, extractor: Any) -> None:
+    place_map, images, _ = kitchen
+    strict = recognizer(place_map, extractor, min_inliers=100000)
+    answer = strict.process(Frame(452, images[452]))
+    assert answer.state is State.AMBIGUOUS
+    assert answer.candidates[0].reject & Reject.GEOMETRY
+    assert answer.pose is None
+    assert 'geometry' in answer.reason
+
+
+def test_rows_of_a_map_are_verified_where_its_camera_is_known(
+    kitchen: Any, extractor: Any
+) -> None:
+    place_map, _, _ = kitchen
+    same = MapGeometry(place_map)(1, 2)
+    assert same is not None
+    assert same.agrees, same.reason
+    blind = MapGeometry(place_map)
+    camera = place_map.cameras.pop('')
+    assert blind(1, 2) is None
+    place_map.cameras[''] = camera
+
+
+def test_a_saved_map_remembers_its_cameras(kitchen: Any, tmp_path: Path) -> None:
+    place_map, _, _ = kitchen
+    place_map.save(tmp_path / 'map')
+    camera = PlaceMap.open(tmp_path / 'map').cameras['']
+    np.testing.assert_array_equal(camera.K, place_map.cameras[''].K)
+    assert camera.size == (640, 480)
+
+
+def test_a_camera_of_the_wrong_shape_is_named() -> None:
+    entry = camera_entry(CAMERA)
+    entry['K'] = [1.0]
+    with pytest.raises(MapMetadataError, match='cameras'):
+        cameras({'cameras': {'': entry}}, Path('manifest.json'))
