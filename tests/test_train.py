@@ -17,8 +17,9 @@ from selavpr_model.checkpoint import build_network, read_checkpoint
 from selavpr_model.config import ExtractorConfig
 from selavpr_model.errors import ConfigError
 from selavpr_model.sources import read_rgb
-from selavpr_model.train_run import make_recipe, make_trainer, Recipe, train
+from selavpr_model.train_run import make_recipe, make_trainer, read_recipe, Recipe, train
 
+CONFIGS = Path(__file__).resolve().parent.parent / 'config'
 SMALL = {'seed': 3, 'image_px': 56, 'precision': 'fp32', 'batch_size': 4, 'learning_rate': 1e-3}
 RECIPES = {
     'contrastive': {'recipe': 'contrastive', 'memory': 16, 'average': 0.9, 'self_pairs': 0.3,
@@ -45,6 +46,12 @@ def recipe_of(pairs: Path, kind: str, **train_values: object) -> Recipe:
         'sources': [{'path': str(pairs)}],
     }
     return make_recipe(values, pairs)
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('train_*.yaml')), ids=lambda p: p.name)
+def test_the_recipes_we_ship_can_be_read(path):
+    recipe = read_recipe(path)
+    assert recipe.sources and recipe.validation
 
 
 def test_training_starts_at_the_frozen_backbone(pairs, tmp_path):
