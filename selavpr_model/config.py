@@ -284,8 +284,8 @@ class GeometryConfig(Config):
     parallax_deg: float = option(
         2.0, 'expected parallax between two views of one place', unit='deg', low=0.01
     )
-    min_inliers: int = option(20, 'least matches that agree on one motion', low=8)
-    min_inlier_share: float = option(0.3, 'least share of all matches', low=0.0, high=1.0)
+    min_inliers: int = option(45, 'least matches that agree on one motion', low=8)
+    min_inlier_share: float = option(0.25, 'least share of all matches', low=0.0, high=1.0)
     min_spread: float = option(
         0.1, 'least share of the blocks (8 x 8) of the image with inliers', low=0.0, high=1.0
     )
@@ -304,7 +304,7 @@ class GeometryConfig(Config):
     shared_px: float = option(
         4.0, 'error that all matches share, in pixels of the network input', unit='px', low=0.0
     )
-    keyframes: int = option(5, 'keyframes that a metric pose is computed from', low=1, high=50)
+    keyframes: int = option(8, 'keyframes that a metric pose is computed from', low=1, high=50)
     min_baseline_deg: float = option(
         1.0, 'least median angle at the points between two keyframes', unit='deg', low=0.0
     )

@@ -17,6 +17,7 @@ from selavpr_model.geometry_rays import match_pixels, pixel_rays
 from selavpr_model.records import Camera, PoseKind
 
 NEEDED = 8  # matches below which no motion is looked for
+GATE = 2.0  # standard deviations across the epipolar line; wrong matches get through wider ones
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +83,7 @@ def solve(found: Matches, config: GeometryConfig) -> TwoView:
         return TwoView(False, 0, count, 0.0, f'{count} matches, {NEEDED} needed')
     fits = [_refine(found, *start, config) for start in _starts(found)]
     x, start, r, J, w = max(fits, key=lambda fit: fit[4].sum())
-    inlier = (r[:, 0] ** 2 < 9.0) & (r[:, 1] ** 2 < 9.0)
+    inlier = (r[:, 0] ** 2 < GATE**2) & (r[:, 1] ** 2 < 9.0)
     return _judge(found, config, (x, start, r, J, w), inlier)
 
 
