@@ -75,6 +75,14 @@ class Trainer:
 
     def run(self, until: int | None = None, progress: bool = True) -> Checkpoint:
         """Train to the end, an early stop or step `until` and return the weights of that step."""
+        # Several threads add gradients in any order otherwise, and a resumed run would differ.
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            return self._run(until, progress)
+        finally:
+            torch.use_deterministic_algorithms(False)
+
+    def _run(self, until: int | None, progress: bool) -> Checkpoint:
         last = min(self.config.steps, until or self.config.steps)
         quiet = not progress or distributed.rank() > 0
         with tqdm(total=self.config.steps, initial=self.step, unit='step', disable=quiet) as bar:
