@@ -83,3 +83,12 @@ def sandwich(
     spread = (w * (r**2).sum(axis=1)).sum() / max(w.sum() - n, 1.0)
     C = C + spread * inverse
     return 0.5 * (C + C.T) + floor * np.eye(n)
+
+
+def bounded(C: np.ndarray, low: float = 1e-8, high: float = 1e4) -> np.ndarray:
+    """(n, n) with eigenvalues from low to high: degenerate matches know nothing, not infinity."""
+    if not np.isfinite(C).all() or np.abs(C).max() > 1e12:
+        return high * np.eye(len(C))
+    values, vectors = np.linalg.eigh(0.5 * (C + C.T))
+    made = (vectors * np.clip(values, low, high)) @ vectors.T
+    return 0.5 * (made + made.T)

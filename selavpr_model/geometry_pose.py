@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from selavpr_model.config import GeometryConfig
-from selavpr_model.geometry_fit import blocks_of, descend, rotation, sandwich
+from selavpr_model.geometry_fit import blocks_of, bounded, descend, rotation, sandwich
 from selavpr_model.geometry_two_view import Matches
 
 MOST = 800  # points, those first that most keyframes see
@@ -183,7 +183,7 @@ def _conclude(
     (R, c), (r, J, w) = pose, fit
     size = tracks.pixels.max(axis=0) + 1.0
     C = sandwich(r, J, w, blocks_of(tracks.pixels, (int(size[0]), int(size[1]))))
-    C = config.covariance_scale * C + shared_error(J, w, tracks, config)
+    C = bounded(config.covariance_scale * C + shared_error(J, w, tracks, config))
     angle = float(np.degrees(np.median(_angles(tracks)[fixed])))
     good = int((fixed & (w > 0.25)).sum())
     sigma = float(np.sqrt(np.linalg.eigvalsh(C[:3, :3])[-1]))

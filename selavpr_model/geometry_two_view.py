@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from selavpr_model.config import GeometryConfig
-from selavpr_model.geometry_fit import BLOCKS, blocks_of, descend, rotation, sandwich
+from selavpr_model.geometry_fit import BLOCKS, blocks_of, bounded, descend, rotation, sandwich
 from selavpr_model.geometry_rays import match_pixels, pixel_rays
 from selavpr_model.records import Camera, PoseKind
 
@@ -160,7 +160,7 @@ def _judge(found: Matches, config: GeometryConfig, fit: tuple, inlier: np.ndarra
     C = sandwich(r, J, w, blocks)
     lift = np.zeros((6, 5))
     lift[3:, :3], lift[:3, 3:] = np.eye(3), basis.T
-    C = C * config.covariance_scale + common_parallax(J, w)
+    C = bounded(C * config.covariance_scale + common_parallax(J, w))
     full = lift @ C @ lift.T + 1e-8 * np.eye(6)
     full[3:, 3:] += (found.noise * config.shared_px / config.noise_px) ** 2 * np.eye(3)
     parallax = float(np.median(np.abs(shift[inlier]))) if count else 0.0

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
@@ -104,7 +104,8 @@ def test_unrelated_rays_are_refused_with_a_reason() -> None:
     assert 'needed' in view.reason
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
+@example(21, 14, 'one')
 @given(st.integers(0, 30), st.integers(0, 50), st.sampled_from(['equal', 'one', 'line']))
 def test_degenerate_matches_never_raise(count: int, seed: int, kind: str) -> None:
     found = scene(np.eye(3), np.ones(3), seed, max(count, 1))
