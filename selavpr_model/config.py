@@ -304,7 +304,7 @@ class GeometryConfig(Config):
     shared_px: float = option(
         4.0, 'error that all matches share, in pixels of the network input', unit='px', low=0.0
     )
-    keyframes: int = option(8, 'keyframes that a metric pose is computed from', low=1, high=50)
+    keyframes: int = option(5, 'keyframes that a metric pose is computed from', low=1, high=50)
     min_baseline_deg: float = option(
         1.0, 'least median angle at the points between two keyframes', unit='deg', low=0.0
     )
