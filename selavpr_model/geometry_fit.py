@@ -65,6 +65,13 @@ def numeric_jacobian(
     return np.stack(columns, axis=-1)
 
 
+def pseudo_inverse(A: np.ndarray) -> np.ndarray:
+    """Of (n, n), symmetric: the inverse where there is one, and never an error."""
+    if not np.isfinite(A).all():
+        return np.full_like(A, np.inf)
+    return np.linalg.pinv(A, hermitian=True)
+
+
 def sandwich(
     r: np.ndarray, J: np.ndarray, w: np.ndarray, blocks: np.ndarray, floor: float = 1e-12
 ) -> np.ndarray:
@@ -78,7 +85,7 @@ def sandwich(
     sums = np.zeros((int(blocks.max(initial=0)) + 1, n))
     np.add.at(sums, blocks, pull)
     count = len(np.unique(blocks))
-    inverse = np.linalg.inv(A)
+    inverse = pseudo_inverse(A)
     C = inverse @ (sums.T @ sums) @ inverse * count / max(count - n, 1)
     spread = (w * (r**2).sum(axis=1)).sum() / max(w.sum() - n, 1.0)
     C = C + spread * inverse

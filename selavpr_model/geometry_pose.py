@@ -13,7 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from selavpr_model.config import GeometryConfig
-from selavpr_model.geometry_fit import blocks_of, bounded, descend, rotation, sandwich
+from selavpr_model.geometry_fit import (
+    blocks_of,
+    bounded,
+    descend,
+    pseudo_inverse,
+    rotation,
+    sandwich,
+)
 from selavpr_model.geometry_two_view import Matches
 
 MOST = 800  # points, those first that most keyframes see
@@ -204,5 +211,5 @@ def shared_error(
     A = np.einsum('nij,n,nik->jk', J, w, J) + 1e-9 * np.eye(6)
     amount = config.shared_px / config.noise_px / np.sqrt(2.0)
     pulls = np.einsum('nij,n->ij', J[:, : 3 * len(tracks.centres)], w) * amount
-    moved = np.linalg.solve(A, pulls.T)
+    moved = pseudo_inverse(A) @ pulls.T
     return moved @ moved.T

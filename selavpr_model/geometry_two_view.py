@@ -12,7 +12,15 @@ import cv2
 import numpy as np
 
 from selavpr_model.config import GeometryConfig
-from selavpr_model.geometry_fit import BLOCKS, blocks_of, bounded, descend, rotation, sandwich
+from selavpr_model.geometry_fit import (
+    BLOCKS,
+    blocks_of,
+    bounded,
+    descend,
+    pseudo_inverse,
+    rotation,
+    sandwich,
+)
 from selavpr_model.geometry_rays import match_pixels, pixel_rays
 from selavpr_model.records import Camera, PoseKind
 
@@ -179,7 +187,7 @@ def _judge(found: Matches, config: GeometryConfig, fit: tuple, inlier: np.ndarra
 def common_parallax(J: np.ndarray, w: np.ndarray) -> np.ndarray:
     """(5, 5) of a parallax that all points share: in the scene it is not drawn anew for each."""
     A = np.einsum('nij,n,nik->jk', J, w, J) + 1e-9 * np.eye(J.shape[-1])
-    shift = np.linalg.solve(A, np.einsum('nj,n->j', J[:, 1], w))
+    shift = pseudo_inverse(A) @ np.einsum('nj,n->j', J[:, 1], w)
     return np.outer(shift, shift)
 
 
