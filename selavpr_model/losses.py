@@ -67,23 +67,6 @@ def contrastive_loss(
     return F.cross_entropy(logits, target)
 
 
-def multi_similarity_loss(
-    similarity: Tensor, same: Tensor, other: Tensor, alpha: float, beta: float, base: float
-) -> Tensor:
-    """Multi-similarity loss (Wang et al. 2019, Eq. 7), without its mining step.
-
-    similarity (B, K) cosines; same, other (B, K) bool: pairs of one place, pairs of two.
-    """
-    near = torch.where(same, -alpha * (similarity - base), -torch.inf)
-    far = torch.where(other, beta * (similarity - base), -torch.inf)
-    return (log1p_sum_exp(near) / alpha + log1p_sum_exp(far) / beta).mean()
-
-
-def log1p_sum_exp(x: Tensor) -> Tensor:
-    """log(1 + sum(exp(x))) along the last axis, without overflow; rows of -inf give 0."""
-    return torch.logsumexp(F.pad(x, (1, 0)), dim=-1)
-
-
 def soft_matches(a: Tensor, b: Tensor, temperature: float) -> Tensor:
     """A differentiable count of mutual matches: (B, N, C), (B, M, C) -> (B,), 0 to min(N, M).
 

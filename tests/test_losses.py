@@ -75,15 +75,6 @@ def test_the_contrastive_loss_leaves_out_what_shows_the_same_place():
     assert counted > masked
 
 
-def test_the_multi_similarity_loss_is_its_equation():
-    similarity = torch.tensor([[0.9, 0.2, 0.6]])
-    same, other = torch.tensor([[True, False, False]]), torch.tensor([[False, True, True]])
-    expected = np.log1p(np.exp(-2 * 0.4)) / 2
-    expected += np.log1p(np.exp(50 * -0.3) + np.exp(50 * 0.1)) / 50
-    loss = losses.multi_similarity_loss(similarity, same, other, alpha=2, beta=50, base=0.5)
-    assert loss.item() == pytest.approx(expected, rel=1e-5)
-
-
 def test_soft_matches_become_the_number_of_mutual_matches_when_cold():
     a, b = units(3, 1, 20, 16), units(4, 1, 15, 16)
     similarity = (a @ b.transpose(1, 2))[0]
