@@ -122,6 +122,9 @@ def evaluate(
     ),
     local_dtype: Annotated[str, from_config(MapConfig, 'local_dtype')] = STORAGE.local_dtype,
     local_head: Annotated[str, from_config(ExtractorConfig, 'local_head')] = EXTRACTOR.local_head,
+    global_feature: Annotated[
+        str, from_config(ExtractorConfig, 'global_feature')
+    ] = EXTRACTOR.global_feature,
     blocks: Annotated[int, from_config(ExtractorConfig, 'blocks')] = EXTRACTOR.blocks,
     final_norm: Annotated[str, from_config(ExtractorConfig, 'final_norm')] = EXTRACTOR.final_norm,
     resize: Annotated[str, from_config(ExtractorConfig, 'resize')] = EXTRACTOR.resize,
@@ -137,7 +140,8 @@ def evaluate(
     height, width = parse_size(size)
     extractor = ExtractorConfig(
         weights=weights, random_weights=random_weights, blocks=blocks, final_norm=final_norm,
-        local_head=local_head, image_height=height, image_width=width, resize=resize,
+        global_feature=global_feature, local_head=local_head,
+        image_height=height, image_width=width, resize=resize,
         device=device, precision=precision, threads=threads,
     )  # fmt: skip
     settings = extractor, MapConfig(local_dtype=local_dtype), RecognizerConfig(candidates=k)

@@ -8,6 +8,7 @@ classes or tested against them. Objects are frozen and checked when they are mad
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from selavpr_model.options import Config, option
 
@@ -26,6 +27,11 @@ class ModelConfig(Config):
     parallel_adapter: bool = option(True, 'adapter beside the MLP, without a skip')
     adapter_ratio: float = option(0.5, 'bottleneck width over token width', low=0.01, high=4.0)
     adapter_scale: float = option(0.2, 'factor on the parallel adapter', low=0.0, high=10.0)
+    global_feature: str = option(
+        'gem',
+        'pooling of the patch tokens (GeM), or the cls token as it is',
+        choices=('gem', 'cls'),
+    )
     local_head: str = option(
         'upconv',
         'dense local features: up-convolution, or the patch tokens (the paper: coarse features)',
@@ -39,6 +45,11 @@ class ModelConfig(Config):
     pos_antialias: bool = option(
         False, 'antialias when the position embedding is resampled (Meta register models)'
     )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Without what came after the first maps and says nothing: their fingerprints stay."""
+        values = Config.to_dict(self)
+        return {k: v for k, v in values.items() if (k, v) != ('global_feature', 'gem')}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,11 @@ class ExtractorConfig(Config):
         'auto',
         'LayerNorm after the last block; auto: as the weights say',
         choices=('auto', 'yes', 'no'),
+    )
+    global_feature: str = option(
+        'auto',
+        'global feature: gem, the cls token, or auto: as the weights say',
+        choices=('auto', 'gem', 'cls'),
     )
     local_head: str = option(
         'auto',

@@ -58,19 +58,21 @@ class FusedSelaVPR(nn.Module):
             self.local = nn.Sequential(*(FusedUp(up, act, make) for up, act in ups))
         self.power = float(network.gem.p.detach())
         self.eps = network.gem.eps
+        self.cls = network.config.global_feature == 'cls'
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) float in [0, 1] RGB -> global (B, D) and local (B, h, w, C), float32."""
         x = self.embed(images.to(self.dtype))
         for block in self.blocks:
             x = block(x)
-        tokens = self.norm(x[:, -self.rows * self.columns :].float())
+        cls, tokens = x[:, 0], self.norm(x[:, -self.rows * self.columns :].float())
         grid = tokens.unflatten(1, (self.rows, self.columns))
         if self.local is not None:
             grid = self.local(grid.to(self.dtype))
-        return self.global_feature(tokens), unit(grid)
+        global_ = unit(self.norm(cls.float())) if self.cls else self.pool(tokens)
+        return global_, unit(grid)
 
-    def global_feature(self, tokens: Tensor) -> Tensor:
+    def pool(self, tokens: Tensor) -> Tensor:
         powers = unit(tokens).clamp_(min=self.eps).pow_(self.power)
         return unit(powers.mean(dim=1).pow(1.0 / self.power))
 

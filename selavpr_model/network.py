@@ -65,17 +65,21 @@ class SelaVPR(nn.Module):
 
         Both have unit length on the last axis. H and W are multiples of 14.
         """
-        tokens, _ = self.backbone((images - self.mean) / self.std)
+        tokens, cls = self.backbone((images - self.mean) / self.std)
         rows, columns = grid_of(images.shape[-2], images.shape[-1])
-        return self.global_feature(tokens), self.local_features(tokens, rows, columns)
+        return self.global_feature(tokens, cls), self.local_features(tokens, rows, columns)
 
     def describe(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> global features (B, D) alone; mining needs no more."""
-        tokens, _ = self.backbone((images - self.mean) / self.std)
-        return self.global_feature(tokens)
+        return self.global_feature(*self.backbone((images - self.mean) / self.std))
 
-    def global_feature(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, N, D) -> (B, D). Each token is normalised first, which the paper omits."""
+    def global_feature(self, tokens: Tensor, cls: Tensor) -> Tensor:
+        """Patch tokens (B, N, D) and cls token (B, D) -> (B, D).
+
+        Each patch token is normalised before the pooling, which the paper omits.
+        """
+        if self.config.global_feature == 'cls':
+            return unit(cls)
         return unit(self.gem(unit(tokens)))
 
     def local_features(self, tokens: Tensor, rows: int, columns: int) -> Tensor:

@@ -22,6 +22,8 @@ def choose_trained(network: SelaVPR, config: TrainConfig) -> dict[str, nn.Parame
             learns &= int(name.split('.')[2]) >= config.first_adapter
         if config.freeze_global:
             learns = name.startswith('local.')
+        if name == 'gem.p' and network.config.global_feature == 'cls':
+            learns = False  # it gets no gradient, and DistributedDataParallel would wait for one
         value.requires_grad_(learns)
         if learns:
             chosen[name] = value

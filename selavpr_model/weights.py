@@ -185,8 +185,8 @@ def import_file(name: str, source: Path) -> Path:
 def load(config: ExtractorConfig) -> tuple[Checkpoint, str]:
     """The checkpoint an extractor asks for, and what people must be told about it ('' if nothing).
 
-    `blocks`, `final_norm` and `local_head` come from the config, else from the known name, else
-    from the file.
+    `blocks`, `final_norm`, `global_feature` and `local_head` come from the config, else from the
+    known name, else from the file.
     """
     if config.random_weights:
         return _random(config), 'RANDOM WEIGHTS: for tests only, places mean nothing'
@@ -211,6 +211,8 @@ def _overrides(config: ExtractorConfig) -> dict[str, Any]:
         values['final_norm'] = config.final_norm == 'yes'
     if config.local_head != 'auto':
         values['local_head'] = config.local_head
+    if config.global_feature != 'auto':
+        values['global_feature'] = config.global_feature
     return values
 
 

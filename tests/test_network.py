@@ -42,7 +42,24 @@ def test_the_global_feature_normalises_each_token_before_pooling():
     net = network()
     tokens = torch.rand(1, 16, 384)
     scaled = tokens * torch.rand(1, 16, 1).add(0.5)
-    torch.testing.assert_close(net.global_feature(tokens), net.global_feature(scaled))
+    cls = torch.rand(1, 384)
+    torch.testing.assert_close(net.global_feature(tokens, cls), net.global_feature(scaled, cls))
+
+
+def test_the_cls_token_is_the_global_feature_where_asked():
+    net = network(global_feature='cls')
+    x = torch.rand(1, 3, 56, 56)
+    with torch.inference_mode():
+        _, cls = net.backbone((x - net.mean) / net.std)
+        expected = cls / cls.norm(dim=-1, keepdim=True)
+        torch.testing.assert_close(net(x)[0], expected)
+        torch.testing.assert_close(net.describe(x), expected)
+
+
+def test_a_choice_that_came_later_leaves_old_descriptions_as_they_were():
+    assert 'global_feature' not in ModelConfig().to_dict()
+    values = ModelConfig(global_feature='cls').to_dict()
+    assert ModelConfig.from_dict(values).global_feature == 'cls'
 
 
 def test_half_precision_still_returns_float32_of_unit_length():
