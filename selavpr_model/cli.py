@@ -15,6 +15,7 @@ from typing import Annotated, Any, TYPE_CHECKING
 
 import typer
 
+from selavpr_model.cli_ablate import ablate
 from selavpr_model.cli_benchmark import benchmark
 from selavpr_model.cli_export import export
 from selavpr_model.cli_map import map_app, write_json
@@ -47,6 +48,7 @@ app.command()(export)
 app.add_typer(weights_app, name='weights', epilog='Example: selavpr weights list')
 app.add_typer(map_app, name='map', epilog='Example: selavpr map info maps/campus')
 app.command()(train)
+app.command()(ablate)
 app.command()(benchmark)
 
 

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: MIT
+"""The paper's ablations: train what a recipe leaves out one by one, measure all alike.
+
+A plan is a YAML file: a recipe that every run shares, what each run changes of it, and tables
+whose rows are a run asked in some way. Runs and answers are kept in the folder, so the same
+command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+import json
+import logging
+from pathlib import Path
+from typing import Any, TYPE_CHECKING
+
+from selavpr_model.config import EvaluationConfig, ExtractorConfig, MapConfig, RecognizerConfig
+from selavpr_model.errors import ConfigError
+from selavpr_model.evaluate import evaluate
+from selavpr_model.extractor import Extractor, load_extractor
+from selavpr_model.options import Config, option
+from selavpr_model.train_run import (
+    make_recipe,
+    open_validation,
+    read_yaml,
+    Recipe,
+    require_known,
+    train,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from selavpr_model.retrieval_sets import RetrievalSet
+
+log = logging.getLogger(__name__)
+FROZEN = 'frozen'
+"""The run that is none: the recipe's weights as they are."""
+Scores = dict[str, dict[str, list[float]]]
+"""Data set -> 'global' or 're-ranked' -> [R@1, low, high] in percent, 95 % bootstrap."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowConfig(Config):
+    """One row of a table: which run, and how it is asked."""
+
+    name: str = option('', 'as the table shows it')
+    run: str = option(FROZEN, 'one of the runs, or frozen: the weights before any training')
+    candidates: int = option(20, 'places re-ranked', low=1, high=1000)
+    blocks: int = option(0, 'frozen: blocks used; 0: as the weights say', low=0, high=40)
+    final_norm: str = option(
+        'auto', 'frozen: LayerNorm after the last block', choices=('auto', 'yes', 'no')
+    )
+    global_feature: str = option(
+        'auto', 'global feature, as of the extractor', choices=('auto', 'gem', 'cls')
+    )
+    local_head: str = option(
+        'auto', 'local features, as of the extractor', choices=('auto', 'upconv', 'tokens')
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """runs: name -> recipe; tables: title -> rows."""
+
+    runs: Mapping[str, Recipe]
+    tables: Mapping[str, tuple[RowConfig, ...]]
+    recipe: Recipe = field(default_factory=Recipe)
+
+
+def read_plan(path: Path) -> Plan:
+    """A YAML file with `recipe` (a file), sections for all runs, `runs` and `tables`."""
+    values = read_yaml(path)
+    require_known(values, ('recipe', 'runs', 'tables', 'common'))
+    source = path.absolute().parent / str(values.get('recipe', ''))
+    base = _merged(read_yaml(source), values.get('common') or {})
+    runs = {
+        name: make_recipe(_merged(base, changes or {}), source.parent)
+        for name, changes in (values.get('runs') or {}).items()
+    }
+    tables = {
+        title: tuple(RowConfig.from_dict(row) for row in rows)
+        for title, rows in (values.get('tables') or {}).items()
+    }
+    for row in (row for rows in tables.values() for row in rows):
+        if row.run != FROZEN and row.run not in runs:
+            known = ', '.join([FROZEN, *runs])
+            raise ConfigError(f'{path}: row {row.name!r}: expected a run ({known}), got {row.run}')
+    return Plan(runs, tables, make_recipe(base, source.parent))
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`changes` over `values`, section by section; lists are replaced."""
+    found = dict(values)
+    for key, value in changes.items():
+        deep = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
+        found[key] = {**found[key], **value} if deep else value
+    return found
+
+
+def ablate(
+    plan: Plan, out: Path, only: str = '', device: str = 'auto', progress: bool = True
+) -> dict[str, dict[str, Scores]]:
+    """Train what is not yet trained and measure it: title -> row -> scores.
+
+    only: part of a title; the other tables are left out. Writes ablations.json and ablations.md.
+    """
+    tables = {t: rows for t, rows in plan.tables.items() if only.lower() in t.lower()}
+    if not tables:
+        raise ConfigError(f'only: expected part of a title ({"; ".join(plan.tables)}), got {only}')
+    sets = [open_validation(entry, plan.recipe.base) for entry in plan.recipe.validation]
+    found: dict[str, dict[str, Scores]] = {}
+    for title, rows in tables.items():
+        found[title] = {}
+        for row in rows:
+            log.info('%s: %s', title, row.name)
+            extractor = _load(plan, row, out, device, progress)
+            found[title][row.name] = _measure(extractor, row, sets, out, progress)
+    (out / 'ablations.json').write_text(json.dumps(found, indent=1))
+    (out / 'ablations.md').write_text('\n\n'.join(markdown(*item) for item in found.items()))
+    return found
+
+
+def _load(plan: Plan, row: RowConfig, out: Path, device: str, progress: bool) -> Extractor:
+    weights, side = plan.recipe.weights, plan.recipe.train.image_px
+    if row.run != FROZEN:
+        recipe = plan.runs[row.run]
+        weights = str(train(recipe, out / row.run, device=device, progress=progress))
+        side = recipe.train.image_px
+    return load_extractor(
+        ExtractorConfig(
+            weights=weights,
+            blocks=row.blocks,
+            final_norm=row.final_norm,
+            global_feature=row.global_feature,
+            local_head=row.local_head,
+            image_height=side,
+            image_width=side,
+            device=device,
+        )
+    )
+
+
+def _measure(
+    extractor: Extractor, row: RowConfig, sets: list[RetrievalSet], out: Path, progress: bool
+) -> Scores:
+    """Scores of all sets, from the folder where these weights were asked this way before."""
+    kept = out / 'answers' / f'{extractor.identity.fingerprint[:16]}_k{row.candidates}.json'
+    if kept.is_file():
+        known: Scores = json.loads(kept.read_text())
+        if known.keys() >= {data.name for data in sets}:
+            return known
+    scores: Scores = {}
+    for data in sets:
+        result = evaluate(
+            data,
+            extractor,
+            MapConfig(),
+            RecognizerConfig(candidates=row.candidates),
+            EvaluationConfig(),
+            progress,
+        )
+        orders = {'global': result.global_, 're-ranked': result.reranked}
+        scores[data.name] = {n: [o.recall[1], *o.interval[1]] for n, o in orders.items()}
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    part = kept.with_suffix('.part')
+    part.write_text(json.dumps(scores))
+    part.replace(kept)
+    return scores
+
+
+def cells(scores: Scores) -> list[str]:
+    """'R@1 (low-high)' of each set, global and re-ranked."""
+    return [f'{v:.1f} ({a:.0f}-{b:.0f})' for s in scores.values() for v, a, b in s.values()]
+
+
+def columns(rows: Mapping[str, Scores]) -> list[str]:
+    first: Scores = next(iter(rows.values()), {})
+    return [f'{data} {order}' for data, orders in first.items() for order in orders]
+
+
+def markdown(title: str, rows: Mapping[str, Scores]) -> str:
+    """A table for a README; R@1 in percent."""
+    head = ['R@1 %', *columns(rows)]
+    lines = [[name, *cells(scores)] for name, scores in rows.items()]
+    body = [head, ['---'] * len(head), *lines]
+    return f'**{title}**\n\n' + '\n'.join('| ' + ' | '.join(line) + ' |' for line in body)
+
+
+def table(title: str, rows: Mapping[str, Scores]) -> Table:
+    """The same for rich to print."""
+    from rich.table import Table
+
+    grid = Table('R@1 %', *columns(rows), title=title)
+    for name, scores in rows.items():
+        grid.add_row(name, *cells(scores))
+    return grid
