@@ -97,19 +97,24 @@ def build_from(
     json_out: Path | None = None,
 ) -> None:
     """What `selavpr map build` does with any source: load the model, build, save, show."""
+    from selavpr_model.distributed import process_group, rank
     from selavpr_model.extractor import load_extractor
-    from selavpr_model.map_builder import build_map
+    from selavpr_model.map_shards import build_map_in_shards
     from selavpr_model.map_writer import require_free
 
     require_free(out, overwrite=True)  # a folder that is no map is refused before the model loads
     model = load_extractor(extractor)
     try:
-        place_map = build_map(
-            frames, model, out, keyframes, storage, source=source, overwrite=overwrite
-        )
+        with process_group():
+            place_map = build_map_in_shards(
+                frames, model, out, keyframes, storage, source=source, overwrite=overwrite
+            )
+            first = rank() == 0
     except KeyboardInterrupt:
         logger.warning('stopped; the same command goes on from here')
         raise
+    if not first:
+        return
     show(f'map {out}', describe(place_map.manifest))
     write_json(json_out, place_map.manifest)
 

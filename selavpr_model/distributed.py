@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 import os
 
 import numpy as np
 import torch
 from torch import distributed, Tensor
+
+LONGEST_WAIT = timedelta(hours=12)  # of one process for another's share of a map or a validation
 
 
 @contextmanager
@@ -18,7 +21,8 @@ def process_group() -> Iterator[None]:
     if int(os.environ.get('WORLD_SIZE', '1')) < 2 or distributed.is_initialized():
         yield
         return
-    distributed.init_process_group('nccl' if torch.cuda.is_available() else 'gloo')
+    backend = 'nccl' if torch.cuda.is_available() else 'gloo'
+    distributed.init_process_group(backend, timeout=LONGEST_WAIT)
     try:
         yield
     finally:

@@ -39,16 +39,18 @@ def build_map(
     source: dict[str, Any] | None = None,
     overwrite: bool = False,
     progress: bool = True,
+    calibrated: bool = True,
 ) -> PlaceMap:
     """Build, calibrate and save the map `out`; return it opened from disk.
 
     Killed at any moment, the next call with the same source, model and configuration goes on
     and gives the same arrays. A frame that raises InputError is skipped, counted and named in
-    the log. `source`: what the map says about where it came from; JSON values.
+    the log. `source`: what the map says about where it came from; JSON values. `calibrated`:
+    measure its thresholds; a part of a larger map has no use for its own.
     """
     out, source = Path(out), source or {}
     keyframes, config = keyframes or KeyframeConfig(), config or MapConfig()
-    work = WorkFolder(out, _plan(frames, extractor, keyframes, config, source))
+    work = WorkFolder(out, plan_of(frames, extractor, keyframes, config, source))
     if not work.is_done():
         map_writer.require_free(out, overwrite)
         with work.locked() as map_id:
@@ -59,13 +61,14 @@ def build_map(
                 'extractor': extractor.config.to_dict(),
                 'keyframes': keyframes.to_dict(),
             }
-            _calibrate(place_map, recognizer or RecognizerConfig(), progress)
+            if calibrated:
+                _calibrate(place_map, recognizer or RecognizerConfig(), progress)
             place_map.save(out, overwrite)
     work.remove()
     return PlaceMap.open(out, extractor.identity)
 
 
-def _plan(
+def plan_of(
     frames: Iterable[Frame],
     extractor: Extractor,
     keyframes: KeyframeConfig,
@@ -202,6 +205,8 @@ class _Build:
                 f'{skipped} unusable; check the source'
             )
         logger.info('%d places of %d frames, %d unusable', places, self.position, skipped)
+        if camera := getattr(self.frames, 'camera', None):
+            self.place_map.cameras = {self.session: camera}
         self.place_map.source = {
             **self.source,
             'frames': self.position,
@@ -213,7 +218,7 @@ class _Build:
 
 def _numbered(frames: Iterable[Frame], first: int) -> Iterator[tuple[int, Frame | InputError]]:
     """(index, frame or why it cannot be read) from `first` on, without reading what is before."""
-    if not isinstance(frames, _Indexed):
+    if not isinstance(frames, Indexed):
         yield from itertools.islice(enumerate(frames), first, None)
         return
     for index in range(first, len(frames)):
@@ -224,7 +229,7 @@ def _numbered(frames: Iterable[Frame], first: int) -> Iterator[tuple[int, Frame 
 
 
 @runtime_checkable
-class _Indexed(Protocol):
+class Indexed(Protocol):
     def __getitem__(self, index: int, /) -> Frame: ...
 
     def __len__(self) -> int: ...

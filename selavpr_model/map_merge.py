@@ -21,11 +21,13 @@ def merge_maps(
     overwrite: bool = False,
     calibrated: bool = True,
     progress: bool = True,
+    source: dict[str, Any] | None = None,
 ) -> PlaceMap:
     """Write the maps of `paths`, one or more, to `out` as one and return it opened from there.
 
     Places whose ids are taken get new ones; which, is in the manifest's source. The maps must be
     of one model, one storage and one frame of poses. Thresholds are measured again on the whole.
+    `source`: what the map says about where it came from, instead of the list of its parts.
     """
     map_writer.require_free(out, overwrite)
     maps = [PlaceMap.open(path) for path in paths]
@@ -34,7 +36,7 @@ def merge_maps(
     merged = PlaceMap.empty(maps[0].identity, maps[0].config)
     told = [_append(merged, one) for one in maps]
     merged.configs = maps[0].configs
-    merged.source = {'kind': 'merge', 'maps': told}
+    merged.source = source or {'kind': 'merge', 'maps': told}
     if calibrated:
         _calibrate(merged, progress)
     merged.save(out, overwrite)
@@ -52,6 +54,8 @@ def _append(merged: PlaceMap, other: PlaceMap) -> dict[str, Any]:
             f'got {its.local_dtype} in {its.frame_id!r}; build the maps alike'
         )
     renumbered = _renumber(merged, other)
+    merged.cameras = {**other.cameras, **merged.cameras}
+    merged.cameras = {**other.cameras, **merged.cameras}
     for row, place in enumerate(other.places):
         merged.copy(other, row, replace(place, id=renumbered.get(place.id, place.id)))
     return {
