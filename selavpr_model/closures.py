@@ -11,7 +11,9 @@ from typing import Protocol
 
 import numpy as np
 
-from selavpr_model.config import SlamConfig, TemporalConfig
+from selavpr_model.budget import Budget
+from selavpr_model.config import RecognizerConfig, SlamConfig, TemporalConfig
+from selavpr_model.places import are_distinct
 from selavpr_model.records import Candidate, ClosureKind, LoopClosure, Place, PoseKind, Reject
 from selavpr_model.temporal import Belief, evidence_of
 from selavpr_model.trail import motion_error_m, Spot
@@ -44,9 +46,12 @@ class Geometry:
 
 
 class Verifier(Protocol):
-    """Checks by geometry that two rows of the map show one place; None: cannot be checked."""
+    """Checks by geometry that two rows of the map show one place; None: cannot be checked.
 
-    def __call__(self, before_row: int, after_row: int) -> Geometry | None: ...
+    rival: a row that `after` matches best of those that are sure to show another place.
+    """
+
+    def __call__(self, before: int, after: int, rival: int | None) -> Geometry | None: ...
 
 
 class ClosureJudge:
@@ -60,14 +65,18 @@ class ClosureJudge:
         spots: Sequence[Spot],
         count: Callable[[int, Sequence[int]], Iterable[int]],
         verifier: Verifier | None = None,
+        recognizer: RecognizerConfig | None = None,
     ) -> None:
-        """spots: of each row of the map, may grow; count: mutual matches of a row with rows."""
+        """spots: of each row of the map, may grow; count: mutual matches of a row with rows;
+        recognizer: says which places are distinct."""
         self._config, self._spots, self._count, self._verifier = config, spots, count, verifier
+        self._recognizer = recognizer or RecognizerConfig()
         self._steps: deque[int] = deque(maxlen=STEPS)
         self._pending: deque[View] = deque()
         self._agreed: deque[View] = deque(maxlen=config.pending)  # with the one closed candidate
         self._links: dict[int, set[int]] = defaultdict(set)  # rows that show one place
-        self._budget, self._budget_at = 1.0, 0.0
+        self._budget = Budget(config.verifications_per_s)
+        self._looked: tuple[View, bool] | None = None  # the last look of geometry: agreed?
         self.verified: list[tuple[int, int]] = []  # rows
 
     def observe_step(self, matches: int) -> None:
@@ -78,12 +87,13 @@ class ClosureJudge:
         """Nothing leads from the views so far to the next ones."""
         self._pending.clear()
         self._agreed.clear()
+        self._looked = None
 
     def step(
         self, view: View, belief: Belief | None, temporal: TemporalConfig
     ) -> list[LoopClosure]:
         """The closures that this keyframe suggests, confirms or refutes."""
-        self._earn(view.spot.elapsed_s)
+        self._budget.earn(view.spot.elapsed_s)
         seen = replace(
             view, best=tuple(standing_out(view.candidates, temporal, self._config.min_evidence))
         )
@@ -162,19 +172,19 @@ class ClosureJudge:
 
     def _verify(self, view: View, candidate: Candidate, announced: bool) -> Iterator[LoopClosure]:
         """Geometry, as far as there is a camera and a budget for it."""
-        geometry, why = None, 'sequence and motion agree'
         if not self._was_left(view, candidate):
             never = 'it has stayed in view since'
             yield closure(ClosureKind.REJECTED, candidate, view.place, never, Reject.TEMPORAL)
             return
+        geometry, vouching = None, self._vouching(view)
         if self._verifier is not None and self._config.verify != 'never':
-            if self._budget < 1.0:
+            if self._budget.is_there:
+                geometry, vouching = self._look(self._verifier, view, candidate), None
+            elif vouching is None:
                 waiting = self._wait(view, candidate, 'no verifications left this second')
                 yield from () if announced else (waiting,)
                 return
-            geometry = self._verifier(candidate.row, view.row)
-            self._budget -= geometry is not None
-        if geometry is None and self._config.verify == 'always':
+        if geometry is None and vouching is None and self._config.verify == 'always':
             yield closure(ClosureKind.CANDIDATE, candidate, view.place, 'no calibrated camera')
         elif geometry is not None and not geometry.agrees:
             made = closure(
@@ -182,11 +192,50 @@ class ClosureJudge:
             )
             yield replace(made, inliers=geometry.inliers)
         else:
-            self.verified.append((candidate.row, view.row))
-            self._links[candidate.row].add(view.row)
-            self._links[view.row].add(candidate.row)
-            made = closure(ClosureKind.VERIFIED, candidate, view.place, why)
-            yield made if geometry is None else with_geometry(made, geometry)
+            yield self._accept(view, candidate, geometry, vouching)
+
+    def _look(self, verifier: Verifier, view: View, candidate: Candidate) -> Geometry | None:
+        """Geometry's word, which costs; None, for nothing, where there is no camera."""
+        geometry = verifier(candidate.row, view.row, self._rival(view, candidate))
+        if geometry is not None:
+            self._budget.spend()
+            self._looked = view, geometry.agrees
+        return geometry
+
+    def _rival(self, view: View, candidate: Candidate) -> int | None:
+        """What the keyframe matches best of all that is surely another place: distinct, not known
+        to show the same, and not standing out, as a third visit would."""
+        gains = evidence_of([c.mutual_matches for c in view.candidates], TemporalConfig())
+        known = self._links[candidate.row]
+        others = [
+            c
+            for c, gain in zip(view.candidates, gains, strict=True)
+            if gain < self._config.min_evidence
+            and c.row not in known
+            and are_distinct(candidate.place, c.place, self._recognizer)
+        ]
+        return max(others, key=lambda c: c.mutual_matches).row if others else None
+
+    def _vouching(self, view: View) -> View | None:
+        """The keyframe looked at last, where its verdict holds for this one, too: keyframes that
+        agree with each other and with the motion show one loop."""
+        if self._looked is None or not self._looked[1]:
+            return None
+        last = self._looked[0]
+        near = abs(view.row - last.row) <= self._config.pending
+        return last if near and view.spot.leg == last.spot.leg else None
+
+    def _accept(
+        self, view: View, candidate: Candidate, geometry: Geometry | None, vouching: View | None
+    ) -> LoopClosure:
+        self.verified.append((candidate.row, view.row))
+        self._links[candidate.row].add(view.row)
+        self._links[view.row].add(candidate.row)
+        why = 'sequence and motion agree'
+        if vouching is not None:
+            why += f', and geometry for keyframe {vouching.place.id}'
+        made = closure(ClosureKind.VERIFIED, candidate, view.place, why)
+        return made if geometry is None else with_geometry(made, geometry)
 
     def _was_left(self, view: View, candidate: Candidate) -> bool:
         """Whether the place went out of view in between: down a straight road it never does."""
@@ -213,13 +262,6 @@ class ClosureJudge:
             view = self._pending.popleft()
             why = f'not confirmed by the next {self._config.pending} keyframes'
             yield closure(ClosureKind.REJECTED, view.best[0], view.place, why, Reject.TEMPORAL)
-
-    def _earn(self, elapsed_s: float) -> None:
-        """More verifications with time, at most those of one second, or one."""
-        rate = self._config.verifications_per_s
-        more = rate * max(0.0, elapsed_s - self._budget_at)
-        self._budget = min(max(1.0, rate) if rate else 0.0, self._budget + more)
-        self._budget_at = elapsed_s
 
 
 def longest_run(flags: Iterable[bool]) -> int:

@@ -162,6 +162,12 @@ class RecognizerConfig(Config):
     distinct_time_s: float = option(
         5.0, 'the same for places without a pose, by their stamps', unit='s', low=0.0
     )
+    min_precision: float = option(
+        0.99,
+        'one frame alone: least probability that an accepted place is right, as the map tells it',
+        low=0.0,
+        high=1.0,
+    )
     min_similarity: float = option(
         -1.0,
         'one frame alone: least cosine of an accepted place; -1: as measured for the map',
@@ -294,6 +300,9 @@ class GeometryConfig(Config):
     enabled: bool = option(
         False, 'check and refine an accepted place, where frame and map have a calibrated camera'
     )
+    verifications_per_s: float = option(
+        0.5, 'places looked at, by the stamps of the images', unit='1/s', low=0.0
+    )
     noise_px: float = option(
         2.5, 'standard deviation of a match, in pixels of the network input', unit='px', low=0.01
     )
@@ -302,6 +311,9 @@ class GeometryConfig(Config):
     )
     min_inliers: int = option(45, 'least matches that agree on one motion', low=8)
     min_inlier_share: float = option(0.25, 'least share of all matches', low=0.0, high=1.0)
+    min_inlier_ratio: float = option(
+        1.2, 'least inliers over those with the best place elsewhere', low=0.0
+    )
     min_spread: float = option(
         0.1, 'least share of the blocks (8 x 8) of the image with inliers', low=0.0, high=1.0
     )
@@ -375,6 +387,16 @@ class EvaluationConfig(Config):
         25.0, 'for training: images further apart than this certainly do not', unit='m', low=0.0
     )
     depth: int = option(10, 'length of the global ranking that is scored at least', low=10)
+    absent: float = option(
+        0.0,
+        'least share of the queries whose place is taken from the map; also scores the confidence',
+        low=0.0,
+        high=0.95,
+    )
+    absent_seed: int = option(0, 'seed of that choice', low=0)
+    sequence: bool = option(
+        False, 'queries with poses, in the order they were driven: also decide with time'
+    )
     bootstrap_samples: int = option(
         2000, 'resamples of the queries for an interval', low=100, high=1000000
     )
@@ -520,6 +542,7 @@ GROUPS: dict[str, type[Config]] = {
     'extractor': ExtractorConfig,
     'recognizer': RecognizerConfig,
     'temporal': TemporalConfig,
+    'geometry': GeometryConfig,
     'slam': SlamConfig,
     'keyframes': KeyframeConfig,
     'storage': MapConfig,

@@ -7,7 +7,7 @@ No call raises for hard input: there is always a result with a reason.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,8 @@ from selavpr_model.closures import Geometry
 from selavpr_model.config import GeometryConfig
 from selavpr_model.geometry_pose import metric_pose, MetricPose, Reference
 from selavpr_model.geometry_two_view import match_views, solve, TwoView
-from selavpr_model.records import Camera, PoseKind
+from selavpr_model.poses import inverse
+from selavpr_model.records import Camera, Place, PoseKind
 
 if TYPE_CHECKING:
     from selavpr_model.place_map import PlaceMap
@@ -56,13 +57,22 @@ def locate(
     keyframes: Sequence[Keyframe],
     input_size: tuple[int, int],
     config: GeometryConfig | None = None,
+    rival: Keyframe | None = None,
 ) -> tuple[TwoView, MetricPose]:
-    """What the first keyframe says, and the pose that all agreeing ones with poses give."""
-    config, views, references = config or GeometryConfig(), [], []
+    """What the first keyframe says, and the pose that all agreeing ones with poses give.
+
+    rival: a keyframe elsewhere that must fit less well than the first one.
+    """
+    config = config or GeometryConfig()
+    views: list[TwoView] = []
+    references: list[Reference] = []
     for key in keyframes[: config.keyframes]:
         found = match_views(query, key.local, camera, key.camera, input_size, config)
-        views.append(solve(found, config))
-        view = views[-1]
+        view = solve(found, config)
+        if rival is not None and not views and view.agrees:
+            theirs = match_views(query, rival.local, camera, rival.camera, input_size, config)
+            view = against(view, solve(theirs, config), config)
+        views.append(view)
         if not views[0].agrees:
             break
         if view.agrees and key.pose is not None and view.rotation is not None:
@@ -72,6 +82,15 @@ def locate(
     if not views:
         return TwoView(False, 0, 0, 0.0, 'no keyframe'), MetricPose(0, 'no keyframe')
     return views[0], metric_pose(references, config)
+
+
+def against(view: TwoView, rival: TwoView, config: GeometryConfig) -> TwoView:
+    """The view, which agrees no more where a place elsewhere fits about as well: streets look
+    alike enough for many wrong matches to fit a motion straight ahead."""
+    if view.inliers >= config.min_inlier_ratio * rival.inliers:
+        return view
+    why = f'{view.inliers} inliers, and {rival.inliers} with a place elsewhere'
+    return replace(view, agrees=False, reason=why)
 
 
 def depth_at(rays: np.ndarray, key: Keyframe) -> np.ndarray | None:
@@ -88,6 +107,20 @@ def depth_at(rays: np.ndarray, key: Keyframe) -> np.ndarray | None:
     return np.where(inside & (found > 0), found, np.nan)
 
 
+def relative(view: TwoView, metric: MetricPose, T_map_before: np.ndarray | None) -> Geometry:
+    """An edge from the keyframe: in metres where there are some, else what two views say."""
+    if metric.pose is not None and metric.covariance is not None and T_map_before is not None:
+        turn = np.kron(np.eye(2), T_map_before[:3, :3].T)
+        pose, C = inverse(T_map_before) @ metric.pose, turn @ metric.covariance @ turn.T
+        said = f'{view.reason}, {metric.reason}'
+        return Geometry(view.agrees, view.inliers, said, PoseKind.METRIC, pose, C)
+    if view.pose_kind is PoseKind.NONE:
+        return Geometry(view.agrees, view.inliers, view.reason)
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = view.rotation, view.direction
+    return Geometry(view.agrees, view.inliers, view.reason, view.pose_kind, pose, view.covariance)
+
+
 class MapGeometry:
     """Verification against the places of a map; None where a camera is not known.
 
@@ -98,30 +131,31 @@ class MapGeometry:
         self._map = place_map
         self._config = config or GeometryConfig()
 
-    def __call__(self, before_row: int, after_row: int) -> Geometry | None:
-        before, after = self._keyframe(before_row), self._keyframe(after_row)
-        if before is None or after is None:
+    def __call__(
+        self, before_row: int, after_row: int, beside: Sequence[int] = (), rival: int | None = None
+    ) -> Geometry | None:
+        """beside: rows near `before` whose poses are in its frame; rival: one that shows another
+        place."""
+        after, before = self._keyframe(after_row), self._map.places[before_row]
+        if after is None or not self.knows(before):
             return None
-        size = self._input_size()
-        view = verify_pair(
-            after.local, before.local, after.camera, before.camera, size, self._config
-        )
-        pose = None
-        if view.pose_kind is not PoseKind.NONE:
-            pose = np.eye(4)
-            pose[:3, :3], pose[:3, 3] = view.rotation, view.direction
-        kind = PoseKind.NONE if pose is None else view.pose_kind
-        covariance = None if pose is None else view.covariance
-        return Geometry(view.agrees, view.inliers, view.reason, kind, pose, covariance)
+        found = self.locate(after.local, after.camera, [before_row, *beside], rival)
+        return None if found is None else relative(*found, before.pose)
+
+    def knows(self, place: Place) -> bool:
+        """Whether the camera that saw it is known."""
+        return place.session in self._map.cameras
 
     def locate(
-        self, local: np.ndarray, camera: Camera, rows: Sequence[int]
+        self, local: np.ndarray, camera: Camera, rows: Sequence[int], rival: int | None = None
     ) -> tuple[TwoView, MetricPose] | None:
         """local: (h, w, C) of a query; rows: the place it shows first, then others near it."""
-        keyframes = [key for row in rows if (key := self._keyframe(row)) is not None]
+        chosen = rows[: self._config.keyframes]
+        keyframes = [key for row in chosen if (key := self._keyframe(row)) is not None]
         if not keyframes:
             return None
-        return locate(local, camera, keyframes, self._input_size(), self._config)
+        other = None if rival is None else self._keyframe(rival)
+        return locate(local, camera, keyframes, self._input_size(), self._config, other)
 
     def _keyframe(self, row: int) -> Keyframe | None:
         place = self._map.places[row]

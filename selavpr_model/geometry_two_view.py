@@ -25,6 +25,7 @@ from selavpr_model.geometry_rays import match_pixels, pixel_rays
 from selavpr_model.records import Camera, PoseKind
 
 NEEDED = 8  # matches below which no motion is looked for
+FEW_STEPS = 4  # tell which of several starts leads to the best motion
 GATE = 2.0  # standard deviations across the epipolar line; wrong matches get through wider ones
 
 
@@ -45,7 +46,7 @@ class TwoView:
     """What two views say. rotation: (3, 3) R_reference_query; direction: (3,) unit, where the
     query camera lies as seen from the reference, None: not observable; covariance: (6, 6) of
     direction and rotation vector, in the reference frame; spread: share of the image with inliers;
-    mask: (M,) bool.
+    cells: (M, 2) matched cells of query and reference, see match_pixels; mask: (M,) bool, inliers.
     """
 
     agrees: bool
@@ -58,6 +59,7 @@ class TwoView:
     covariance: np.ndarray | None = None
     parallax_deg: float = 0.0
     mask: np.ndarray | None = None
+    cells: np.ndarray | None = None
 
     @property
     def pose_kind(self) -> PoseKind:
@@ -89,8 +91,9 @@ def solve(found: Matches, config: GeometryConfig) -> TwoView:
     count = len(found.cells)
     if count < NEEDED:
         return TwoView(False, 0, count, 0.0, f'{count} matches, {NEEDED} needed')
-    fits = [_refine(found, *start, config) for start in _starts(found)]
-    x, start, r, J, w = max(fits, key=lambda fit: fit[4].sum())
+    tried = [_refine(found, R, t, config, FEW_STEPS) for R, t in _starts(found)]
+    (R, t), *_ = max(tried, key=lambda fit: fit[4].sum())
+    x, start, r, J, w = _refine(found, R, t, config)
     inlier = (r[:, 0] ** 2 < GATE**2) & (r[:, 1] ** 2 < 9.0)
     return _judge(found, config, (x, start, r, J, w), inlier)
 
@@ -127,7 +130,9 @@ def kabsch(a: np.ndarray, b: np.ndarray, noise: float) -> np.ndarray:
     return R
 
 
-def _refine(found: Matches, R: np.ndarray, t: np.ndarray, config: GeometryConfig) -> tuple:
+def _refine(
+    found: Matches, R: np.ndarray, t: np.ndarray, config: GeometryConfig, steps: int = 12
+) -> tuple:
     """Residuals across the epipolar line count fully; along it as far as parallax is unlikely.
 
     Parallax is taken for normally distributed with config.parallax_deg: where there is next to
@@ -140,7 +145,7 @@ def _refine(found: Matches, R: np.ndarray, t: np.ndarray, config: GeometryConfig
         across, shift, _ = flow(found, rotation(x[:3]) @ R, _unit(t + x[3:] @ basis))
         return np.stack([across / found.noise, shift / along], axis=1)
 
-    x, r, J, w = descend(np.zeros(5), residual, lambda d: (1.0 + d / 4.0) ** -2.0)
+    x, r, J, w = descend(np.zeros(5), residual, lambda d: (1.0 + d / 4.0) ** -2.0, steps)
     return (rotation(x[:3]) @ R, _unit(t + x[3:] @ basis)), basis, r, J, w
 
 
@@ -180,7 +185,7 @@ def _judge(found: Matches, config: GeometryConfig, fit: tuple, inlier: np.ndarra
     said = reason or f'{count} of {len(inlier)} matches fit one motion{why and ", " + why}'
     return TwoView(
         not reason, count, len(inlier), spread, said, R, None if why else t, full,
-        float(np.degrees(parallax)), inlier,
+        float(np.degrees(parallax)), inlier, found.cells,
     )  # fmt: skip
 
 

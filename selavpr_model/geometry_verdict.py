@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from selavpr_model.config import RecognizerConfig
-from selavpr_model.geometry import MapGeometry
+from selavpr_model.geometry import MapGeometry, MetricPose, TwoView
 from selavpr_model.places import are_distinct
 from selavpr_model.records import Camera, Candidate, Recognition, Reject, State, Status
 
@@ -19,48 +20,82 @@ def verified(
     local: np.ndarray,
     camera: Camera,
     config: RecognizerConfig,
-) -> Recognition:
-    """`answer` with inliers, and a refined pose where one follows; local: (h, w, C) of the frame.
+) -> tuple[Recognition, TwoView | None]:
+    """A LOCALIZED answer with inliers, and a refined pose where one follows; and the look itself.
 
-    A place whose matches fit no motion is rejected: then the frame says AMBIGUOUS. Answers that
-    are not LOCALIZED, and maps without cameras, stay as they are.
+    local: (h, w, C) of the frame. A place whose matches fit no motion, or fit one hardly better
+    than those of a place elsewhere, is rejected: then the frame says AMBIGUOUS.
     """
-    if answer.state is not State.LOCALIZED:
-        return answer
-    best, *others = answer.candidates
-    near = [c for c in others if not are_distinct(best.place, c.place, config)]
-    near.sort(key=lambda c: -c.mutual_matches)
-    found = geometry.locate(local, camera, [c.row for c in (best, *near)])
+    best = answer.candidates[0]
+    found = look(best, answer.candidates, geometry, local, camera, config)
     if found is None:
-        return answer
+        return answer, None
     view, pose = found
     best = replace(best, inliers=view.inliers)
     if not view.agrees:
-        return _taken_back(answer, best, view.reason)
+        return withheld(_with(answer, best), f'geometry: {view.reason}', True), view
     if pose.pose is None or _is_elsewhere(best, pose.pose, config):
         why = f'{answer.reason}; {view.reason}; keyframe pose: {pose.reason}'
-        return replace(answer, candidates=(best, *answer.candidates[1:]), reason=why)
+        return replace(_with(answer, best), reason=why), view
     best = replace(best, pose=pose.pose, covariance=pose.covariance)
-    return replace(
-        answer,
-        candidates=(best, *answer.candidates[1:]),
-        reason=f'{answer.reason}; {pose.reason}',
-        pose=pose.pose,
-        covariance=pose.covariance,
-    )
+    why = f'{answer.reason}; {pose.reason}'
+    made = replace(_with(answer, best), reason=why, pose=pose.pose, covariance=pose.covariance)
+    return made, view
 
 
-def _taken_back(answer: Recognition, best: Candidate, why: str) -> Recognition:
-    best = replace(best, status=Status.REJECTED, reject=best.reject | Reject.GEOMETRY)
+def verified_alone(
+    answer: Recognition,
+    geometry: MapGeometry,
+    local: np.ndarray,
+    camera: Camera,
+    config: RecognizerConfig,
+) -> Recognition:
+    """The same for what the frame says by itself, where the sequence says something else."""
+    best = max(answer.candidates, key=lambda c: (c.mutual_matches, -c.global_rank))
+    found = look(best, answer.candidates, geometry, local, camera, config)
+    if found is None:
+        return answer
+    view, pose = found
+    made = replace(best, inliers=view.inliers)
+    if not view.agrees:
+        made = replace(made, reject=made.reject | Reject.GEOMETRY)
+        answer = replace(answer, alone=State.AMBIGUOUS)
+    elif pose.pose is not None and not _is_elsewhere(best, pose.pose, config):
+        made = replace(made, pose=pose.pose, covariance=pose.covariance)
+    return replace(answer, candidates=tuple(made if c is best else c for c in answer.candidates))
+
+
+def look(
+    best: Candidate,
+    candidates: Sequence[Candidate],
+    geometry: MapGeometry,
+    local: np.ndarray,
+    camera: Camera,
+    config: RecognizerConfig,
+) -> tuple[TwoView, MetricPose] | None:
+    """At the place, its neighbours among the candidates, and its best rival elsewhere."""
+    others = sorted((c for c in candidates if c is not best), key=lambda c: -c.mutual_matches)
+    elsewhere = [are_distinct(best.place, c.place, config) for c in others]
+    near = [c.row for c, far in zip(others, elsewhere, strict=True) if not far]
+    rivals = [c.row for c, far in zip(others, elsewhere, strict=True) if far]
+    return geometry.locate(local, camera, [best.row, *near], rivals[0] if rivals else None)
+
+
+def withheld(answer: Recognition, why: str, rejected: bool) -> Recognition:
+    """AMBIGUOUS, and the place rejected where geometry has spoken against it."""
+    best = answer.candidates[0]
+    if rejected:
+        best = replace(best, status=Status.REJECTED, reject=best.reject | Reject.GEOMETRY)
+    else:
+        best = replace(best, status=Status.CANDIDATE)
     return replace(
-        answer,
-        state=State.AMBIGUOUS,
-        alone=min(answer.alone, State.AMBIGUOUS),
-        candidates=(best, *answer.candidates[1:]),
-        reason=f'geometry: {why}',
-        pose=None,
-        covariance=None,
-    )
+        _with(answer, best), state=State.AMBIGUOUS, alone=min(answer.alone, State.AMBIGUOUS),
+        reason=why, pose=None, covariance=None,
+    )  # fmt: skip
+
+
+def _with(answer: Recognition, best: Candidate) -> Recognition:
+    return replace(answer, candidates=(best, *answer.candidates[1:]))
 
 
 def _is_elsewhere(best: Candidate, pose: np.ndarray, config: RecognizerConfig) -> bool:

@@ -9,15 +9,15 @@ import logging
 import numpy as np
 
 from selavpr_model.calibration import keyframe_covariance
+from selavpr_model.confidence import assured, Layouts, over_time
 from selavpr_model.config import GeometryConfig, RecognizerConfig, TemporalConfig
 from selavpr_model.decision import conclude, follow, judge, Thresholds, thresholds
 from selavpr_model.errors import MapModelError
 from selavpr_model.extractor import Extractor
-from selavpr_model.geometry import MapGeometry
-from selavpr_model.geometry_verdict import verified
+from selavpr_model.geometry_gate import GeometryGate
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.ranking import rerank
-from selavpr_model.records import Camera, Candidate, Frame, Recognition, State
+from selavpr_model.records import Candidate, Frame, Recognition, State
 from selavpr_model.stages import StageClock
 from selavpr_model.temporal import TemporalBelief
 
@@ -44,11 +44,8 @@ class PlaceRecognizer:
         config: RecognizerConfig | None = None,
         temporal: TemporalConfig | None = None,
         geometry: GeometryConfig | None = None,
-        camera: Camera | None = None,
     ) -> None:
-        """camera: of the frames to come; may be set later, geometry needs it."""
         self.geometry = geometry or GeometryConfig()
-        self.camera = camera
         self.extractor = extractor
         self.config = config or RecognizerConfig()
         self.temporal = temporal or TemporalConfig(enabled=False)
@@ -70,9 +67,13 @@ class PlaceRecognizer:
             )
         self._map = place_map
         self._belief = believe(place_map, self.config, self.temporal)
+        self.gate = GeometryGate(place_map, self.geometry, self.config)
 
-    def process(self, frame: Frame) -> Recognition:
-        """Recognise one frame. InputError for a bad image; never raises for a hard one."""
+    def process(self, frame: Frame, asked: bool = False) -> Recognition:
+        """Recognise one frame. InputError for a bad image; never raises for a hard one.
+
+        asked: geometry is to look at it in any case.
+        """
         clock = StageClock()
         with clock.stage('forward'):
             features = self.extractor.extract(frame.image)
@@ -84,10 +85,10 @@ class PlaceRecognizer:
         with clock.stage('rerank'):
             candidates = rerank(view, codes, candidates, self.config.ties)
         with clock.stage('decide'):
-            recognition = self.decide(frame, candidates, view)
-        if self.geometry.enabled and self.camera is not None:
+            recognition = self.decide(frame, self.assure(candidates, view), view)
+        if self.geometry.enabled:
             with clock.stage('verify'):
-                recognition = self.verify(recognition, features.local, self.camera)
+                recognition = self.gate.check(recognition, features.local, frame.camera, asked)
         return replace(recognition, timings_ns=clock.ns)
 
     def retrieve(self, global_: np.ndarray) -> list[Candidate]:
@@ -98,6 +99,17 @@ class PlaceRecognizer:
             Candidate(places[row], int(row), float(similarity), rank)
             for rank, (row, similarity) in enumerate(zip(rows, similarities, strict=True))
         ]
+
+    def assure(self, candidates: list[Candidate], view: np.ndarray) -> list[Candidate]:
+        """The best re-ranked candidates with their confidence, where the map gives one.
+
+        view: as for decide.
+        """
+        measured = self._map.calibration
+        if measured is None or measured.confidence is None:
+            return candidates
+        layouts = Layouts(view, self._map.codes, self._map.grid)
+        return assured(candidates, layouts, measured.confidence, self.config)
 
     def decide(self, frame: Frame, candidates: list[Candidate], view: np.ndarray) -> Recognition:
         """LOCALIZED, AMBIGUOUS or LOST from candidates in re-ranked order, with the reason.
@@ -111,23 +123,25 @@ class PlaceRecognizer:
         judged = judge(candidates, needed or ANY, self.config)
         state, reason = conclude(judged, needed or ANY, self.config)
         alone = State.LOST if needed is None else state
+        sure, measured = judged[0].confidence, self._map.calibration
         if self._belief is not None:
             belief = self._belief.update(frame.stamp_ns, judged, frame.odom, view)
+            if measured is not None and measured.confidence is not None:
+                mass_of = self._belief.mass_of
+                judged = over_time(judged, belief.rows, mass_of, measured.confidence)
             judged, state, reason = follow(judged, belief, self.temporal.min_belief, self.config)
-        answer = Recognition(frame.stamp_ns, state, judged, reason, alone=alone)
+        answer = Recognition(
+            frame.stamp_ns, state, judged, reason, alone=alone, alone_confidence=sure
+        )
         pose = judged[0].place.pose
         if state is not State.LOCALIZED or pose is None:
             return answer
         covariance = keyframe_covariance(self._map.calibration, self.config)
         return replace(answer, pose=pose, covariance=covariance)
 
-    def verify(self, answer: Recognition, local: np.ndarray, camera: Camera) -> Recognition:
-        """Check and refine a LOCALIZED answer; local: (h, w, C) of the frame. See `verified`."""
-        geometry = MapGeometry(self._map, self.geometry)
-        return verified(answer, geometry, local, camera, self.config)
-
     def reset(self) -> None:
         """Forget the frames so far, after a jump in time or when the robot was carried."""
+        self.gate.reset()
         if self._belief is not None:
             self._belief.reset()
 

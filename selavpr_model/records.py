@@ -48,7 +48,8 @@ class Reject(enum.IntFlag):
 class Frame:
     """One camera image and where the robot was.
 
-    image: (H, W, 3) uint8 RGB; pose: (4, 4) T_map_camera; odom: (4, 4) T_odom_camera.
+    image: (H, W, 3) uint8 RGB; pose: (4, 4) T_map_camera; odom: (4, 4) T_odom_camera; camera: the
+    calibrated one that took it, None where not known.
     """
 
     stamp_ns: int
@@ -57,6 +58,7 @@ class Frame:
     pose: np.ndarray | None = None
     odom: np.ndarray | None = None
     name: str = ''
+    camera: Camera | None = None
 
     def __post_init__(self) -> None:
         require_rgb(self.image)
@@ -117,7 +119,7 @@ class Recognition:
 
     pose: (4, 4) T_map_camera and covariance: (6, 6) (x, y, z, rx, ry, rz; m^2 and rad^2, fixed
     axes of the map), both only when LOCALIZED; reason: one line, why this state; alone: what this
-    frame says by itself, without those before;
+    frame says by itself, without those before, and alone_confidence of its best place;
     timings_ns: stage -> nanoseconds.
     """
 
@@ -128,6 +130,7 @@ class Recognition:
     pose: np.ndarray | None = None
     covariance: np.ndarray | None = None
     alone: State = State.LOST
+    alone_confidence: float = math.nan
     timings_ns: dict[str, int] = field(default_factory=dict)
 
 
@@ -179,6 +182,11 @@ class Camera:
     distortion: np.ndarray
     size: tuple[int, int]
     model: str = 'plumb_bob'
+
+    def sees(self, image: np.ndarray) -> bool:
+        """Whether (H, W, 3) may be its image: the whole of it, of any size."""
+        height, width = image.shape[:2]
+        return abs(width * self.size[1] - height * self.size[0]) <= max(self.size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from selavpr_model.closures import ClosureJudge, Verifier, View
-from selavpr_model.config import KeyframeConfig, RecognizerConfig, SlamConfig, TemporalConfig
+from selavpr_model.closures import ClosureJudge, Geometry, Verifier, View
+from selavpr_model.config import (
+    GeometryConfig,
+    KeyframeConfig,
+    RecognizerConfig,
+    SlamConfig,
+    TemporalConfig,
+)
 from selavpr_model.decision import follow
 from selavpr_model.extractor import Extractor
+from selavpr_model.geometry import MapGeometry
 from selavpr_model.keyframes import KeyframeSelector
 from selavpr_model.matching import count_mutual
 from selavpr_model.place_map import PlaceMap
@@ -42,6 +49,7 @@ class SlamConfigs:
     keyframes: KeyframeConfig = field(default_factory=KeyframeConfig)
     recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
+    geometry: GeometryConfig = field(default_factory=GeometryConfig)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +73,7 @@ class SlamSession:
         configs: SlamConfigs | None = None,
         verifier: Verifier | None = None,
     ) -> None:
+        """verifier: by default geometry, which knows the cameras of the frames and the map."""
         self.extractor, self.place_map = extractor, place_map
         self.configs = configs or SlamConfigs()
         config, temporal = self.configs.slam, self.configs.temporal
@@ -80,7 +89,10 @@ class SlamSession:
         )  # fmt: skip
         self._grow(len(old))
         self._belief.reset()
-        self._judge = ClosureJudge(config, self._spots, self._count, verifier)
+        self._geometry = MapGeometry(place_map, self.configs.geometry)
+        self._judge = ClosureJudge(
+            config, self._spots, self._count, verifier or self._verify, self.configs.recognizer
+        )
         self._last_view: np.ndarray | None = None
         self._state = State.LOST
 
@@ -170,6 +182,20 @@ class SlamSession:
         """Mutual matches of a place with others, (n,)."""
         return count_mutual(self.place_map.codes([row])[0], self.place_map.codes(others))
 
+    def _verify(self, before: int, after: int, rival: int | None) -> Geometry | None:
+        """With the keyframes beside `before`, whose odometry makes the closure metric."""
+        return self._geometry(before, after, self._beside(before), rival)
+
+    def _beside(self, row: int) -> list[int]:
+        """Rows next to a place, nearest first, of the same stretch of odometry."""
+        here = self._spots[row]
+        if here.blind:
+            return []
+        steps = range(1, 1 + self.configs.geometry.keyframes // 2)
+        rows = [other for step in steps for other in (row - step, row + step)]
+        known = [other for other in rows if 0 <= other < len(self._spots)]
+        return [other for other in known if self._spots[other].leg == here.leg]
+
     def _believe(self, spot: Spot, candidates: list[Candidate], view: np.ndarray) -> Belief | None:
         if not candidates:
             return None
@@ -195,6 +221,8 @@ class SlamSession:
             frame.camera_frame, pose,
         )  # fmt: skip
         self.place_map.add(features, place, frame.image)
+        if frame.camera is not None:
+            self.place_map.cameras.setdefault(self.session, frame.camera)
         self._trail.add(spot)
         self._spots.append(spot)
         return place

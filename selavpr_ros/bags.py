@@ -20,7 +20,7 @@ from rosbags.typesys import get_typestore, Stores
 from selavpr_model.config import NodeConfig, ReplayConfig
 from selavpr_model.errors import InputError, SourceError
 from selavpr_model.poses import PoseTrack
-from selavpr_model.records import Frame
+from selavpr_model.records import Camera, Frame
 from selavpr_ros import conversions
 from selavpr_ros.transforms import StaticTransforms
 
@@ -31,6 +31,7 @@ RAW_IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 IMAGES = (RAW_IMAGE, COMPRESSED_IMAGE)
 ODOMETRY = 'nav_msgs/msg/Odometry'
+CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 STAMPED_POSES = ('geometry_msgs/msg/PoseStamped', 'geometry_msgs/msg/PoseWithCovarianceStamped')
 TF = 'tf2_msgs/msg/TFMessage'
 NO_POSE = 'none'
@@ -53,7 +54,8 @@ class BagFrames:
     image_topic: empty picks the only one; pose_topic: empty picks the only stamped pose topic,
     else the only odometry, 'none' leaves the poses out; base_camera: (4, 4) T_base_camera, by
     default from /tf_static. A bag or topic that cannot be used raises SourceError. After an
-    iteration `dropped` counts the images that gave no frame, by reason.
+    iteration `dropped` counts the images that gave no frame, by reason. `camera`: of the
+    camera_info beside the images, None where there is none or it is not calibrated.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class BagFrames:
             topic = bag.topics[self.image_topic]
             self.count, self.image_type = topic.msgcount, topic.msgtype
             self.camera_frame = _first_frame_id(bag, self.image_topic)
+            self.camera_info, self.camera = _camera(bag, camera_topic(bag, self.image_topic))
             if base_camera is None:
                 base_camera = static_transform(bag, base_frame, self.camera_frame)
             self.poses = _pose_track(bag, self.pose_topic)
@@ -119,14 +122,15 @@ class BagFrames:
         return {stamp: self._camera_pose(stamp) for stamp in stamps}
 
     def _frame(self, index: int, message: Any) -> Frame:
-        stamp = conversions.stamp_ns(message)
+        stamp, image = conversions.stamp_ns(message), conversions.rgb_image(message)
         return Frame(
             stamp_ns=stamp,
-            image=conversions.rgb_image(message),
+            image=image,
             camera_frame=conversions.frame_id(message),
             pose=self._camera_pose(stamp),
             odom=self._odometry(stamp),
             name=f'{index:06d}',
+            camera=self.camera if self.camera and self.camera.sees(image) else None,
         )
 
     def _odometry(self, stamp: int) -> np.ndarray | None:
@@ -230,6 +234,26 @@ def _raw_messages(bag: AnyReader, topic: str) -> Iterator[tuple[Any, int, bytes]
     connections = [c for c in bag.connections if c.topic == topic]
     # without this an empty choice would mean every topic
     return iter(bag.messages(connections) if connections else ())
+
+
+def camera_topic(bag: AnyReader, image_topic: str) -> str:
+    """The camera_info beside the images, else the only one; empty for none."""
+    topics = [t for t, (_, count) in _topics_of(bag, (CAMERA_INFO,)).items() if count]
+    beside = image_topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
+    if beside in topics:
+        return beside
+    return topics[0] if len(topics) == 1 else ''
+
+
+def _camera(bag: AnyReader, topic: str) -> tuple[bytes, Camera | None]:
+    """The first camera_info as it was recorded and as a camera; empty and None without one."""
+    for connection, _, data in _raw_messages(bag, topic):
+        try:
+            return bytes(data), conversions.camera(bag.deserialize(data, connection.msgtype))
+        except InputError as error:
+            log.warning('%s: %s', topic, error)
+            break
+    return b'', None
 
 
 def _first_frame_id(bag: AnyReader, topic: str) -> str:

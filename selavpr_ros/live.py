@@ -25,7 +25,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from selavpr.msg import LocalizerStatus, LoopClosure, PlaceHypotheses
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tqdm import tqdm
 
 from selavpr_model.config import Config, NodeConfig, ReplayConfig
@@ -149,6 +149,9 @@ class Player:
         compressed = frames.image_type == COMPRESSED_IMAGE
         kind, topic = (CompressedImage, 'image/compressed') if compressed else (Image, 'image')
         self._images = self._node.create_publisher(kind, topic, qos_profile_sensor_data)
+        self._camera = self._node.create_publisher(
+            CameraInfo, 'camera_info', qos_profile_sensor_data
+        )
         self._odometry = self._node.create_publisher(Odometry, 'odom', qos.reliable(100))
         self._listen(PlaceHypotheses, 'hypotheses', self._answers.on_hypotheses)
         self._listen(PoseWithCovarianceStamped, 'pose', self._answers.on_pose)
@@ -166,7 +169,8 @@ class Player:
         def ready() -> bool:
             topics = [f'{NODE}/{name}' for name in ('hypotheses', 'pose', 'loop_closures')]
             known = all(self._node.count_publishers(self._resolved(t)) for t in topics)
-            return known and self._answers.active and self._images.get_subscription_count() > 0
+            heard = all(p.get_subscription_count() for p in (self._images, self._camera))
+            return known and self._answers.active and heard
 
         if not self._spin_until(ready, timeout_s):
             status = self._answers.status
@@ -193,6 +197,8 @@ class Player:
         bar.close()
 
     def _publish_image(self, message: Recorded, config: ReplayConfig) -> None:
+        if self._frames.camera_info:  # each time: a sensor's messages may get lost
+            self._camera.publish(self._frames.camera_info)
         self._spin_until(lambda: False, ODOMETRY_LEAD_S)
         self._images.publish(message.data)
         self._published.append(message.stamp_ns)

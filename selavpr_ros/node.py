@@ -188,7 +188,7 @@ class LocalizerNode(LifecycleNode):
             self.inputs.open(self.parameters.node)
         if 'map' in names or any(n.startswith('extractor.') for n in names):
             self.load()
-        if any(n.startswith(('recognizer.', 'temporal.')) for n in names):
+        if any(n.startswith(('recognizer.', 'temporal.', 'geometry.')) for n in names):
             wanted = self.wanted()
             self.worker.post(lambda: self.pipeline.configure_recognizer(wanted))
 
@@ -198,7 +198,7 @@ class LocalizerNode(LifecycleNode):
         slam = given.slam if self.mode == 'SLAM' else None
         return Wanted(
             given.extractor, given.node.map, given.recognizer, given.temporal, slam,
-            given.keyframes,
+            given.keyframes, given.geometry,
         )  # fmt: skip
 
     def load(self) -> None:

@@ -21,6 +21,7 @@ from rclpy.parameter import Parameter
 from selavpr_model.config import (
     Config,
     ExtractorConfig,
+    GeometryConfig,
     GROUPS,
     KeyframeConfig,
     NodeConfig,
@@ -31,7 +32,7 @@ from selavpr_model.config import (
 from selavpr_model.errors import ConfigError, InputError
 from selavpr_ros.conversions import checked_pose
 
-PREFIXES = ('', 'extractor', 'recognizer', 'temporal', 'slam', 'keyframes')
+PREFIXES = ('', 'extractor', 'recognizer', 'temporal', 'geometry', 'slam', 'keyframes')
 """The groups of GROUPS the node uses."""
 
 READ_ONLY = frozenset({'autostart'})
@@ -110,6 +111,10 @@ class Parameters:
     @property
     def temporal(self) -> TemporalConfig:
         return self._configs['temporal']  # type: ignore[return-value]
+
+    @property
+    def geometry(self) -> GeometryConfig:
+        return self._configs['geometry']  # type: ignore[return-value]
 
     @property
     def slam(self) -> SlamConfig:

@@ -13,6 +13,7 @@ import numpy as np
 
 from selavpr_model.config import (
     ExtractorConfig,
+    GeometryConfig,
     KeyframeConfig,
     MapConfig,
     RecognizerConfig,
@@ -43,6 +44,7 @@ class Wanted:
     temporal: TemporalConfig
     slam: SlamConfig | None = None  # None: the map is not to grow
     keyframes: KeyframeConfig = KeyframeConfig()  # noqa: RUF009, frozen
+    geometry: GeometryConfig = GeometryConfig()  # noqa: RUF009, frozen
 
 
 class NotReadyError(SelaVPRError):
@@ -138,7 +140,9 @@ class Pipeline:
 
         if self.recognizer is not None and runs(self.recognizer, extractor, place_map, wanted):
             return
-        recognizer = PlaceRecognizer(extractor, place_map, wanted.recognizer, wanted.temporal)
+        recognizer = PlaceRecognizer(
+            extractor, place_map, wanted.recognizer, wanted.temporal, wanted.geometry
+        )
         self.extractor, self.place_map, self.recognizer = extractor, place_map, recognizer
 
     def _told(self, error: Exception) -> str:
@@ -178,7 +182,9 @@ class Pipeline:
             if wanted.map and (Path(wanted.map).expanduser() / 'manifest.json').exists():
                 return
             self.place_map = PlaceMap.empty(self.extractor.identity, MapConfig(frame_id='odom'))
-        configs = SlamConfigs(wanted.slam, wanted.keyframes, wanted.recognizer, wanted.temporal)
+        configs = SlamConfigs(
+            wanted.slam, wanted.keyframes, wanted.recognizer, wanted.temporal, wanted.geometry
+        )
         self.slam = SlamSession(self.extractor, self.place_map, configs)
         self.map_problem = ''
 
@@ -198,7 +204,9 @@ class Pipeline:
         from selavpr_model.recognizer import PlaceRecognizer
 
         ready = self._ready()
-        alone = PlaceRecognizer(ready.extractor, ready.place_map, ready.config)
+        alone = PlaceRecognizer(
+            ready.extractor, ready.place_map, ready.config, geometry=ready.geometry
+        )
         return alone.process(frame)
 
     def _ready(self) -> PlaceRecognizer:
@@ -248,8 +256,8 @@ def runs(
 ) -> bool:
     """Whether the recogniser is what building it from these would give."""
     same = recognizer.extractor is extractor and recognizer.place_map is place_map
-    configs = (recognizer.config, recognizer.temporal)
-    return same and configs == (wanted.recognizer, wanted.temporal)
+    configs = (recognizer.config, recognizer.temporal, recognizer.geometry)
+    return same and configs == (wanted.recognizer, wanted.temporal, wanted.geometry)
 
 
 def missing(error: ImportError) -> str:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from selavpr_model.config import (
     ExtractorConfig,
+    GeometryConfig,
     RecognizerConfig,
     ReplayConfig,
     ScoreConfig,
@@ -63,6 +64,7 @@ class Request:
     extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
     recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
+    geometry: GeometryConfig = field(default_factory=GeometryConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
 
@@ -72,7 +74,7 @@ class Request:
         )
 
     def configs(self) -> dict[str, Any]:
-        groups = ('extractor', 'recognizer', 'temporal', 'score', 'replay')
+        groups = ('extractor', 'recognizer', 'temporal', 'geometry', 'score', 'replay')
         return {
             'bag': str(self.bag), 'map': str(self.map), 'truth': self.truth,
             'image_topic': self.image_topic, 'live': self.live,
@@ -121,7 +123,9 @@ def run_with(request: Request, extractor: Extractor, place_map: PlaceMap) -> dic
     """`run` with a loaded model and map."""
     frames = request.frames()
     request.out.mkdir(parents=True, exist_ok=True)
-    recognizer = PlaceRecognizer(extractor, place_map, request.recognizer, request.temporal)
+    recognizer = PlaceRecognizer(
+        extractor, place_map, request.recognizer, request.temporal, request.geometry
+    )
     answers = answer(frames, recognizer)
     scoring = Scoring(frames, place_map, request.score)
     scores = scoring.scores(answers.predictions)
@@ -147,9 +151,17 @@ def run_with(request: Request, extractor: Extractor, place_map: PlaceMap) -> dic
 
 
 def explained(live: Sequence[Prediction], answers: Answers) -> list[Prediction]:
-    """With the reasons of the replay, which the node's messages do not carry."""
+    """With what the node's messages do not carry: the reason, and what a frame says alone."""
     reasons = {(p.stamp_ns, p.state): p.reason for p in answers.predictions}
-    return [replace(p, reason=reasons.get((p.stamp_ns, p.state), '')) for p in live]
+    alone = {p.stamp_ns: p.alone_confidence for p in answers.predictions}
+    return [
+        replace(
+            p,
+            reason=reasons.get((p.stamp_ns, p.state), ''),
+            alone_confidence=alone.get(p.stamp_ns),
+        )
+        for p in live
+    ]
 
 
 class Scoring:
@@ -194,6 +206,7 @@ def _play(request: Request, frames: BagFrames, extractor: Extractor) -> LiveRun:
         'extractor': chosen,
         'recognizer': request.recognizer,
         'temporal': request.temporal,
+        'geometry': request.geometry,
     }
     return play(frames, request.map, configs, request.replay, request.out)
 

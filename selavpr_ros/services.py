@@ -93,10 +93,12 @@ class Services:
         image = request.compressed_image if conversions.is_empty(request.image) else request.image
 
         def query() -> messages.Outcome:
+            pixels = conversions.rgb_image(image)
             frame = Frame(
                 conversions.stamp_ns(image),
-                conversions.rgb_image(image),
+                pixels,
                 conversions.frame_id(image) or 'camera',
+                camera=self._node.stream.camera_of(pixels),
             )
             return self._node.outcome(self._node.pipeline.query(frame), frame.camera_frame)
 

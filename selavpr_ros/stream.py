@@ -10,7 +10,7 @@ import numpy as np
 
 from selavpr_model.config import NodeConfig
 from selavpr_model.errors import InputError
-from selavpr_model.records import Frame, Recognition
+from selavpr_model.records import Camera, Frame, Recognition
 from selavpr_ros import conversions, debug_image, diagnostics, messages
 from selavpr_ros.inputs import Arrival
 
@@ -117,7 +117,17 @@ class Stream:
             self._node.reset()  # motion between two mountings would be none of the robot
         T_odom_base = self._node.inputs.odometry(arrival.stamp_ns, _ns(config.odom_gap_s))
         odom = None if T_odom_base is None else T_odom_base @ T_base_camera
-        return Frame(arrival.stamp_ns, image, self.camera_frame, odom=odom)
+        camera = self.camera_of(image)
+        return Frame(arrival.stamp_ns, image, self.camera_frame, odom=odom, camera=camera)
+
+    def camera_of(self, image: np.ndarray) -> Camera | None:
+        """The calibration of camera_info, where it can be of this image."""
+        camera = self._node.inputs.camera
+        if camera is None or camera.sees(image):
+            return camera
+        told, got = 'x'.join(map(str, camera.size)), f'{image.shape[1]}x{image.shape[0]}'
+        self._node.voice.once(f'camera_info is of {told}, images are {got}: it is not used')
+        return None
 
     def _draw(self, frame: Frame, recognition: Recognition) -> None:
         node, place_map = self._node, self._node.pipeline.place_map

@@ -139,15 +139,18 @@ DECIDES = RecognizerConfig(min_similarity=0.0, min_matches=1, min_match_ratio=0.
 
 def recognizer(place_map: PlaceMap, extractor: Any, **changed: Any) -> PlaceRecognizer:
     config = GeometryConfig(enabled=True, **changed)
-    return PlaceRecognizer(
-        extractor, place_map, DECIDES, geometry=config, camera=place_map.cameras['']
-    )
+    return PlaceRecognizer(extractor, place_map, DECIDES, geometry=config)
+
+
+def shot(kitchen: Any, number: int, second: float = 0.0) -> Frame:
+    place_map, images, _ = kitchen
+    return Frame(round(second * 1e9), images[number], camera=place_map.cameras[''])
 
 
 @pytest.mark.parametrize('number', [452, 492])
 def test_a_real_frame_gets_a_refined_pose(kitchen: Any, extractor: Any, number: int) -> None:
-    place_map, images, poses = kitchen
-    answer = recognizer(place_map, extractor).process(Frame(number, images[number]))
+    place_map, _, poses = kitchen
+    answer = recognizer(place_map, extractor).process(shot(kitchen, number))
     assert answer.state is State.LOCALIZED
     assert answer.candidates[0].inliers > 50
     assert answer.candidates[0].pose is not None, answer.reason
@@ -159,9 +162,8 @@ def test_a_real_frame_gets_a_refined_pose(kitchen: Any, extractor: Any, number: 
 
 
 def test_a_place_that_fits_no_motion_is_taken_back(kitchen: Any, extractor: Any) -> None:
-    place_map, images, _ = kitchen
-    strict = recognizer(place_map, extractor, min_inliers=100000)
-    answer = strict.process(Frame(452, images[452]))
+    strict = recognizer(kitchen[0], extractor, min_inliers=100000)
+    answer = strict.process(shot(kitchen, 452))
     assert answer.state is State.AMBIGUOUS
     assert answer.candidates[0].reject & Reject.GEOMETRY
     assert answer.pose is None

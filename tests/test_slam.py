@@ -159,7 +159,7 @@ def test_keyframes_before_the_decision_are_closed_with_it():
 
 def test_geometry_has_the_last_word_and_is_asked_within_its_budget():
     no = Geometry(agrees=False, inliers=7, reason='7 inliers, 20 needed')
-    made = judged(lambda before, after: no, verifications_per_s=1.0)
+    made = judged(lambda before, after, rival: no, verifications_per_s=1.0)
     verdicts = [c for c in made if c.kind is not CANDIDATE]
     assert verdicts and all(c.reject == Reject.GEOMETRY and c.inliers == 7 for c in verdicts)
     assert len(verdicts) <= 1 + 8  # one at once, one a second

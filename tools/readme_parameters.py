@@ -24,7 +24,7 @@ def table() -> str:
     return '\n'.join(rows) + '\n'
 
 
-PARAMETER_GROUPS = ('', 'extractor', 'recognizer', 'temporal', 'slam', 'keyframes')
+PARAMETER_GROUPS = ('', 'extractor', 'recognizer', 'temporal', 'geometry', 'slam', 'keyframes')
 
 
 def shown(default: object) -> str:
