@@ -195,7 +195,7 @@ def rviz(values: dict[str, str]) -> Node:
         package='rviz2',
         executable='rviz2',
         namespace=values['namespace'],
-        arguments=['-d', str(Path(__file__).parent / 'selavpr.rviz')],
+        arguments=['-d', str(Path(__file__).parent.parent / 'config' / 'selavpr.rviz')],
         # The file has absolute topics; made relative, they follow the namespace.
         remappings=[(f'/localizer/{name}', f'localizer/{name}') for name in topics],
         parameters=[{'use_sim_time': values['use_sim_time'] == 'true'}],

@@ -16,7 +16,7 @@ from selavpr_model.closures import Geometry
 from selavpr_model.config import GeometryConfig
 from selavpr_model.geometry_pose import metric_pose, MetricPose, Reference
 from selavpr_model.geometry_two_view import match_views, solve, TwoView
-from selavpr_model.poses import inverse
+from selavpr_model.poses import relative
 from selavpr_model.records import Camera, Place, PoseKind
 
 if TYPE_CHECKING:
@@ -107,11 +107,10 @@ def depth_at(rays: np.ndarray, key: Keyframe) -> np.ndarray | None:
     return np.where(inside & (found > 0), found, np.nan)
 
 
-def relative(view: TwoView, metric: MetricPose, T_map_before: np.ndarray | None) -> Geometry:
+def edge(view: TwoView, metric: MetricPose, T_map_before: np.ndarray | None) -> Geometry:
     """An edge from the keyframe: in metres where there are some, else what two views say."""
     if metric.pose is not None and metric.covariance is not None and T_map_before is not None:
-        turn = np.kron(np.eye(2), T_map_before[:3, :3].T)
-        pose, C = inverse(T_map_before) @ metric.pose, turn @ metric.covariance @ turn.T
+        pose, C = relative(T_map_before, metric.pose, metric.covariance)
         said = f'{view.reason}, {metric.reason}'
         return Geometry(view.agrees, view.inliers, said, PoseKind.METRIC, pose, C)
     if view.pose_kind is PoseKind.NONE:
@@ -140,7 +139,7 @@ class MapGeometry:
         if after is None or not self.knows(before):
             return None
         found = self.locate(after.local, after.camera, [before_row, *beside], rival)
-        return None if found is None else relative(*found, before.pose)
+        return None if found is None else edge(*found, before.pose)
 
     def knows(self, place: Place) -> bool:
         """Whether the camera that saw it is known."""

@@ -69,6 +69,14 @@ class PoseTrack:
         return self.poses[at]
 
 
+def relative(
+    T_map_a: np.ndarray, T_map_b: np.ndarray, covariance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """T_a_b and, along the axes of a, the covariance (6, 6) that is given along the map's."""
+    turn = np.kron(np.eye(2), T_map_a[:3, :3].T)
+    return inverse(T_map_a) @ T_map_b, turn @ covariance @ turn.T
+
+
 def _between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
     T = np.eye(4)
     T[:3, 3] = (1.0 - share) * a[:3, 3] + share * b[:3, 3]

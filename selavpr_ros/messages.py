@@ -22,10 +22,9 @@ from geometry_msgs.msg import (
 import numpy as np
 from selavpr.msg import LocalizerStatus, LoopClosure, MapInfo, PlaceHypotheses, PlaceHypothesis
 from sensor_msgs.msg import Image
-from std_msgs.msg import ColorRGBA, Header
-from visualization_msgs.msg import Marker, MarkerArray
+from std_msgs.msg import Header
 
-from selavpr_model.poses import inverse, position_quaternion
+from selavpr_model.poses import inverse, position_quaternion, relative
 from selavpr_model.records import Candidate, Recognition, State
 from selavpr_model.records import LoopClosure as ClosureRecord
 from selavpr_ros.conversions import SECOND
@@ -48,7 +47,7 @@ class Outcome:
     """A recognition with what the messages about it say besides.
 
     keyframe_covariance: (6, 6) of a place's pose taken as the robot's; closures: of SLAM, None in
-    a fixed map.
+    a fixed map; keyframe_pose: (4, 4) of the keyframe that the frame became there, or None.
     """
 
     recognition: Recognition
@@ -61,6 +60,7 @@ class Outcome:
     compute_ns: int = 0
     dropped: int = 0
     closures: tuple[ClosureRecord, ...] | None = None
+    keyframe_pose: np.ndarray | None = None
 
 
 def time(ns: int) -> Time:
@@ -161,8 +161,13 @@ def stamped(stamp: Header, pose: PoseWithCovariance) -> PoseWithCovarianceStampe
     return PoseWithCovarianceStamped(header=stamp, pose=pose)
 
 
+def base_of(T_map_camera: np.ndarray, body: Body) -> np.ndarray:
+    """(4, 4) T_map_base."""
+    return np.asarray(T_map_camera @ inverse(body.T_base_camera))
+
+
 def _base_pose(T_map_camera: np.ndarray, covariance: np.ndarray, body: Body) -> PoseWithCovariance:
-    T_map_base = T_map_camera @ inverse(body.T_base_camera)
+    T_map_base = base_of(T_map_camera, body)
     return PoseWithCovariance(
         pose=pose_of(T_map_base),
         covariance=_moved(covariance, T_map_base[:3, 3] - T_map_camera[:3, 3]).ravel(),
@@ -232,12 +237,14 @@ def slam_closure(made: ClosureRecord, body: Body) -> LoopClosure:
 
 
 def loop_closure(outcome: Outcome, body: Body) -> LoopClosure | None:
-    """An unverified closure between the accepted place and the frame; None unless LOCALIZED."""
+    """Between the accepted place and the frame, VERIFIED where geometry has looked and agreed, in
+    metres where the pose is refined; None unless LOCALIZED.
+    """
     recognition = outcome.recognition
     if recognition.state != State.LOCALIZED:
         return None
     best = recognition.candidates[0]
-    return LoopClosure(
+    message = LoopClosure(
         header=header(recognition.stamp_ns, body.map_frame),
         stamp_from=time(best.place.stamp_ns),
         stamp_to=time(recognition.stamp_ns),
@@ -246,7 +253,7 @@ def loop_closure(outcome: Outcome, body: Body) -> LoopClosure | None:
         session_from=best.place.session,
         frame_id_from=best.place.camera_frame,
         frame_id_to=outcome.camera_frame,
-        type=LoopClosure.CANDIDATE,
+        type=LoopClosure.VERIFIED if best.inliers else LoopClosure.CANDIDATE,
         pose_type=LoopClosure.POSE_NONE,
         pose=no_pose(),
         global_similarity=float(best.global_similarity),
@@ -255,6 +262,11 @@ def loop_closure(outcome: Outcome, body: Body) -> LoopClosure | None:
         num_inliers=int(best.inliers),
         confidence=float(best.confidence),
     )
+    if best.pose is not None and best.covariance is not None and best.place.pose is not None:
+        T, C = relative(best.place.pose, best.pose, best.covariance)
+        message.pose_type = LoopClosure.POSE_METRIC
+        message.pose = PoseWithCovariance(pose=pose_of(T), covariance=C.ravel())
+    return message
 
 
 def status(
@@ -303,38 +315,3 @@ def image(pixels: np.ndarray, stamp_ns: int, frame: str) -> Image:
         step=3 * width,
         data=array.array('B', pixels.tobytes()),  # an array is taken as it is, bytes are not
     )
-
-
-def keyframe_markers(positions: np.ndarray, stamp_ns: int, frame: str) -> MarkerArray:
-    """(N, 3) m -> one list of spheres that replaces the last one; NaN rows are left out."""
-    known = positions[np.isfinite(positions).all(axis=1)]
-    spheres = _marker(stamp_ns, frame, 'keyframes', Marker.SPHERE_LIST, 0.3, (0.3, 0.5, 0.9))
-    spheres.points = [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in known]
-    clear = Marker(header=header(stamp_ns, frame), ns='keyframes', action=Marker.DELETEALL)
-    return MarkerArray(markers=[spheres] if len(known) else [clear])
-
-
-def match_markers(outcome: Outcome, body: Body) -> MarkerArray:
-    """An arrow at the robot and a line to the matched place; both deleted unless LOCALIZED."""
-    stamp = outcome.recognition.stamp_ns
-    arrow = _marker(stamp, body.map_frame, 'robot', Marker.ARROW, 0.3, (0.1, 0.8, 0.2))
-    line = _marker(stamp, body.map_frame, 'match', Marker.LINE_LIST, 0.1, (0.1, 0.8, 0.2))
-    found = robot_pose(outcome.recognition, body)
-    if found is None:
-        arrow.action = line.action = Marker.DELETE
-        return MarkerArray(markers=[arrow, line])
-    arrow.pose, arrow.scale.x = found.pose.pose, 2.0
-    place = outcome.recognition.candidates[0].place.pose
-    if place is not None:
-        x, y, z = (float(v) for v in place[:3, 3])
-        line.points = [found.pose.pose.position, Point(x=x, y=y, z=z)]
-    return MarkerArray(markers=[arrow, line] if place is not None else [arrow])
-
-
-def _marker(
-    stamp_ns: int, frame: str, name: str, kind: int, size: float, rgb: tuple[float, float, float]
-) -> Marker:
-    made = Marker(header=header(stamp_ns, frame), ns=name, type=kind, action=Marker.ADD)
-    made.scale = Vector3(x=size, y=size, z=size)
-    made.color = ColorRGBA(r=rgb[0], g=rgb[1], b=rgb[2], a=1.0)
-    return made

@@ -15,16 +15,17 @@ from selavpr.msg import LocalizerStatus, LoopClosure, MapInfo, PlaceHypotheses
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
-from selavpr_ros import messages, qos
+from selavpr_ros import markers, messages, qos
 from selavpr_ros.inputs import TFMessage
 
-# Two publishers on ~/markers, so that a late subscriber gets the last map and the last match.
+# Three publishers on ~/markers: a late subscriber gets the last map, match and closures.
 GATED: dict[str, tuple[Any, str, Any]] = {
     'hypotheses': (PlaceHypotheses, '~/hypotheses', qos.reliable(10)),
     'pose': (PoseWithCovarianceStamped, '~/pose', qos.reliable(10)),
     'loop_closures': (LoopClosure, '~/loop_closures', qos.reliable(100)),
     'keyframes': (MarkerArray, '~/markers', qos.LATCHED),
     'match': (MarkerArray, '~/markers', qos.LATCHED),
+    'closures': (MarkerArray, '~/markers', qos.LATCHED),
     'initialpose': (PoseWithCovarianceStamped, 'initialpose', qos.reliable(1)),
     'debug_image': (Image, '~/debug_image', qos.reliable(1)),
 }
@@ -41,6 +42,7 @@ class Outputs:
         self._told = told
         self._lock = threading.Lock()  # the worker must not publish on what is being destroyed
         self._gated: dict[str, Any] = {}
+        self._lines = markers.ClosureLines()
         self.status = node.create_publisher(LocalizerStatus, '~/status', qos.LATCHED)
         self.map_info = node.create_publisher(MapInfo, '~/map_info', qos.LATCHED)
         self.diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', qos.reliable(10))
@@ -78,7 +80,10 @@ class Outputs:
         self.send('pose', messages.robot_pose(outcome.recognition, body))
         for closure in messages.loop_closures(outcome, body):
             self.send('loop_closures', closure)
-        self.send('match', messages.match_markers(outcome, body))
+        self.send('match', markers.match(outcome, body))
+        if self._lines.add(outcome.closures or ()):
+            stamp = outcome.recognition.stamp_ns
+            self.send('closures', self._lines.markers(stamp, body.map_frame))
 
     def keyframes(self, positions: np.ndarray, stamp_ns: int, frame: str) -> None:
-        self.send('keyframes', messages.keyframe_markers(positions, stamp_ns, frame))
+        self.send('keyframes', markers.keyframes(positions, stamp_ns, frame))

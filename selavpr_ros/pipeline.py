@@ -63,6 +63,7 @@ class Pipeline:
         self.recognizer: PlaceRecognizer | None = None
         self.slam: SlamSession | None = None
         self.closures: tuple[LoopClosure, ...] | None = None  # of the last frame, in SLAM
+        self.keyframe_pose: np.ndarray | None = None  # of the last frame, where SLAM kept it
         self.model_problem = 'not loaded yet'
         self.map_problem = 'not loaded yet'
         self._wanted: Wanted | None = None
@@ -161,10 +162,11 @@ class Pipeline:
     def process(self, frame: Frame) -> Recognition:
         """Recognise a frame of the camera's stream; in SLAM it may become a place."""
         if self.slam is None:
-            self.closures = None
+            self.closures = self.keyframe_pose = None
             return self._ready().process(frame)
         step = self.slam.process(frame)
         self.closures = step.closures
+        self.keyframe_pose = None if step.place is None else step.place.pose
         return step.recognition
 
     @property

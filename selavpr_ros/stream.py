@@ -27,6 +27,7 @@ class Stream:
         self._node = node
         self._T_base_camera = np.eye(4)  # in use for odometry
         self.camera_frame = ''  # of the last image that was decoded
+        self._shown_ns = 0  # when the growing map was drawn
 
     def on_image(self, message: Any) -> None:
         """Keep the newest image for the worker; count every one that is not used."""
@@ -77,6 +78,18 @@ class Stream:
         node.health.done(recognition.state.name, recognition.reason, stages)
         node.calls.on_outcome(outcome)
         self._draw(frame, recognition)
+        self._show_growth(frame.stamp_ns)
+
+    def _show_growth(self, stamp_ns: int) -> None:
+        """The places of a growing map, at most once a second."""
+        node, now = self._node, time.monotonic_ns()
+        place_map = node.pipeline.place_map
+        if node.pipeline.keyframe_pose is None or place_map is None:
+            return
+        if now - self._shown_ns >= SECOND:
+            self._shown_ns = now
+            frame = node.parameters.node.map_frame
+            node.outputs.keyframes(place_map.positions, stamp_ns, frame)
 
     def failed(self, error: Exception) -> None:
         """On the worker: an image raised what nobody expected."""

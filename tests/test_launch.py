@@ -342,7 +342,7 @@ def groups_of(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_rviz_shows_topics_that_the_node_publishes() -> None:
     from selavpr_ros.outputs import GATED
 
-    view = yaml.safe_load((ROOT / 'launch' / 'selavpr.rviz').read_text())
+    view = yaml.safe_load((ROOT / 'config' / 'selavpr.rviz').read_text())
     shown = {
         display['Topic']['Value']
         for display in view['Visualization Manager']['Displays']
