@@ -8,7 +8,7 @@ command goes on where it was stopped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 import json
 import logging
@@ -19,7 +19,9 @@ from selavpr_model.config import EvaluationConfig, ExtractorConfig, MapConfig, R
 from selavpr_model.errors import ConfigError
 from selavpr_model.evaluate import evaluate
 from selavpr_model.extractor import Extractor, load_extractor
+from selavpr_model.metrics import RECALL_AT
 from selavpr_model.options import Config, option
+from selavpr_model.train_config import ValidationConfig
 from selavpr_model.train_run import (
     make_recipe,
     open_validation,
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 FROZEN = 'frozen'
 """The run that is none: the recipe's weights as they are."""
-Scores = dict[str, dict[str, list[float]]]
-"""Data set -> 'global' or 're-ranked' -> [R@1, low, high] in percent, 95 % bootstrap."""
+Scores = dict[str, dict[str, dict[str, list[float]]]]
+"""Data set -> 'global' or 're-ranked' -> N -> [R@N, low, high] in percent, 95 % bootstrap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class RowConfig(Config):
 
     name: str = option('', 'as the table shows it')
     run: str = option(FROZEN, 'one of the runs, or frozen: the weights before any training')
+    weights: str = option('', 'instead of a run: name of known weights or path to a file')
     candidates: int = option(20, 'places re-ranked', low=1, high=1000)
     blocks: int = option(0, 'frozen: blocks used; 0: as the weights say', low=0, high=40)
     final_norm: str = option(
@@ -62,17 +65,18 @@ class RowConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """runs: name -> recipe; tables: title -> rows."""
+    """runs: name -> recipe; tables: title -> rows; recalls: the N of R@N that tables show."""
 
     runs: Mapping[str, Recipe]
     tables: Mapping[str, tuple[RowConfig, ...]]
     recipe: Recipe = field(default_factory=Recipe)
+    recalls: tuple[int, ...] = (1,)
 
 
 def read_plan(path: Path) -> Plan:
-    """A YAML file with `recipe` (a file), sections for all runs, `runs` and `tables`."""
+    """A YAML file: `recipe` (a file), `common` (changes for all), `runs`, `tables`, `recalls`."""
     values = read_yaml(path)
-    require_known(values, ('recipe', 'runs', 'tables', 'common'))
+    require_known(values, ('recipe', 'runs', 'tables', 'common', 'recalls'))
     source = path.absolute().parent / str(values.get('recipe', ''))
     base = _merged(read_yaml(source), values.get('common') or {})
     runs = {
@@ -87,7 +91,10 @@ def read_plan(path: Path) -> Plan:
         if row.run != FROZEN and row.run not in runs:
             known = ', '.join([FROZEN, *runs])
             raise ConfigError(f'{path}: row {row.name!r}: expected a run ({known}), got {row.run}')
-    return Plan(runs, tables, make_recipe(base, source.parent))
+    recalls = tuple(int(n) for n in values.get('recalls', (1,)))
+    if not set(recalls) <= set(RECALL_AT):
+        raise ConfigError(f'{path}: recalls: expected some of {RECALL_AT}, got {recalls}')
+    return Plan(runs, tables, make_recipe(base, source.parent), recalls)
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,16 +107,23 @@ def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
 
 
 def ablate(
-    plan: Plan, out: Path, only: str = '', device: str = 'auto', progress: bool = True
+    plan: Plan,
+    out: Path,
+    only: str = '',
+    device: str = 'auto',
+    progress: bool = True,
+    on: Sequence[Path] = (),
 ) -> dict[str, dict[str, Scores]]:
     """Train what is not yet trained and measure it: title -> row -> scores.
 
-    only: part of a title; the other tables are left out. Writes ablations.json and ablations.md.
+    only: part of a title; the other tables are left out. on: other data sets than the recipe's
+    validation. Writes ablations.json and ablations.md.
     """
     tables = {t: rows for t, rows in plan.tables.items() if only.lower() in t.lower()}
     if not tables:
         raise ConfigError(f'only: expected part of a title ({"; ".join(plan.tables)}), got {only}')
-    sets = [open_validation(entry, plan.recipe.base) for entry in plan.recipe.validation]
+    other = [ValidationConfig(path=str(path.absolute())) for path in on]
+    sets = [open_validation(e, plan.recipe.base) for e in other or plan.recipe.validation]
     found: dict[str, dict[str, Scores]] = {}
     for title, rows in tables.items():
         found[title] = {}
@@ -118,13 +132,14 @@ def ablate(
             extractor = _load(plan, row, out, device, progress)
             found[title][row.name] = _measure(extractor, row, sets, out, progress)
     (out / 'ablations.json').write_text(json.dumps(found, indent=1))
-    (out / 'ablations.md').write_text('\n\n'.join(markdown(*item) for item in found.items()))
+    told = [markdown(title, rows, plan.recalls) for title, rows in found.items()]
+    (out / 'ablations.md').write_text('\n\n'.join(told) + '\n')
     return found
 
 
 def _load(plan: Plan, row: RowConfig, out: Path, device: str, progress: bool) -> Extractor:
-    weights, side = plan.recipe.weights, plan.recipe.train.image_px
-    if row.run != FROZEN:
+    weights, side = row.weights or plan.recipe.weights, plan.recipe.train.image_px
+    if row.run != FROZEN and not row.weights:
         recipe = plan.runs[row.run]
         weights = str(train(recipe, out / row.run, device=device, progress=progress))
         side = recipe.train.image_px
@@ -147,12 +162,10 @@ def _measure(
 ) -> Scores:
     """Scores of all sets, from the folder where these weights were asked this way before."""
     kept = out / 'answers' / f'{extractor.identity.fingerprint[:16]}_k{row.candidates}.json'
-    if kept.is_file():
-        known: Scores = json.loads(kept.read_text())
-        if known.keys() >= {data.name for data in sets}:
-            return known
-    scores: Scores = {}
+    scores: Scores = json.loads(kept.read_text()) if kept.is_file() else {}
     for data in sets:
+        if data.name in scores:
+            continue
         result = evaluate(
             data,
             extractor,
@@ -162,37 +175,47 @@ def _measure(
             progress,
         )
         orders = {'global': result.global_, 're-ranked': result.reranked}
-        scores[data.name] = {n: [o.recall[1], *o.interval[1]] for n, o in orders.items()}
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    part = kept.with_suffix('.part')
-    part.write_text(json.dumps(scores))
-    part.replace(kept)
-    return scores
+        scores[data.name] = {
+            name: {str(n): [v, *order.interval[n]] for n, v in order.recall.items()}
+            for name, order in orders.items()
+        }
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        part = kept.with_suffix('.part')
+        part.write_text(json.dumps(scores))
+        part.replace(kept)
+    return {data.name: scores[data.name] for data in sets}
 
 
-def cells(scores: Scores) -> list[str]:
-    """'R@1 (low-high)' of each set, global and re-ranked."""
-    return [f'{v:.1f} ({a:.0f}-{b:.0f})' for s in scores.values() for v, a, b in s.values()]
+def cells(scores: Scores, recalls: Sequence[int]) -> list[str]:
+    """'R@N (low-high)' of each set, global and re-ranked; the interval of the first N alone."""
+    return [_cell(found, recalls) for orders in scores.values() for found in orders.values()]
 
 
-def columns(rows: Mapping[str, Scores]) -> list[str]:
+def _cell(found: Mapping[str, list[float]], recalls: Sequence[int]) -> str:
+    value, low, high = found[str(recalls[0])]
+    more = ''.join(f' / {found[str(n)][0]:.1f}' for n in recalls[1:])
+    return f'{value:.1f} ({low:.0f}-{high:.0f}){more}'
+
+
+def columns(rows: Mapping[str, Scores], recalls: Sequence[int]) -> list[str]:
     first: Scores = next(iter(rows.values()), {})
-    return [f'{data} {order}' for data, orders in first.items() for order in orders]
+    head = f'R@{"/".join(map(str, recalls))} %'
+    return [head, *(f'{data} {order}' for data, orders in first.items() for order in orders)]
 
 
-def markdown(title: str, rows: Mapping[str, Scores]) -> str:
-    """A table for a README; R@1 in percent."""
-    head = ['R@1 %', *columns(rows)]
-    lines = [[name, *cells(scores)] for name, scores in rows.items()]
+def markdown(title: str, rows: Mapping[str, Scores], recalls: Sequence[int] = (1,)) -> str:
+    """A table for a README."""
+    head = columns(rows, recalls)
+    lines = [[name, *cells(scores, recalls)] for name, scores in rows.items()]
     body = [head, ['---'] * len(head), *lines]
     return f'**{title}**\n\n' + '\n'.join('| ' + ' | '.join(line) + ' |' for line in body)
 
 
-def table(title: str, rows: Mapping[str, Scores]) -> Table:
+def table(title: str, rows: Mapping[str, Scores], recalls: Sequence[int] = (1,)) -> Table:
     """The same for rich to print."""
     from rich.table import Table
 
-    grid = Table('R@1 %', *columns(rows), title=title)
+    grid = Table(*columns(rows, recalls), title=title)
     for name, scores in rows.items():
-        grid.add_row(name, *cells(scores))
+        grid.add_row(name, *cells(scores, recalls))
     return grid

@@ -15,6 +15,9 @@ def ablate(
         'build/ablations'
     ),
     only: Annotated[str, typer.Option(help='tables with this in their title')] = '',
+    on: Annotated[
+        list[Path] | None, typer.Option(help="data sets, instead of the recipe's validation")
+    ] = None,
     device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
 ) -> None:
     """Train with parts left out, one by one, and measure what each is worth.
@@ -25,8 +28,9 @@ def ablate(
 
     from selavpr_model import ablate as ablation
 
-    found = ablation.ablate(ablation.read_plan(plan), out, only, device)
+    asked = ablation.read_plan(plan)
+    found = ablation.ablate(asked, out, only, device, on=on or ())
     console = Console()
     for title, rows in found.items():
-        console.print(ablation.table(title, rows))
+        console.print(ablation.table(title, rows, asked.recalls))
     console.print(f'{out / "ablations.md"}')

@@ -31,6 +31,7 @@ def plan(shared_data, tmp_path) -> Path:
     (tmp_path / 'recipe.yaml').write_text(yaml.safe_dump(recipe))
     asked = {
         'recipe': 'recipe.yaml',
+        'recalls': [1, 5],
         'common': {'train': {'batch_size': 3}},
         'runs': {
             'both': None,
@@ -55,7 +56,7 @@ def test_tables_are_trained_measured_and_kept(plan, tmp_path):
     assert list(found) == ['Table 1', 'Table 2']
     rows = {**found['Table 1'], **found['Table 2']}
     for scores in rows.values():
-        for value, low, high in scores['pairs'].values():
+        for value, low, high in (v for o in scores['pairs'].values() for v in o.values()):
             assert 0 <= low <= value <= high <= 100
     states = {p.parent.name: p.stat().st_mtime_ns for p in tmp_path.glob('out/*/state.pt')}
     assert set(states) == {'both', 'cls', 'global_only'}
@@ -64,7 +65,11 @@ def test_tables_are_trained_measured_and_kept(plan, tmp_path):
     assert ablate(read_plan(plan), tmp_path / 'out', progress=False) == found
     assert {p: p.stat().st_mtime_ns for p in answers} == answers
     text = (tmp_path / 'out' / 'ablations.md').read_text()
-    assert markdown('Table 2', found['Table 2']) in text and '| five | ' in text
+    assert markdown('Table 2', found['Table 2'], (1, 5)) in text and '| five | ' in text
+    elsewhere = ablate(
+        read_plan(plan), tmp_path / 'out', '2', progress=False, on=[tmp_path / 'pairs']
+    )
+    assert elsewhere == {'Table 2': found['Table 2']}
 
 
 def test_a_run_that_is_not_there_is_named(plan):
