@@ -15,16 +15,20 @@ HERE = Path(__file__).resolve().parent
 os.chdir(HERE)  # sources of extensions are found from here
 PACKAGE = ElementTree.parse(HERE / 'package.xml').getroot()
 
-# Loaded with ctypes (selavpr_model/native.py). Optional: without a compiler torch does its work.
-KERNEL = Extension(
-    'selavpr_model._mutual',
-    ['native/mutual.cpp'],
-    depends=['native/tile.h'],
-    language='c++',
-    extra_compile_args=['-O3', '-std=c++17', '-pthread', '-w'],
-    extra_link_args=['-pthread'],
-    optional=True,
-)
+
+
+def kernel(name: str, *depends: str) -> Extension:
+    """native/NAME.cpp, loaded with ctypes; optional: without a compiler torch does its work."""
+    return Extension(
+        f'selavpr_model._{name}',
+        [f'native/{name}.cpp'],
+        depends=list(depends),
+        language='c++',
+        extra_compile_args=['-O3', '-std=c++17', '-pthread', '-w'],
+        extra_link_args=['-pthread'],
+        optional=True,
+    )
+
 
 setup(
     name='selavpr',
@@ -32,8 +36,11 @@ setup(
     description=' '.join((PACKAGE.findtext('description') or '').split()),
     license='MIT',
     packages=find_packages(include=('selavpr_model*', 'selavpr_ros*')),
-    package_data={'selavpr_model': ['shipped/*.safetensors']},
-    ext_modules=[KERNEL],
+    package_data={'selavpr_model': ['shipped/*.safetensors', 'shipped/*.json']},
+    ext_modules=[
+        kernel('mutual', 'native/tile.h'),
+        kernel('trunk', 'native/vnni.h', 'native/attention.h'),
+    ],
     python_requires='>=3.10',
     install_requires=[
         'faiss-cpu>=1.7.4',

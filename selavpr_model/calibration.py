@@ -17,8 +17,10 @@ from typing import Any, TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from selavpr_model.confidence import Confidence, FEATURES, features_of, Layouts, prior
+from selavpr_model.confidence_fit import adapted
 from selavpr_model.config import CalibrationConfig, RecognizerConfig
-from selavpr_model.places import are_distinct
+from selavpr_model.places import are_distinct, distinct_from
 from selavpr_model.poses import rotation_angles
 from selavpr_model.ranking import match_ratio, rerank
 from selavpr_model.records import Candidate, Place
@@ -35,7 +37,8 @@ class Calibration:
     """Measured thresholds and pose errors; see RecognizerConfig for what the thresholds mean.
 
     position_sigma_m, rotation_sigma_rad: root mean square, a axis, between a keyframe and the
-    keyframe that answers for it; 0 where no keyframe has a neighbour with a pose.
+    keyframe that answers for it; 0 where no keyframe has a neighbour with a pose. confidence:
+    None in maps built before there was one, which decide by the thresholds.
     """
 
     min_similarity: float
@@ -45,13 +48,17 @@ class Calibration:
     rotation_sigma_rad: float
     samples: int
     method: str = METHOD
+    confidence: Confidence | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        sure = self.confidence
+        plain = dataclasses.asdict(dataclasses.replace(self, confidence=None))
+        return {**plain, 'confidence': None if sure is None else sure.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
         """Raises KeyError, TypeError or ValueError when `values` is not what to_dict gives."""
+        sure = values.get('confidence')
         return cls(
             min_similarity=float(values['min_similarity']),
             min_matches=int(values['min_matches']),
@@ -60,6 +67,7 @@ class Calibration:
             rotation_sigma_rad=float(values['rotation_sigma_rad']),
             samples=int(values['samples']),
             method=str(values['method']),
+            confidence=None if sure is None else Confidence.from_dict(sure),
         )
 
 
@@ -90,10 +98,10 @@ def calibrate(
     rows = _spread(len(place_map), how.samples)
     bar = tqdm(rows, 'thresholds', unit='place', disable=not progress)
     answers = {row: _ask(place_map, row, config) for row in bar}
-    outside = [hidden for _, hidden in answers.values() if hidden]
+    outside = [a.hidden for a in answers.values() if a.hidden]
     if len(outside) < MIN_TRIALS:
         return None
-    inside = {row: shown[0].place for row, (shown, _) in answers.items() if shown}
+    inside = {row: a.shown[0].place for row, a in answers.items() if a.shown}
     position, rotation = _pose_error(place_map, inside, config)
     return Calibration(
         min_similarity=_quantile(
@@ -106,7 +114,26 @@ def calibrate(
         position_sigma_m=position,
         rotation_sigma_rad=rotation,
         samples=len(outside),
+        confidence=_confidence(list(answers.values())),
     )
+
+
+def _confidence(answers: list[_Answer]) -> Confidence:
+    """The shipped model, corrected by all answers inside and outside the map."""
+    return adapted(prior(), *_joined(answers))
+
+
+def _joined(answers: list[_Answer]) -> tuple[np.ndarray, np.ndarray]:
+    trials = [trial for answer in answers for trial in answer.trials]
+    features = np.array([t[0] for t in trials]).reshape(-1, len(FEATURES))
+    return features, np.array([t[1] for t in trials], bool)
+
+
+def keyframe_trials(
+    place_map: PlaceMap, config: RecognizerConfig, samples: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features (n, F) of the best answers for keyframes, asked as in calibrate; (n,) right."""
+    return _joined([_ask(place_map, row, config) for row in _spread(len(place_map), samples)])
 
 
 def _spread(count: int, samples: int) -> list[int]:
@@ -119,10 +146,18 @@ def _quantile(values: list[float] | list[int], q: float) -> float:
     return round(float(np.quantile(np.minimum(values, largest), q)), 6)
 
 
-def _ask(
-    place_map: PlaceMap, row: int, config: RecognizerConfig
-) -> tuple[list[Candidate], list[Candidate]]:
-    """Re-ranked answers for a keyframe without itself; and those without its surroundings."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answer:
+    """For one keyframe, re-ranked: shown without itself, hidden without its surroundings; and
+    what the best of each looked like, with whether it was right.
+    """
+
+    shown: list[Candidate]
+    hidden: list[Candidate]
+    trials: list[tuple[np.ndarray, bool]]
+
+
+def _ask(place_map: PlaceMap, row: int, config: RecognizerConfig) -> _Answer:
     me, places = place_map.places[row], place_map.places
     rows, similarities = place_map.search(place_map.global_(row), len(place_map))
     others = [
@@ -131,11 +166,19 @@ def _ask(
         if r != row
     ]
     shown = others[: config.candidates]
-    hidden = [c for c in others if are_distinct(me, c.place, config)][: config.candidates]
+    apart = distinct_from(me, [c.place for c in others], config)
+    hidden = [c for c, far in zip(others, apart, strict=True) if far][: config.candidates]
     asked = sorted({c.row: c for c in shown + hidden}.values(), key=lambda c: c.global_rank)
-    codes = place_map.codes([c.row for c in asked])
-    ranked = rerank(place_map.codes([row])[0], codes, asked, config.ties)
-    return _only(ranked, shown), _only(ranked, hidden)
+    view = place_map.codes([row])[0]
+    ranked = rerank(view, place_map.codes([c.row for c in asked]), asked, config.ties)
+    layouts = Layouts(view, place_map.codes, place_map.grid)
+    both = _only(ranked, shown), _only(ranked, hidden)
+    trials = [
+        (features_of(part, layouts, config, 1)[0], not are_distinct(me, part[0].place, config))
+        for part in both
+        if part
+    ]
+    return _Answer(*both, trials)
 
 
 def _only(ranked: list[Candidate], chosen: list[Candidate]) -> list[Candidate]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from selavpr_model.datasets import RetrievalSet
 
 EXTRACTOR, STORAGE, RECOGNIZER = ExtractorConfig(), MapConfig(), RecognizerConfig()
+EVALUATION = EvaluationConfig()
 LEVELS = ('debug', 'info', 'warning', 'error')
 
 app = typer.Typer(
@@ -119,6 +120,14 @@ def evaluate(
         float | None,
         typer.Option(help='same place up to this turn (deg), where headings are known'),
     ] = None,
+    absent: Annotated[float, from_config(EvaluationConfig, 'absent')] = EVALUATION.absent,
+    absent_seed: Annotated[int, from_config(EvaluationConfig, 'absent_seed')] = (
+        EVALUATION.absent_seed
+    ),
+    sequence: Annotated[bool, from_config(EvaluationConfig, 'sequence')] = False,
+    plots: Annotated[
+        Path | None, typer.Option(help='folder for pictures of what the confidence is worth')
+    ] = None,
     size: Annotated[str, typer.Option(help='input size in px, such as 224 or 224x448 (h x w)')] = (
         f'{EXTRACTOR.image_height}x{EXTRACTOR.image_width}'
     ),
@@ -137,6 +146,8 @@ def evaluate(
 ) -> None:
     """Measure the recall of a data set, global only and re-ranked.
 
+    With --absent 0.3 also what the confidence is worth when places are missing in the map.
+
     Example: selavpr evaluate data/essex3in1 --k 20 --json essex.json
     """
     height, width = parse_size(size)
@@ -149,7 +160,8 @@ def evaluate(
     settings = extractor, MapConfig(local_dtype=local_dtype), RecognizerConfig(candidates=k)
     _require_writable(out)
     chosen = _open(data, tolerance, split, floors, queries, names, query_folder, heading)
-    _evaluate(chosen, *settings, out)
+    asked = EvaluationConfig(absent=absent, absent_seed=absent_seed, sequence=sequence)
+    _evaluate(chosen, *settings, asked, out, plots)
 
 
 def _open(
@@ -181,17 +193,24 @@ def _evaluate(
     extractor: ExtractorConfig,
     storage: MapConfig,
     recognizer: RecognizerConfig,
+    config: EvaluationConfig,
     out: Path | None,
+    plots: Path | None,
 ) -> None:
     from rich.console import Console
 
     from selavpr_model import evaluate as evaluation
+    from selavpr_model import evaluate_tables
     from selavpr_model.extractor import load_extractor
 
-    result = evaluation.evaluate(
-        data, load_extractor(extractor), storage, recognizer, EvaluationConfig()
-    )
-    Console().print(evaluation.table(result))
+    result = evaluation.evaluate(data, load_extractor(extractor), storage, recognizer, config)
+    Console().print(evaluate_tables.table(result))
+    if result.trust is not None:
+        Console().print(evaluate_tables.trust_table(result.trust))
+        if plots is not None:
+            from selavpr_model.trust_plots import write_plots
+
+            write_plots(plots, result.trust)
     write_json(out, result.to_dict())
 
 

@@ -4,24 +4,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+import math
 from typing import Any, TYPE_CHECKING, TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
 from selavpr_model import metrics
-from selavpr_model.config import EvaluationConfig, MapConfig, RecognizerConfig
+from selavpr_model.calibration import calibrate
+from selavpr_model.config import EvaluationConfig, MapConfig, RecognizerConfig, TemporalConfig
 from selavpr_model.datasets import ImageSet, RetrievalSet
+from selavpr_model.errors import ConfigError
 from selavpr_model.metrics import PrecisionRecall
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.recognizer import PlaceRecognizer
-from selavpr_model.records import Frame, Place, Recognition
+from selavpr_model.records import Frame, Recognition
 from selavpr_model.sources import read_rgb
+from selavpr_model.trials import is_drive, places_of, poses_of, same_place, take_away
+from selavpr_model.trust import ALONE, MATCHES, OVER_TIME, Series, SIMILARITY, Trust, trust
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from selavpr_model.extractor import Extractor
 
 T = TypeVar('T')
@@ -36,6 +39,9 @@ class Answer:
     similarity: float
     matches: int
     duration_ns: int
+    confidence: float = math.nan
+    over_time: float = math.nan  # of the first place of `believed`
+    believed: int = -1  # row
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +66,7 @@ class Evaluation:
     milliseconds: np.ndarray
     global_: Ranking
     reranked: Ranking
+    trust: Trust | None = None
 
     def to_dict(self) -> dict[str, Any]:
         p50, p95 = np.percentile(self.milliseconds, (50, 95))
@@ -84,6 +91,7 @@ class Evaluation:
                 }
                 for name, ranking in rankings.items()
             },
+            **({} if self.trust is None else {'trust': self.trust.to_dict()}),
         }
 
 
@@ -95,24 +103,91 @@ def evaluate(
     config: EvaluationConfig | None = None,
     progress: bool = True,
 ) -> Evaluation:
-    """Map the references, ask every query, score both orders. InputError names a broken image."""
+    """Map the references, ask every query, score both orders. InputError names a broken image.
+
+    With `config.absent` or `config.sequence` the map is calibrated like one that was built, and
+    what its confidence is worth is scored, too.
+    """
     storage, recognizer = storage or MapConfig(), recognizer or RecognizerConfig()
     config = config or EvaluationConfig()
+    if config.sequence and not is_drive(data.queries):
+        raise ConfigError(
+            f'{data.name}: sequence: expected queries with poses, one drive after the other, got '
+            'none; leave the option out'
+        )
+    if config.absent > 0:
+        data = take_away(data, config.absent, config.absent_seed)
     place_map = map_references(data.references, extractor, storage, progress)
-    recognize = PlaceRecognizer(extractor, place_map, recognizer)
+    if config.absent > 0 or config.sequence:
+        recognizer = same_place(data, recognizer)
+        place_map.calibration = calibrate(place_map, recognizer, progress=progress)
+    asking = _Asking(data, extractor, place_map, recognizer, config)
     positives = data.positives()
-    files = _shown(data.queries.files, 'queries', progress)
-    answers = [ask(recognize, Frame(0, read_rgb(f), name=f.name), config.depth) for f in files]
+    rows = _shown(range(len(data.queries)), 'queries', progress)
+    answers = [asking.ask(row) for row in rows]
     return Evaluation(
         data,
-        describe(recognize, config),
+        describe(asking.alone, config),
         sum(len(rows) == 0 for rows in positives),
         np.array([a.duration_ns for a in answers]) / 1e6,
         score(
             [a.global_rows for a in answers], [a.similarity for a in answers], positives, config
         ),
         score([a.reranked_rows for a in answers], [a.matches for a in answers], positives, config),
+        _trust(answers, positives, recognizer),
     )
+
+
+class _Asking:
+    """All queries in order; where they are a drive, also as one, with their poses as odometry."""
+
+    def __init__(
+        self,
+        data: RetrievalSet,
+        extractor: Extractor,
+        place_map: PlaceMap,
+        recognizer: RecognizerConfig,
+        config: EvaluationConfig,
+    ) -> None:
+        self.data, self.config = data, config
+        self.alone = PlaceRecognizer(extractor, place_map, recognizer)
+        self.moving, self.poses = None, poses_of(data.queries)
+        if config.sequence:
+            self.moving = PlaceRecognizer(extractor, place_map, recognizer, TemporalConfig())
+
+    def ask(self, query: int) -> Answer:
+        file = self.data.queries.files[query]
+        frame = Frame(query * 10**9, read_rgb(file), name=file.name)
+        answer = ask(self.alone, frame, self.config.depth)
+        if self.moving is None or self.poses is None:
+            return answer
+        runs = self.data.queries.runs
+        if query and runs is not None and runs[query] != runs[query - 1]:
+            self.moving.reset()
+        found = self.moving.process(replace(frame, odom=self.poses[query])).candidates[0]
+        return replace(answer, over_time=found.confidence, believed=found.row)
+
+
+def _trust(
+    answers: Sequence[Answer], positives: Sequence[np.ndarray], config: RecognizerConfig
+) -> Trust | None:
+    def series(scores: list[float], best: list[int]) -> Series:
+        right = [row in rows for row, rows in zip(best, positives, strict=True)]
+        return Series(np.array(scores, float), np.array(right, bool))
+
+    nearest = [int(a.global_rows[0]) for a in answers]
+    first = [int(a.reranked_rows[0]) for a in answers]
+    found = trust(
+        {
+            SIMILARITY: series([a.similarity for a in answers], nearest),
+            MATCHES: series([a.matches for a in answers], first),
+            ALONE: series([a.confidence for a in answers], first),
+            OVER_TIME: series([a.over_time for a in answers], [a.believed for a in answers]),
+        },
+        sum(len(rows) > 0 for rows in positives),
+        config.min_precision,
+    )
+    return found if found.diagrams else None
 
 
 def map_references(
@@ -120,15 +195,13 @@ def map_references(
 ) -> PlaceMap:
     """A map in memory; its row is the row of the reference."""
     place_map = PlaceMap.empty(extractor.identity, config)
-    size = extractor.config.batch_size
+    size, places = extractor.config.batch_size, places_of(references)
     with tqdm(desc='map', unit='image', total=len(references), disable=not progress) as bar:
         for start in range(0, len(references), size):
             files = references.files[start : start + size]
-            for file, features in zip(
-                files, extractor.extract_batch([read_rgb(f) for f in files]), strict=True
-            ):
-                row = len(place_map)
-                place_map.add(features, Place(row, row * 10**9, file.name))
+            batch = extractor.extract_batch([read_rgb(f) for f in files])
+            for place, features in zip(places[start : start + size], batch, strict=True):
+                place_map.add(features, place)
             bar.update(len(files))
     return place_map
 
@@ -148,6 +221,7 @@ def ask(recognizer: PlaceRecognizer, frame: Frame, depth: int) -> Answer:
         found[0].global_similarity,
         best.mutual_matches,
         duration_ns(recognition),
+        recognition.alone_confidence,
     )
 
 
@@ -197,39 +271,6 @@ def describe(recognizer: PlaceRecognizer, config: EvaluationConfig) -> dict[str,
             'evaluation': config.to_dict(),
         },
     }
-
-
-def table(result: Evaluation) -> Table:
-    """What a person wants to read of a result, for rich to print."""
-    from rich.table import Table
-
-    values = result.to_dict()
-    title = f'{values["data"]}: {values["queries"]} queries, {values["places"]} places'
-    grid = Table(title=title, caption='\n'.join(_caption(values)), caption_justify='left')
-    for column in ('order', *(f'R@{n} %' for n in metrics.RECALL_AT), 'AP', 'R@100P %'):
-        grid.add_column(column, justify='left' if column == 'order' else 'right', no_wrap=True)
-    grid.add_row('global', *_cells(result.global_))
-    grid.add_row(f're-ranked {values["k"]}', *_cells(result.reranked))
-    return grid
-
-
-def _caption(values: dict[str, Any]) -> list[str]:
-    missing, spent = values['queries_without_positives'], values['ms_per_query']['p50']
-    lines = [
-        values['protocol'] + (f'; {missing} queries without positives' if missing else ''),
-        f'{values["weights"]} ({values["fingerprint"][:12]}), {values["local_features"]}',
-        f'{values["device"]} {values["precision"]}, {spent:.0f} ms a query',
-    ]
-    return [*lines, values['note']] if values['note'] else lines
-
-
-def _cells(ranking: Ranking) -> list[str]:
-    recalls = []
-    for n, value in ranking.recall.items():
-        low, high = ranking.interval[n]
-        recalls.append(f'{value:.1f} [dim]{low:.0f}-{high:.0f}[/]')
-    full = 100 * ranking.curve.recall_at_full_precision
-    return [*recalls, f'{ranking.curve.auc:.3f}', f'{full:.1f}']
 
 
 def _shown(items: Sequence[T], name: str, progress: bool) -> Iterable[T]:

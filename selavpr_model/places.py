@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import math
 
 import numpy as np
@@ -25,3 +26,18 @@ def are_distinct(a: Place, b: Place, config: RecognizerConfig) -> bool:
         return True
     angle = float(rotation_angles(a.pose[None, :3, :3], b.pose[:3, :3])[0])
     return angle > math.radians(config.distinct_angle_deg)
+
+
+def distinct_from(a: Place, others: Sequence[Place], config: RecognizerConfig) -> np.ndarray:
+    """(n,) bool: are_distinct of `a` and each of the others, without a call for each."""
+    posed = np.array([a.pose is not None and b.pose is not None for b in others], bool)
+    apart = np.empty(len(others), bool)
+    apart[~posed] = [
+        are_distinct(a, b, config) for b, known in zip(others, posed, strict=True) if not known
+    ]
+    if a.pose is not None and posed.any():
+        poses = np.array([b.pose for b in others if b.pose is not None])
+        far = np.linalg.norm(poses[:, :3, 3] - a.pose[:3, 3], axis=1) > config.distinct_radius_m
+        turned = rotation_angles(poses[:, :3, :3], a.pose[:3, :3])
+        apart[posed] = far | (turned > math.radians(config.distinct_angle_deg))
+    return apart

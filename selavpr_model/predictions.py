@@ -18,8 +18,8 @@ from selavpr_model.records import Recognition, Reject, State
 
 POSE_COLUMNS = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')
 COLUMNS = (
-    'stamp_ns', 'state', 'reason', 'reject', 'confidence', 'place_ids', 'names',
-    'similarities', 'global_ranks', 'matches', *POSE_COLUMNS,
+    'stamp_ns', 'state', 'reason', 'reject', 'confidence', 'alone_confidence', 'place_ids',
+    'names', 'similarities', 'global_ranks', 'matches', *POSE_COLUMNS,
 )  # fmt: skip
 
 
@@ -27,9 +27,10 @@ COLUMNS = (
 class Prediction:
     """The answer for one frame; candidates best first, as parallel tuples.
 
-    similarities: cosines at float32 precision; confidence of the best candidate, None where not
-    calibrated; reject: why the best candidate was turned down; pose: T_map_base as x, y, z and
-    quaternion x, y, z, w, None unless LOCALIZED.
+    similarities: cosines at float32 precision; confidence of the best candidate, alone_confidence
+    of the one with the most matches, by this frame alone, None where not calibrated; reject: why
+    the best candidate was turned down; pose: T_map_base as x, y, z and quaternion x, y, z, w,
+    None unless LOCALIZED.
     """
 
     stamp_ns: int
@@ -43,6 +44,7 @@ class Prediction:
     global_ranks: tuple[int, ...] = ()
     matches: tuple[int, ...] = ()
     pose: tuple[float, ...] | None = None
+    alone_confidence: float | None = None
 
     def __post_init__(self) -> None:
         lists = (self.names, self.similarities, self.global_ranks, self.matches)
@@ -71,6 +73,7 @@ def from_recognition(recognition: Recognition, base_camera: np.ndarray) -> Predi
         reason=recognition.reason,
         reject=best.reject if best else Reject.NONE,
         confidence=known(best.confidence) if best else None,
+        alone_confidence=known(recognition.alone_confidence),
         place_ids=tuple(c.place.id for c in candidates),
         names=tuple(c.place.name for c in candidates),
         similarities=tuple(short_float(c.global_similarity) for c in candidates),
@@ -96,11 +99,13 @@ def agreement(
     pairs = [(expected[p.stamp_ns], p) for p in live if p.stamp_ns in expected]
     differing = [b.stamp_ns for a, b in pairs if _decision(a) != _decision(b)]
     gaps = [abs(x - y) for a, b in pairs for x, y in zip(a.similarities, b.similarities)]  # noqa: B905
+    doubts = [abs((a.confidence or 0.0) - (b.confidence or 0.0)) for a, b in pairs]
     return {
         'compared': len(pairs),
         'equal': len(pairs) - len(differing),
         'differing_stamps': differing,
         'largest_similarity_difference': max(gaps, default=0.0),
+        'largest_confidence_difference': max(doubts, default=0.0),
     }
 
 
@@ -144,7 +149,8 @@ def _to_row(p: Prediction) -> list[str]:
         p.state.name,
         p.reason,
         str(int(p.reject)),
-        '' if p.confidence is None else repr(p.confidence),
+        _optional(p.confidence),
+        _optional(p.alone_confidence),
         _join(p.place_ids),
         json.dumps(p.names),
         _join(p.similarities),
@@ -162,6 +168,7 @@ def _from_row(row: dict[str, str]) -> Prediction:
         reason=row['reason'],
         reject=Reject(int(row['reject'])),
         confidence=float(row['confidence']) if row['confidence'] else None,
+        alone_confidence=float(row['alone_confidence']) if row['alone_confidence'] else None,
         place_ids=tuple(map(int, row['place_ids'].split())),
         names=tuple(json.loads(row['names'])),
         similarities=tuple(map(float, row['similarities'].split())),
@@ -169,6 +176,10 @@ def _from_row(row: dict[str, str]) -> Prediction:
         matches=tuple(map(int, row['matches'].split())),
         pose=tuple(map(float, pose)) if any(pose) else None,
     )
+
+
+def _optional(value: float | None) -> str:
+    return '' if value is None else repr(value)
 
 
 def _join(values: Sequence[float]) -> str:

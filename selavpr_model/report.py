@@ -15,12 +15,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from selavpr_model import report_plots
+from selavpr_model import report_plots, trust_plots
 from selavpr_model.decision import Thresholds
 from selavpr_model.records import Place
 from selavpr_model.report_examples import Example
 from selavpr_model.report_page import PAGE
-from selavpr_model.scoring import Score
+from selavpr_model.scoring import Score, trust_of
+from selavpr_model.trust import Trust
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,12 +135,29 @@ def _figures(report: Report) -> list[tuple[str, str, bytes, str]]:
         ('Over time', 'Answer, similarity and mutual matches of the best place of each frame; '
          'dashed, where each frame is decided alone: what an accepted place needs at least.',
          report_plots.timeline(scores, report.needed), 'wide'),
-        ('Precision and recall', 'If the best place were accepted by one number alone.',
-         report_plots.precision_recall_curve(scores), ''),
     ]  # fmt: skip
+    figures += _trust_figures(trust_of(scores))
     if report.summary.get('latency_ms'):
         drawn = report_plots.latency(report.summary['latency_ms'])
         figures.append(('Latency by stage', 'Deterministic replay: p50 and p95.', drawn, ''))
+    return figures
+
+
+def _trust_figures(found: Trust) -> list[tuple[str, str, bytes, str]]:
+    if not found.curves:
+        return []
+    figures = [
+        ('Precision and recall', 'If the best place were accepted by one number alone; frames '
+         'outside the map count as wrong.', trust_plots.curves(found), ''),
+        ('Recall at 100 % precision', 'Frames inside the map that each number accepts before its '
+         'first wrong one.', trust_plots.full_precision(found), ''),
+    ]  # fmt: skip
+    if found.diagrams:
+        text = (
+            'Share of right answers among those of one confidence, and their number. On the '
+            'dashed line a confidence is what it says.'
+        )
+        figures.append(('Reliability', text, trust_plots.reliability_diagram(found), ''))
     return figures
 
 

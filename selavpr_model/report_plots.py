@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 import numpy as np
 
 from selavpr_model.decision import Thresholds
-from selavpr_model.metrics import precision_recall, recall_of_hits
+from selavpr_model.metrics import recall_of_hits
 from selavpr_model.scoring import first_rights, Score
 
 INK, GRID, MAP = '#7d8590', '#7d859040', '#9aa3ad'
@@ -55,7 +55,8 @@ HALF = (5.6, 4.4)  # inches of a figure beside another
 DENSE = 2000  # points above which a scatter is drawn as pixels, to keep the file small
 
 
-def _svg(figure: Figure) -> bytes:
+def figure_bytes(figure: Figure) -> bytes:
+    """The drawn figure as SVG."""
     buffer = io.BytesIO()
     figure.savefig(
         buffer, format='svg', transparent=True, bbox_inches='tight', dpi=150,
@@ -85,7 +86,7 @@ def trajectory(scores: Sequence[Score], truths: Sequence[Any], places: np.ndarra
         axes.set(aspect='equal', xlabel=f'{"xyz"[a]} (m)', ylabel=f'{"xyz"[b]} (m)')
         axes.set_adjustable('datalim')
         axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.12), ncols=4, handletextpad=0.2)
-        return _svg(figure)
+        return figure_bytes(figure)
 
 
 def _widest_axes(points: np.ndarray) -> tuple[int, int]:
@@ -120,7 +121,7 @@ def timeline(scores: Sequence[Score], needed: Thresholds | None) -> bytes:
         similarity.set_ylabel('similarity')
         matches.set(ylabel='matches', xlabel='time (s)')
         figure.align_ylabels()
-        return _svg(figure)
+        return figure_bytes(figure)
 
 
 def _answers(scores: Sequence[Score]) -> list[Any]:
@@ -173,32 +174,12 @@ def recall_curve(scores: Sequence[Score]) -> bytes:
         axes.set(xlabel='N', ylabel='recall at N (%)', ylim=(_floor(lowest), 101))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc='lower right')
-        return _svg(figure)
+        return figure_bytes(figure)
 
 
 def _floor(percent: float) -> float:
     """Where an axis of percents starts: a round number, some way below."""
     return max(0.0, 10.0 * (percent // 10) - 10.0) if percent == percent else 0.0
-
-
-def precision_recall_curve(scores: Sequence[Score]) -> bytes:
-    """Accepting the best place by one number alone; frames outside the map count as wrong."""
-    judged = [s for s in scores if s.verdict != 'unknown']
-    right = np.array([bool(s.rights and s.rights[0]) for s in judged], bool)
-    series = {
-        'matches': [float((s.prediction.matches or (np.nan,))[0]) for s in judged],
-        'similarity': [(s.prediction.similarities or (np.nan,))[0] for s in judged],
-    }
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=HALF)
-        axes = figure.subplots()
-        for (name, values), colour in zip(series.items(), ('#2da063', INK), strict=True):
-            curve = precision_recall(np.array(values), right, sum(s.in_map for s in judged))
-            label = f'{name}, AUC {curve.auc:.2f}'
-            axes.plot(100 * curve.recall, 100 * curve.precision, c=colour, label=label)
-        axes.set(xlabel='recall (%)', ylabel='precision (%)', xlim=(0, 101), ylim=(0, 102))
-        axes.legend(loc='lower left')
-        return _svg(figure)
 
 
 def latency(stages: Mapping[str, Mapping[str, float]]) -> bytes:
@@ -220,4 +201,4 @@ def latency(stages: Mapping[str, Mapping[str, float]]) -> bytes:
         axes.invert_yaxis()
         axes.grid(False, axis='y')
         axes.legend(loc='lower right', bbox_to_anchor=(1.0, 1.0), ncols=2)
-        return _svg(figure)
+        return figure_bytes(figure)

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from selavpr_model.config import ScoreConfig
+from selavpr_model.config import RecognizerConfig, ScoreConfig
 from selavpr_model.errors import InputError
 from selavpr_model.metrics import NEVER, recall_of_hits
 from selavpr_model.poses import pose_matrix, rotation_angles
 from selavpr_model.predictions import Prediction
 from selavpr_model.records import Place, State
+from selavpr_model.trust import ALONE, MATCHES, OVER_TIME, Series, SIMILARITY, Trust, trust
 
 VERDICTS = ('right', 'wrong', 'ambiguous', 'lost', 'outside', 'unknown')
 """right and wrong: LOCALIZED; ambiguous and lost: inside the map; outside: rightly not localized
@@ -119,8 +120,50 @@ def _ranks(prediction: Prediction, order: str) -> np.ndarray:
     return np.argsort(best_first)
 
 
+def trust_of(
+    scores: Sequence[Score], min_precision: float = RecognizerConfig().min_precision
+) -> Trust:
+    """What cosine, matches and both confidences are worth; frames without truth are left out."""
+    judged = [s for s in scores if s.verdict != 'unknown' and s.prediction.place_ids]
+    inside = sum(s.in_map for s in scores)
+    firsts = {name: [_first(s, order) for s in judged] for name, order in _BEST_BY.items()}
+    values: dict[str, list[tuple[float, ...]]] = {
+        SIMILARITY: [s.prediction.similarities for s in judged],
+        MATCHES: [s.prediction.matches for s in judged],
+    }
+    series = {
+        name: _series([v[i] for v, i in zip(values[name], firsts[name], strict=True)],
+                      judged, firsts[name])
+        for name in values
+    }  # fmt: skip
+    alone = [s.prediction.alone_confidence for s in judged]
+    timed = [s.prediction.confidence for s in judged]
+    series[ALONE] = _series(alone, judged, firsts[MATCHES])
+    if timed != alone:
+        series[OVER_TIME] = _series(timed, judged, [0] * len(judged))
+    return trust(series, inside, min_precision)
+
+
+_BEST_BY = {SIMILARITY: 'global', MATCHES: 'reranked'}
+
+
+def _first(score: Score, order: str) -> int:
+    """Which of the candidates comes first in an order."""
+    return int(np.argmin(_ranks(score.prediction, order)))
+
+
+def _series(
+    values: Sequence[float | None], scores: Sequence[Score], firsts: Sequence[int]
+) -> Series:
+    known = [np.nan if v is None else float(v) for v in values]
+    right = [s.rights[i] for s, i in zip(scores, firsts, strict=True)]
+    return Series(np.array(known, float), np.array(right, bool))
+
+
 def summarise(scores: Sequence[Score], dropped: Mapping[str, int]) -> dict[str, object]:
     """The numbers of one replay; `dropped` counts frames that gave no answer, by reason."""
+    worth = trust_of(scores)
+    published = OVER_TIME if OVER_TIME in worth.curves else ALONE
     verdicts = Counter(score.verdict for score in scores)
     inside = sum(score.in_map for score in scores)
     outside = [s for s in scores if not s.in_map and s.verdict != 'unknown']
@@ -143,6 +186,8 @@ def summarise(scores: Sequence[Score], dropped: Mapping[str, int]) -> dict[str, 
         'false_accept_stamps': [s.prediction.stamp_ns for s in scores if s.verdict == 'wrong'],
         'lost_outside_map_fraction': _share(lost, len(outside)),
         'pose_error': _pose_errors(scores),
+        'expected_calibration_error': worth.error(published),
+        'trust': worth.to_dict(),
     }
 
 

@@ -223,6 +223,10 @@ class TemporalBelief:
         best_evidence = float(evidence[rows].max())
         return Belief(frozenset(rows.tolist()), masses[best], 1.0 - self._off, best_evidence)
 
+    def mass_of(self, row: int) -> float:
+        """The probability of being at the place that `row` shows."""
+        return float(self._belief[self._around(row)].sum())
+
     def _around(self, row: int) -> np.ndarray:
         """Rows that show the same place as `row`, itself included."""
         near = self._close(row)

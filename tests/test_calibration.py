@@ -62,7 +62,16 @@ def test_it_survives_the_manifest():
     assert dataclasses.replace(calibration, samples=1) != calibration
 
 
-@pytest.mark.parametrize('name', [f.name for f in dataclasses.fields(Calibration)])
+FIELDS = [f.name for f in dataclasses.fields(Calibration) if f.name != 'confidence']
+
+
+def test_a_map_from_before_there_was_a_confidence_opens_without_one():
+    values = calibrate(corridor(30)).to_dict()
+    del values['confidence']
+    assert Calibration.from_dict(values).confidence is None
+
+
+@pytest.mark.parametrize('name', FIELDS)
 def test_a_manifest_without_one_of_its_fields_is_a_key_error(name):
     values = calibrate(corridor(30)).to_dict()
     del values[name]
