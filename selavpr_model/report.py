@@ -75,6 +75,9 @@ def headline(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         ('Lost outside', share(summary['lost_outside_map_fraction']),
          f'of {summary["outside_map_frames"]} frames outside the map', ''),
     ]  # fmt: skip
+    error = summary.get('expected_calibration_error')
+    if error is not None:
+        cards.append(('Calibration error', f'{error:.3f}', 'of the confidence, 0 to 1', ''))
     total = summary.get('latency_ms', {}).get('total')
     if total:
         cards.append(('Latency', f'{total["p50"]:.0f} ms', f'p95 {total["p95"]:.0f} ms', ''))

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from selavpr_model.report import headline, percent
+from selavpr_model.report import headline, percent, share
 
 
 def summary_table(title: str, summary: Mapping[str, Any]) -> Table:
@@ -24,6 +24,10 @@ def summary_table(title: str, summary: Mapping[str, Any]) -> Table:
                   f'{percent(before["recall_at_10"])} before re-ranking')  # fmt: skip
     closures = summary['loop_closures']
     table.add_row('Loop closures', str(closures['published']), f'{closures["wrong"]} wrong')
+    slam = summary.get('slam')
+    if slam:
+        remark = f'of {slam["revisits"]} revisits in SLAM mode, {slam["false_verified"]} wrong'
+        table.add_row('Verified closures', share(summary['verified_closure_recall']), remark)
     stages = summary['latency_ms'].items()
     table.add_row('Stages, p50', '', ', '.join(f'{k} {v["p50"]:.0f} ms' for k, v in stages))
     table.add_row('Weights', summary['weights'], summary['note'])
