@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from selavpr_model.errors import ConfigError, WeightsError
+from selavpr_model.train_plot import draw_training
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ class RunFiles:
     def validated(self, step: int, scores: Mapping[str, float]) -> None:
         log.info('step %d: %s', step, ', '.join(f'{k} {v:.1f}' for k, v in scores.items()))
         self._write('validation.csv', 'validation', step, scores)
+        if self.writes:
+            draw_training(self.folder)
 
     def _write(self, name: str, group: str, step: int, values: Mapping[str, float]) -> None:
         if not self.writes:

@@ -20,7 +20,7 @@ import yaml
 
 from selavpr_model import weights
 from selavpr_model.augment import AugmentConfig
-from selavpr_model.checkpoint import is_adapter
+from selavpr_model.checkpoint import is_adapter, read_checkpoint
 from selavpr_model.config import ExtractorConfig, MiningConfig, ModelConfig, SourceConfig
 from selavpr_model.datasets import open_dataset, parse_slice
 from selavpr_model.distributed import rank
@@ -144,7 +144,7 @@ def make_trainer(recipe: Recipe, out: Path, device: str = 'auto') -> Trainer:
     views = Views(data, find_singles(recipe), recipe.train, recipe.augment)
     sets = [open_validation(entry, recipe.base) for entry in recipe.validation]
     meta = {
-        'backbone_weights': recipe.weights,
+        'backbone_weights': backbone_of(recipe.weights),
         'protocol': data.protocol,
         'validation': [f'{part.name}: {part.protocol}' for part in sets],
         'recipe': recipe.to_dict(),
@@ -175,6 +175,12 @@ def make_network(recipe: Recipe) -> SelaVPR:
         raise WeightsError(f'{recipe.weights}: expected the whole backbone, lacks {missing[0]}')
     network.load_state_dict(tensors, strict=False)
     return network
+
+
+def backbone_of(name: str) -> str:
+    """The name of the frozen part of some weights: their own, or the one they were trained on."""
+    checkpoint = read_checkpoint(weights.locate(name))
+    return str(checkpoint.meta['backbone_weights']) if checkpoint.base else name
 
 
 def process_device(name: str) -> str:
