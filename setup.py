@@ -16,7 +16,6 @@ os.chdir(HERE)  # sources of extensions are found from here
 PACKAGE = ElementTree.parse(HERE / 'package.xml').getroot()
 
 
-
 def kernel(name: str, *depends: str) -> Extension:
     """native/NAME.cpp, loaded with ctypes; optional: without a compiler torch does its work."""
     return Extension(

@@ -20,6 +20,7 @@ from torch import Tensor
 from selavpr_model import tensorrt_engine
 from selavpr_model.errors import EngineError
 from selavpr_model.fusion import FusedSelaVPR, PlainLinear
+from selavpr_model.fusion_int8 import Int8SelaVPR
 from selavpr_model.linears import bf16_is_fast, PackedLinear
 from selavpr_model.network import SelaVPR
 
@@ -85,8 +86,10 @@ def _fused(network: SelaVPR, size: tuple[int, int], precision: str) -> Run:
     if precision == 'fp32':
         make = partial(PackedLinear, dtype=torch.float32)
         return FusedSelaVPR(network, size, make, torch.float32)
+    if precision == 'int8':
+        return Int8SelaVPR(network, size)
     if precision != 'bf16':
-        raise EngineError(f'the fused engine has no {precision}; use fp32 or bf16')
+        raise EngineError(f'the fused engine has no {precision}; use fp32, bf16 or int8')
     if not bf16_is_fast():
         raise EngineError('this CPU has no bf16 instructions (avx512_bf16); use fp32')
     make = partial(PackedLinear, dtype=torch.bfloat16)
@@ -97,7 +100,7 @@ def candidates(device: torch.device) -> list[tuple[str, str]]:
     """(engine, precision) worth measuring on a device, the plainest first."""
     if device.type == 'cuda':
         return [('eager', 'fp32'), ('eager', 'fp16')]
-    return [('fused', 'fp32'), ('fused', 'bf16')]
+    return [('fused', 'fp32'), ('fused', 'bf16'), ('fused', 'int8')]
 
 
 def first_that_runs(

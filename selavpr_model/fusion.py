@@ -23,7 +23,7 @@ import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
-from selavpr_model.network import SelaVPR, unit
+from selavpr_model.network import LocalAdaptation, SelaVPR, unit
 from selavpr_model.vit import Adapter, Block, grid_of, Mlp, PATCH
 
 # gelu(2^k x) / 2^k is relu(x) to 0.17 / 2^k, and powers of two cost no rounding: so `down` can
@@ -37,10 +37,13 @@ SMALL = 1024
 MakeLinear = Callable[[Tensor, Tensor, str], nn.Module]
 """weight (out, in), bias (out,) and 'none', 'relu' or 'gelu' -> a module called with x (.., in)
 and what to add to the result (.., out), or None."""
+Transform = Callable[[Tensor], Tensor]
 
 
 class FusedSelaVPR(nn.Module):
     """The same contract as SelaVPR for one input size; holds no trainable parameter."""
+
+    local_dtype: torch.dtype | None = None  # of the local head's input; None: as all products
 
     def __init__(
         self, network: SelaVPR, size: tuple[int, int], make: MakeLinear, dtype: torch.dtype
@@ -49,28 +52,31 @@ class FusedSelaVPR(nn.Module):
         backbone, self.dtype = network.backbone, dtype
         self.rows, self.columns = grid_of(*size)
         self.embed = FusedEmbedding(network, self.rows, self.columns, make)
-        blocks = [FusedBlock(cast(Block, block), make) for block in backbone.blocks]
-        self.blocks = nn.ModuleList(blocks).to(dtype)
+        self.body = self.make_body(network, make)
         self.norm = copy.deepcopy(backbone.norm)
-        self.local: nn.Module | None = None
+        self.local: Transform | None = None
         if network.local is not None:
-            ups = (network.local.up1, 'relu'), (network.local.up2, 'none')
-            self.local = nn.Sequential(*(FusedUp(up, act, make) for up, act in ups))
+            self.local = self.make_local(network.local, make)
         self.power = float(network.gem.p.detach())
         self.eps = network.gem.eps
         self.cls = network.config.global_feature == 'cls'
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) float in [0, 1] RGB -> global (B, D) and local (B, h, w, C), float32."""
-        x = self.embed(images.to(self.dtype))
-        for block in self.blocks:
-            x = block(x)
+        x = self.body(self.embed(images.to(self.dtype)))
         cls, tokens = x[:, 0], self.norm(x[:, -self.rows * self.columns :].float())
         grid = tokens.unflatten(1, (self.rows, self.columns))
         if self.local is not None:
-            grid = self.local(grid.to(self.dtype))
+            grid = self.local(grid.to(self.local_dtype or self.dtype))
         global_ = unit(self.norm(cls.float())) if self.cls else self.pool(tokens)
         return global_, unit(grid)
+
+    def make_body(self, network: SelaVPR, make: MakeLinear) -> Transform:
+        blocks = (FusedBlock(cast(Block, block), make) for block in network.backbone.blocks)
+        return nn.Sequential(*blocks).to(self.dtype)
+
+    def make_local(self, local: LocalAdaptation, make: MakeLinear) -> Transform:
+        return nn.Sequential(FusedUp(local.up1, 'relu', make), FusedUp(local.up2, 'none', make))
 
     def pool(self, tokens: Tensor) -> Tensor:
         powers = unit(tokens).clamp_(min=self.eps).pow_(self.power)
@@ -113,13 +119,13 @@ class FusedBlock(nn.Module):
         super().__init__()
         self.heads = block.attn.heads
         self.norm1, self.norm2 = copy.deepcopy(block.norm1), copy.deepcopy(block.norm2)
-        self.qkv = make(*_scaled_queries(block), 'none')
+        self.qkv = make(*scaled_queries(block), 'none')
         proj, gamma = block.attn.proj, block.ls1.gamma.detach()
-        weight, bias = _weights(proj)
+        weight, bias = weights_of(proj)
         self.serial: nn.Module | None = None
         if block.serial is not None:
-            down, up = _weights(block.serial.down), _weights(block.serial.up)
-            self.serial = make(*_product(down, (weight, bias)), 'relu')
+            down, up = weights_of(block.serial.down), weights_of(block.serial.up)
+            self.serial = make(*product_of(down, (weight, bias)), 'relu')
             weight, bias = torch.cat([weight, up[0]], dim=1), bias + up[1]
         self.proj = make(gamma[:, None] * weight, gamma * bias, 'none')
         self.mlp = FusedMlp(block, make) if isinstance(block.mlp, Mlp) else GatedPair(block, make)
@@ -149,9 +155,9 @@ class FusedMlp(nn.Module):
         super().__init__()
         assert isinstance(block.mlp, Mlp)
         gamma = block.ls2.gamma.detach()
-        (first, first_bias), (second, bias) = _weights(block.mlp.fc1), _weights(block.mlp.fc2)
+        (first, first_bias), (second, bias) = weights_of(block.mlp.fc1), weights_of(block.mlp.fc2)
         if block.parallel is not None:
-            down, up = _weights(block.parallel.down), _weights(block.parallel.up)
+            down, up = weights_of(block.parallel.down), weights_of(block.parallel.up)
             first = torch.cat([first, RELU_BY_GELU * down[0]])
             first_bias = torch.cat([first_bias, RELU_BY_GELU * down[1]])
             second = torch.cat([second, block.scale / RELU_BY_GELU * up[0]], dim=1)
@@ -169,12 +175,12 @@ class GatedPair(nn.Module):
     def __init__(self, block: Block, make: MakeLinear) -> None:
         super().__init__()
         gamma = block.ls2.gamma.detach()
-        self.w12 = make(*_weights(cast(nn.Linear, block.mlp.w12)), 'none')
-        weight, bias = _weights(cast(nn.Linear, block.mlp.w3))
+        self.w12 = make(*weights_of(cast(nn.Linear, block.mlp.w12)), 'none')
+        weight, bias = weights_of(cast(nn.Linear, block.mlp.w3))
         self.down: nn.Module | None = None
         if block.parallel is not None:
             adapter: Adapter = block.parallel
-            self.down = make(*_weights(adapter.down), 'relu')
+            self.down = make(*weights_of(adapter.down), 'relu')
             weight = torch.cat([weight, block.scale * adapter.up.weight.detach()], dim=1)
             bias = bias + block.scale * adapter.up.bias.detach()
         self.second = make(gamma[:, None] * weight, gamma * bias, 'none')
@@ -196,17 +202,8 @@ class FusedUp(nn.Module):
 
     def __init__(self, conv: nn.ConvTranspose2d, activation: str, make: MakeLinear) -> None:
         super().__init__()
-        weight, bias = conv.weight.detach(), cast(Tensor, conv.bias).detach()  # (in, out, 3, 3)
-        taps = {0: [1], 1: [2, 0]}  # parity of the output -> kernel index of input i, i + 1
-        self.phases = nn.ModuleList(
-            make(
-                torch.cat([weight[:, :, u, v].T for u in taps[row] for v in taps[column]], dim=1),
-                bias,
-                activation,
-            )
-            for row in (0, 1)
-            for column in (0, 1)
-        )
+        bias = cast(Tensor, conv.bias).detach()
+        self.phases = nn.ModuleList(make(w, bias, activation) for w in phases_of(conv))
 
     def forward(self, x: Tensor) -> Tensor:
         rows, columns = x.shape[1:3]
@@ -241,21 +238,35 @@ class PlainLinear(nn.Module):
         return y if add is None else y + add
 
 
-def _weights(linear: nn.Linear) -> tuple[Tensor, Tensor]:
+def weights_of(linear: nn.Linear) -> tuple[Tensor, Tensor]:
     return linear.weight.detach(), linear.bias.detach()
 
 
-def _product(outer: tuple[Tensor, Tensor], inner: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def product_of(
+    outer: tuple[Tensor, Tensor], inner: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
     """outer(inner(x)) as one linear map, multiplied in double precision."""
     weight, bias = outer[0].double(), outer[1].double()
     bias = bias + weight @ inner[1].double()
     return (weight @ inner[0].double()).float(), bias.float()
 
 
-def _scaled_queries(block: Block) -> tuple[Tensor, Tensor]:
-    weight, bias = (t.clone() for t in _weights(block.attn.qkv))
+def scaled_queries(block: Block) -> tuple[Tensor, Tensor]:
+    weight, bias = (t.clone() for t in weights_of(block.attn.qkv))
     dim = weight.shape[1]
     scale = (dim // block.attn.heads) ** -0.5
     weight[:dim] *= scale
     bias[:dim] *= scale
     return weight, bias
+
+
+def phases_of(conv: nn.ConvTranspose2d) -> list[Tensor]:
+    """Of FusedUp, for even and odd rows and in these for even and odd columns: (out, parts * in),
+    parts: input i and, where odd, i + 1."""
+    weight = conv.weight.detach()  # (in, out, 3, 3)
+    taps = {0: [1], 1: [2, 0]}  # parity of the output -> kernel index of input i, i + 1
+    return [
+        torch.cat([weight[:, :, u, v].T for u in taps[row] for v in taps[column]], dim=1)
+        for row in (0, 1)
+        for column in (0, 1)
+    ]

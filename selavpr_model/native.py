@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The compiled kernel of native/mutual.cpp, where it was built; called through ctypes."""
+"""The compiled kernels of native/, where they were built; matching is called through ctypes."""
 
 from __future__ import annotations
 
@@ -13,26 +13,34 @@ import numpy as np
 
 log = logging.getLogger(__name__)
 
-ABI = 1  # of native/mutual.cpp; a build of other sources is not called
+ABI = {'mutual': 1, 'trunk': 1}  # of native/*.cpp; a build of other sources is not called
 SETS = {'plain': 0, 'avx2': 1, 'avx512': 2, 'neon': 3, 'neon_dot': 4}  # the best last
-NAME = '_mutual'  # as setup.py and CMakeLists.txt call the file
 _CURE = 'install a C++ compiler and run make setup, or install selavpr again'
 
 
 @functools.lru_cache(maxsize=1)
 def library() -> ctypes.CDLL | None:
-    """The kernel, or None where it was not built: said once, as matching is slower then."""
-    files = sorted(Path(__file__).parent.glob(f'{NAME}*.so'))
+    """The matching kernel, or None where it was not built: said once, as matching is slower."""
+    found, why = load('mutual')
+    if found is None:
+        log.warning('no matching kernel, as %s: re-ranking is slower; %s', why, _CURE)
+    return found
+
+
+def load(name: str) -> tuple[ctypes.CDLL | None, str]:
+    """native/NAME.cpp as setup.py or CMakeLists.txt built it, or None and why not."""
+    files = sorted(Path(__file__).parent.glob(f'_{name}*.so'))
     for file in files:
         try:
             found = ctypes.CDLL(str(file))
-            if found.selavpr_mutual_abi() == ABI:
-                return found
+            if getattr(found, f'selavpr_{name}_abi')() == ABI[name]:
+                return found, ''
         except (OSError, AttributeError) as error:
             log.debug('%s: %s', file, error)
-    why = f'{files[0]} does not fit this version or machine' if files else 'it was not built'
-    log.warning('no matching kernel, as %s: re-ranking is slower; %s', why, _CURE)
-    return None
+    return (
+        None,
+        f'{files[0]} does not fit this version or machine' if files else 'it was not built',
+    )
 
 
 def instruction_sets() -> list[str]:

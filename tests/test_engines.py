@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from selavpr_model import engines, linears, tensorrt_engine
+from selavpr_model import engines, fusion_int8, linears, tensorrt_engine
 from selavpr_model.config import ExtractorConfig
 from selavpr_model.errors import EngineError
 from selavpr_model.extractor import load_extractor
@@ -53,12 +53,13 @@ def test_tensorrt_without_a_gpu_says_so_once_and_the_fastest_other_one_runs(capl
 
 def test_a_precision_that_an_engine_has_not_falls_back_with_its_name(caplog):
     extractor = load(engine='fused', precision='fp16')
-    assert extractor.engine == 'fused' and extractor.precision in ('fp32', 'bf16')
+    assert extractor.engine == 'fused' and extractor.precision in ('fp32', 'bf16', 'int8')
     assert 'instead of fused fp16: the fused engine has no fp16' in caplog.text
 
 
 def test_without_bf16_instructions_fp32_runs(caplog, monkeypatch):
-    monkeypatch.setattr(engines, 'bf16_is_fast', lambda: False)
+    for module in (engines, fusion_int8):
+        monkeypatch.setattr(module, 'bf16_is_fast', lambda: False)
     extractor = load(precision='bf16')
     assert extractor.precision == 'fp32' and 'no bf16 instructions' in caplog.text
     caplog.clear()
