@@ -17,8 +17,8 @@ from typing import Any, TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from selavpr_model.confidence import Confidence, FEATURES, features_of, Layouts, prior
-from selavpr_model.confidence_fit import adapted
+from selavpr_model.confidence import Confidence, FEATURES, features_of, Layouts
+from selavpr_model.confidence_fit import adapted, shipped
 from selavpr_model.config import CalibrationConfig, RecognizerConfig
 from selavpr_model.places import are_distinct, distinct_from
 from selavpr_model.poses import rotation_angles
@@ -120,7 +120,7 @@ def calibrate(
 
 def _confidence(answers: list[_Answer]) -> Confidence:
     """The shipped model, corrected by all answers inside and outside the map."""
-    return adapted(prior(), *_joined(answers))
+    return adapted(shipped(), *_joined(answers))
 
 
 def _joined(answers: list[_Answer]) -> tuple[np.ndarray, np.ndarray]:

@@ -2,18 +2,15 @@
 """How probable it is that a place is right: one logistic model over numbers without a unit.
 
 Cosines and match counts differ from model to model and from map to map. What is used here compares
-a candidate with the frame's own rivals, so that the shipped coefficients (tools/fit_confidence.py)
-hold for weights they were not fitted with, and a map needs only small corrections.
+a candidate with the frame's own rivals and with the wrong answers of the map's own keyframes, so
+that what tools/fit_confidence.py learned holds elsewhere; confidence_fit.py corrects it for a map.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-import functools
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +22,9 @@ from selavpr_model.places import distinct_from
 from selavpr_model.records import Candidate
 from selavpr_model.reliability import Bin
 
+LEVELS = ('match_level', 'similarity_level')
+"""Logarithms of the matches and of one over the cosine distance: they mean something only against
+those of the map's own wrong answers, which are subtracted."""
 FEATURES = (
     'match_margin',  # log of the matches over those of the best distinct rival
     'match_standing',  # how far the matches stand out of all rivals, robust deviations, asinh
@@ -33,11 +33,12 @@ FEATURES = (
     'spread',  # share of the 8 x 8 blocks of the frame with a match
     'agreement',  # share of all pairs of neighbouring blocks whose matches lead the same way
     'agreement_margin',  # the same, more than that of the best distinct rival
+    *LEVELS,
 )
 BLOCKS = 8
+LEAST_DISTANCE = 0.01  # of two cosines: nearer ones are alike
 CERTAIN = 1e-6  # a probability is never nearer to 0 or 1
 JUDGED = 5  # best candidates that get a confidence
-PRIOR = Path(__file__).with_name('shipped') / 'confidence.json'
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +96,6 @@ class Confidence:
 
 def certain(p: np.ndarray) -> np.ndarray:
     return np.clip(p, CERTAIN, 1.0 - CERTAIN)
-
-
-@functools.lru_cache(maxsize=1)
-def prior() -> Confidence:
-    """The shipped model, before any map corrected it."""
-    return Confidence.from_dict(json.loads(PRIOR.read_text()))
 
 
 class Layouts:
@@ -178,6 +173,7 @@ def features_of(
             _lead(cosines[i], cosines[rivals]),
             _standing(cosines[i], cosines[rivals]),
             spread, agreement, agreement - against,
+            math.log(matches[i] + 1.0), -math.log(1.0 - cosines[i] + LEAST_DISTANCE),
         ))  # fmt: skip
     return np.array(rows).reshape(-1, len(FEATURES))
 

@@ -1,20 +1,71 @@
 # SPDX-License-Identifier: MIT
-"""Fits the logistic model of confidence.py, and corrects it for one map."""
+"""Fits the logistic model of confidence.py on training data, and corrects it for one map.
+
+A map knows from its own keyframes what its wrong answers look like, but not its right ones: they
+come later, in another light. So the correction takes the wrong answers from the map and the right
+ones from the training data.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+import functools
+import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, logit
+from scipy.special import expit
 
-from selavpr_model.confidence import Confidence
+from selavpr_model.confidence import Confidence, FEATURES, LEVELS
 from selavpr_model.reliability import reliability
 
+SHIPPED = Path(__file__).with_name('shipped') / 'confidence.json'
 RIDGE = 1.0  # strength of the pull to 0, in trials, on weights of standardised features
-SHIFT_SIGMA = 1.0  # how far a map may differ from the others: standard deviation of its constant
-LEAST_TRIALS = 5  # fewer correct nothing
+TRUST = 30.0  # wrong answers of a map that count as much as those of the training data
+SHARES = (np.arange(50) + 0.5) / 50  # quantiles that stand for all answers of a kind
+STEEPEST = 3.0  # most that a map may sharpen the model
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What training data say. model: for centred features; typical: their medians over the wrong
+    answers of keyframes, mean over the maps; right, wrong: quantiles (SHARES) of the logits of
+    right and wrong answers; share: of right ones.
+    """
+
+    model: Confidence
+    typical: tuple[float, ...]
+    right: tuple[float, ...]
+    wrong: tuple[float, ...]
+    share: float
+    origin: str = ''
+
+    def to_dict(self) -> dict[str, Any]:
+        model = {k: v for k, v in self.model.to_dict().items() if k in _MODEL}
+        typical = dict(zip(FEATURES, self.typical, strict=True))
+        return {
+            'origin': self.origin, **model, 'typical': typical, 'right': list(self.right),
+            'wrong': list(self.wrong), 'share': self.share,
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Prior:
+        typical = tuple(float(values['typical'][name]) for name in FEATURES)
+        right, wrong = (tuple(float(v) for v in values[k]) for k in ('right', 'wrong'))
+        model = Confidence.from_dict(values)
+        return cls(model, typical, right, wrong, float(values['share']), str(values['origin']))
+
+
+_MODEL = ('intercept', 'weights', 'sequence')
+
+
+@functools.lru_cache(maxsize=1)
+def shipped() -> Prior:
+    """The coefficients that come with the package."""
+    return Prior.from_dict(json.loads(SHIPPED.read_text()))
 
 
 def fit_logistic(
@@ -39,34 +90,91 @@ def fit_logistic(
     return float(found.x[0]), found.x[1:] / scale
 
 
-def adapted(prior: Confidence, features: np.ndarray, right: np.ndarray) -> Confidence:
-    """The prior with the constant that trials on a map's own keyframes ask for.
-
-    features: (n, F); right: (n,). Only the constant: keyframes of one run say how much places of
-    this map look alike, but not how much another season takes away. A Gaussian holds it near the
-    prior's, which a map with few or one-sided trials keeps.
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """Trials of one training map. x: (n, F) best answers of queries, right: (n,) bool; wrong:
+    (k, F) wrong answers of keyframes.
     """
-    if len(right) < LEAST_TRIALS:
-        return prior
-    before = logit(prior.of(features))
-    shift = _shift(before, right)
-    return replace(
-        prior,
-        intercept=prior.intercept + shift,
-        positives=int(np.sum(right)),
-        negatives=int(np.sum(~right)),
-        reliability=reliability(expit(before + shift), right),
+
+    x: np.ndarray
+    right: np.ndarray
+    wrong: np.ndarray
+
+
+def fit_prior(sources: Sequence[Source], origin: str = '') -> Prior:
+    """Every source counts alike, however many trials it has."""
+    typical = np.mean([np.median(s.wrong, axis=0) for s in sources], axis=0)
+    most = max(len(s.x) for s in sources)
+    x = np.concatenate([s.x - _centre(s.wrong, typical) for s in sources])
+    right = np.concatenate([s.right for s in sources])
+    counts = np.concatenate([np.full(len(s.x), most / len(s.x)) for s in sources])
+    intercept, weights = fit_logistic(x, right, counts)
+    logits = intercept + x @ weights
+    model = Confidence(round(intercept, 4), _rounded(weights), (0.0, 1.0, 1.0))
+    return Prior(
+        model,
+        _rounded(typical),
+        _rounded(_quantiles(logits[right], counts[right])),
+        _rounded(_quantiles(logits[~right], counts[~right])),
+        round(float(counts[right].sum() / counts.sum()), 4),
+        origin,
     )
 
 
-def _shift(before: np.ndarray, right: np.ndarray) -> float:
-    """Newton's method on a convex function of one variable."""
-    shift = 0.0
-    for _ in range(50):
-        p = expit(before + shift)
-        slope = float(np.sum(p - right)) + shift / SHIFT_SIGMA**2
-        step = slope / (float(np.sum(p * (1 - p))) + 1 / SHIFT_SIGMA**2)
-        shift -= float(np.clip(step, -1.0, 1.0))
-        if abs(step) < 1e-9:
-            break
-    return round(shift, 9)
+def _rounded(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(round(float(v), 4) for v in values)
+
+
+def _quantiles(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    order = np.argsort(values, kind='stable')
+    below = (np.cumsum(counts[order]) - 0.5 * counts[order]) / counts.sum()
+    return np.interp(SHARES, below, values[order])
+
+
+def _centre(wrong: np.ndarray, typical: np.ndarray) -> np.ndarray:
+    """(F,) what is subtracted from features: the map's own wrong answers, as far as there are
+    enough; LEVELS have no typical value.
+    """
+    if not len(wrong):
+        return np.asarray(typical)
+    own = np.where([name in LEVELS for name in FEATURES], 1.0, len(wrong) / (len(wrong) + TRUST))
+    return np.asarray(typical + own * (np.median(wrong, axis=0) - typical))
+
+
+def adapted(prior: Prior, features: np.ndarray, right: np.ndarray) -> Confidence:
+    """The model for a map. features: (n, F) of the best answers for its keyframes; right: (n,)."""
+    wrong = features[~right]
+    weights = np.array(prior.model.weights)
+    intercept = prior.model.intercept - _centre(wrong, np.array(prior.typical)) @ weights
+    shift, factor = _platt(prior, intercept + wrong @ weights)
+    made = replace(
+        prior.model,
+        intercept=round(shift + factor * intercept, 6),
+        weights=tuple(round(float(factor * w), 6) for w in weights),
+        positives=int(np.sum(right)),
+        negatives=int(np.sum(~right)),
+    )
+    return replace(made, reliability=reliability(made.of(features), right))
+
+
+def _platt(prior: Prior, wrong: np.ndarray) -> tuple[float, float]:
+    """(a, b) with a + b logit calibrated for right answers as trained and the map's wrong ones."""
+    own = len(wrong) / (len(wrong) + TRUST)
+    parts = (
+        (np.array(prior.right), prior.share, -1.0),
+        (np.array(prior.wrong), (1.0 - prior.share) * (1.0 - own), 1.0),
+        (wrong, (1.0 - prior.share) * own, 1.0),
+    )
+    logits = np.concatenate([v for v, _, _ in parts])
+    counts = np.concatenate([np.full(len(v), share / max(1, len(v))) for v, share, _ in parts])
+    sign = np.concatenate([np.full(len(v), s) for v, _, s in parts])
+
+    def cost(ab: np.ndarray) -> tuple[float, np.ndarray]:
+        wrong_way = sign * (ab[0] + ab[1] * logits)
+        slope = counts * sign * expit(wrong_way)
+        value = counts @ np.logaddexp(0.0, wrong_way)
+        return float(value), np.array([slope.sum(), slope @ logits])
+
+    bounds = [(None, None), (0.0, STEEPEST)]
+    found = minimize(cost, np.array([0.0, 1.0]), jac=True, method='L-BFGS-B', bounds=bounds)
+    return float(found.x[0]), float(found.x[1])

@@ -12,7 +12,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from selavpr_model.confidence import prior
+from selavpr_model.confidence_fit import shipped
 from selavpr_model.config import (
     CalibrationConfig,
     Config,
@@ -98,7 +98,7 @@ def town_map(path: Path, bag: Path, extractor: Extractor, rebuild: bool) -> Plac
         'sha256': digest(bag),
         'made_with': {
             **{name: config.to_dict() for name, config in MAP_CONFIGS.items()},
-            'confidence': prior().to_dict(),
+            'confidence': shipped().to_dict(),
         },
         'selavpr': software_version(),
     }

@@ -18,13 +18,12 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from scipy.special import logit
+from scipy.special import expit, logit
 from tqdm import tqdm
 
-from selavpr_model import confidence
 from selavpr_model.calibration import keyframe_trials
-from selavpr_model.confidence import Confidence, features_of, JUDGED, Layouts
-from selavpr_model.confidence_fit import adapted, fit_logistic
+from selavpr_model.confidence import certain, Confidence, features_of, JUDGED, Layouts
+from selavpr_model.confidence_fit import adapted, fit_logistic, fit_prior, Prior, SHIPPED, Source
 from selavpr_model.config import (
     ExtractorConfig,
     KeyframeConfig,
@@ -40,14 +39,13 @@ from selavpr_model.place_map import PlaceMap
 from selavpr_model.ranking import rerank
 from selavpr_model.recognizer import believe
 from selavpr_model.records import Candidate, Frame
-from selavpr_model.reliability import calibration_error, precision_at, reliability
 from selavpr_model.sources import read_rgb
 from selavpr_model.trials import is_drive, places_of, poses_of, same_place, take_away
-from selavpr_model.trust import ALONE, MATCHES, Series, SIMILARITY, trust
+from selavpr_model.trust import ALONE, MATCHES, OVER_TIME, Series, SIMILARITY, Trust, trust
 
 TOWN_M = 5.0
 ABSENT, SEED = 0.3, 1
-ONE_SOURCE = 200.0  # trials that each source counts as, however many it has
+ONE_DRIVE = 100.0  # trials that each drive counts as, however many it has
 KEYFRAMES = 40  # of each map, asked as when it is built
 
 
@@ -178,64 +176,57 @@ def _ranked(
     return rerank(view, place_map.codes(rows), found, config.ties)
 
 
-def fitted(trials: dict[str, Trials]) -> Confidence:
-    """Each source counts alike. First one frame alone, then with the belief on the drives."""
-    counts = np.concatenate([np.full(len(t.x), ONE_SOURCE / len(t.x)) for t in trials.values()])
-    x = np.concatenate([t.x[:, 0] for t in trials.values()])
-    right = np.concatenate([t.right[:, 0] for t in trials.values()])
-    constant, weights = fit_logistic(x, right, counts)
-    alone = Confidence(
-        round(constant, 4), tuple(round(float(w), 4) for w in weights), (0.0, 1.0, 1.0)
-    )
+def fitted(trials: dict[str, Trials], origin: str = '') -> Prior:
+    """First one frame alone, then with the belief on the drives."""
+    found = [Source(t.x[:, 0], t.right[:, 0], t.keys_x[~t.keys_right]) for t in trials.values()]
+    prior = fit_prior(found, origin)
     drives = [t for t in trials.values() if np.isfinite(t.mass).all()]
     if not drives:
-        return alone
-    both, outcomes, shares = [], [], []
-    for t in drives:
-        rows = np.arange(len(t.x))
-        frame = logit(alone.of(t.x[rows, t.answer]))
-        both.append(np.column_stack([frame, logit(confidence.certain(t.mass[rows, t.answer]))]))
-        outcomes.append(t.right[rows, t.answer])
-        shares.append(np.full(len(rows), ONE_SOURCE / len(rows)))
-    first, factors = fit_logistic(
-        np.concatenate(both), np.concatenate(outcomes), np.concatenate(shares)
+        return prior
+    parts = [_over_time(t, adapted(prior, t.keys_x, t.keys_right)) for t in drives]
+    constant, factors = fit_logistic(
+        np.concatenate([logits for logits, _ in parts]),
+        np.concatenate([right for _, right in parts]),
+        np.concatenate([np.full(len(right), ONE_DRIVE / len(right)) for _, right in parts]),
     )
-    over_time = (round(first, 4), round(float(factors[0]), 4), round(float(factors[1]), 4))
-    return replace(alone, sequence=over_time)
+    sequence = (round(constant, 4), round(float(factors[0]), 4), round(float(factors[1]), 4))
+    return replace(prior, model=replace(prior.model, sequence=sequence))
 
 
-def row_of(name: str, t: Trials, model: Confidence) -> list[str]:
-    """How a source fares, with the map's own correction."""
-    corrected = adapted(model, t.keys_x, t.keys_right)
-    sure, right = corrected.of(t.x[:, 0]), t.right[:, 0]
-    found = trust(
-        {
-            SIMILARITY: Series(t.cosine, t.cosine_right),
-            MATCHES: Series(t.matches.astype(float), right),
-            ALONE: Series(sure, right),
-        },
-        int(t.possible.sum()),
-        0.99,
-    )
-    both = [f'{c.auc:.3f} {100 * c.recall_at_full_precision:.1f}' for c in found.curves.values()]
-    plain = calibration_error(reliability(model.of(t.x[:, 0]), right))
+def _over_time(t: Trials, model: Confidence) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (Q, 2) of the frame's own confidence and of the belief, for the answered places."""
     rows = np.arange(len(t.x))
-    timed = ''
+    alone, mass = model.of(t.x[rows, t.answer]), certain(t.mass[rows, t.answer])
+    return logit(np.column_stack([alone, mass])), t.right[rows, t.answer]
+
+
+def judged(t: Trials, prior: Prior) -> tuple[Trust, str]:
+    """How a source fares, with its map's own correction; and what the correction did."""
+    model = adapted(prior, t.keys_x, t.keys_right)
+    sure, right = model.of(t.x[:, 0]), t.right[:, 0]
+    series = {
+        SIMILARITY: Series(t.cosine, t.cosine_right),
+        MATCHES: Series(t.matches.astype(float), right),
+        ALONE: Series(sure, right),
+    }
     if np.isfinite(t.mass).all():
-        alone = model.of(t.x[rows, t.answer])
-        later = np.array(
-            [
-                model.over_time(float(a), float(m))
-                for a, m in zip(alone, t.mass[rows, t.answer], strict=True)
-            ]
-        )
-        hit = t.right[rows, t.answer]
-        timed = f'{calibration_error(reliability(later, hit))} {precision_at(later, hit, 0.99)}'
-    shift = corrected.intercept - model.intercept
-    return [
-        name, str(len(t.x)), *both, f'{plain} {found.error(ALONE)}', f'{shift:+.2f}',
-        f'{found.accepted[ALONE]}', timed,
-    ]  # fmt: skip
+        logits, hit = _over_time(t, model)
+        constant, frame, before = model.sequence
+        series[OVER_TIME] = Series(expit(constant + logits @ (frame, before)), hit)
+    factor = model.weights[0] / max(prior.model.weights[0], 1e-9)
+    return trust(series, int(t.possible.sum()), 0.99), f'{factor:.2f}'
+
+
+def line(name: str, found: Trust, note: str) -> list[str]:
+    cells = [name]
+    for kind in (SIMILARITY, MATCHES, ALONE, OVER_TIME):
+        curve = found.curves.get(kind)
+        text = f'{curve.auc:.3f} {100 * curve.recall_at_full_precision:.1f}' if curve else ''
+        if kind in found.diagrams:
+            precision, count = found.accepted[kind]
+            text += f', {found.error(kind)}, {precision} of {count}'
+        cells.append(text)
+    return [*cells, note]
 
 
 def main() -> None:
@@ -244,25 +235,27 @@ def main() -> None:
     parser.add_argument('--towns', type=Path, default=Path('/tmp/town/train'))
     parser.add_argument('--cache', type=Path, default=Path('/tmp/confidence'))
     parser.add_argument('--weights', default=ExtractorConfig().weights)
-    parser.add_argument('--write', action='store_true', help=f'into {confidence.PRIOR}')
+    parser.add_argument('--write', action='store_true', help=f'into {SHIPPED}')
     args = parser.parse_args()
     extractor = load_extractor(ExtractorConfig(weights=args.weights))
     cache = args.cache / extractor.identity.fingerprint[:12]
     cache.mkdir(parents=True, exist_ok=True)
     trials = {n: tried(n, d, extractor, cache) for n, d in sources(args.data, args.towns)}
-    model = fitted(trials)
-    table = Table(title=f'{args.weights}: {model.to_dict()}')
-    for name in ('source', 'queries', 'a: AUC R@100P', 'b', 'c', 'ECE plain, map', 'shift',
-                 'precision at 0.99', 'with time'):  # fmt: skip
+    origin = f'{args.weights} {extractor.identity.fingerprint[:12]} on {", ".join(trials)}'
+    prior = fitted(trials, origin)
+    table = Table(title='AUC-PR, recall at 100 % precision; ECE; precision at 0.99 of how many')
+    for name in ('source', 'a cosine', 'b matches', 'c one frame', 'd with time', 'slope'):
         table.add_column(name)
     for name in trials:  # each by a model that has not seen it
         others = {n: t for n, t in trials.items() if n != name}
-        table.add_row(*row_of(f'without {name}', trials[name], fitted(others)))
+        table.add_row(*line(f'without {name}', *judged(trials[name], fitted(others))))
     for name, data in held_out(args.data):
-        table.add_row(*row_of(name, tried(name, data, extractor, cache), model))
-    Console(width=200).print(table)
+        table.add_row(*line(name, *judged(tried(name, data, extractor, cache), prior)))
+    console = Console(width=180)
+    console.print(prior.model.to_dict())
+    console.print(table)
     if args.write:
-        confidence.PRIOR.write_text(json.dumps(model.to_dict(), indent=1) + '\n')
+        SHIPPED.write_text(json.dumps(prior.to_dict(), indent=1) + '\n')
 
 
 if __name__ == '__main__':
