@@ -15,7 +15,8 @@ import numpy as np
 from selavpr_model.closures import Geometry
 from selavpr_model.config import GeometryConfig
 from selavpr_model.geometry_pose import metric_pose, MetricPose, Reference
-from selavpr_model.geometry_two_view import match_views, solve, TwoView
+from selavpr_model.geometry_rays import Cells
+from selavpr_model.geometry_two_view import match_views, Matches, solve, TwoView
 from selavpr_model.poses import relative
 from selavpr_model.records import Camera, Place, PoseKind
 
@@ -47,7 +48,8 @@ def verify_pair(
 ) -> TwoView:
     """query, reference: local features (h, w, C), unit; input_size: (H, W) of the extractor."""
     config = config or GeometryConfig()
-    found = match_views(query, reference, query_camera, reference_camera, input_size, config)
+    cells = Cells.of(query, input_size), Cells.of(reference, input_size)
+    found = match_views(*cells, query_camera, reference_camera, input_size, config)
     return solve(found, config)
 
 
@@ -64,14 +66,14 @@ def locate(
     rival: a keyframe elsewhere that must fit less well than the first one.
     """
     config = config or GeometryConfig()
-    views: list[TwoView] = []
+    mine, views = Cells.of(query, input_size), list[TwoView]()
     references: list[Reference] = []
     for key in keyframes[: config.keyframes]:
-        found = match_views(query, key.local, camera, key.camera, input_size, config)
+        found = matches_of(mine, camera, key, input_size, config)
         view = solve(found, config)
         if rival is not None and not views and view.agrees:
-            theirs = match_views(query, rival.local, camera, rival.camera, input_size, config)
-            view = against(view, solve(theirs, config), config)
+            theirs = solve(matches_of(mine, camera, rival, input_size, config), config)
+            view = against(view, theirs, config)
         views.append(view)
         if not views[0].agrees:
             break
@@ -82,6 +84,17 @@ def locate(
     if not views:
         return TwoView(False, 0, 0, 0.0, 'no keyframe'), MetricPose(0, 'no keyframe')
     return views[0], metric_pose(references, config)
+
+
+def matches_of(
+    mine: Cells,
+    camera: Camera,
+    key: Keyframe,
+    input_size: tuple[int, int],
+    config: GeometryConfig,
+) -> Matches:
+    theirs = Cells.of(key.local, input_size)
+    return match_views(mine, theirs, camera, key.camera, input_size, config)
 
 
 def against(view: TwoView, rival: TwoView, config: GeometryConfig) -> TwoView:

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from selavpr_model.local_codec import LocalCodec
 from selavpr_model.matching import cell_pixels, mutual_matches
 from selavpr_model.records import Camera
 from selavpr_model.vit import PATCH
@@ -33,20 +36,35 @@ def pixel_rays(pixels: np.ndarray, camera: Camera) -> np.ndarray:
     return rays
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """An image ready to be matched. grid: (h, w, C) float32, unit; codes: (h * w, C) int8 of it,
+    which are compared several times as fast."""
+
+    grid: np.ndarray
+    codes: np.ndarray
+
+    @classmethod
+    def of(cls, local: np.ndarray, input_size: tuple[int, int]) -> Cells:
+        """local: (h, w, C), unit, of any number of cells; input_size: (H, W)."""
+        grid = densify(local, input_size)
+        height, width, channels = grid.shape
+        return cls(grid, LocalCodec('exact', (height, width, channels)).encode(grid))
+
+
 def match_pixels(
-    query: np.ndarray,
-    reference: np.ndarray,
+    query: Cells,
+    reference: Cells,
     sizes: tuple[tuple[int, int], tuple[int, int]],
     input_size: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mutual matches with sub-cell positions: cells (M, 2), pixels (M, 2) of each image.
 
-    query, reference: (h, w, C), (h', w', C); sizes: (width, height) of each
-    image; input_size: (H, W).
+    sizes: (width, height) of each image; input_size: (H, W).
     """
-    grids = [densify(x, input_size) for x in (query, reference)]
+    grids = query.grid, reference.grid
     flat = [x.reshape(-1, x.shape[-1]) for x in grids]
-    cells = mutual_matches(*flat)
+    cells = mutual_matches(query.codes, reference.codes)
     found = []
     for side, grid in enumerate(grids):
         at = cell_pixels(grid.shape[:2], input_size, sizes[side][::-1]).astype(np.float64)

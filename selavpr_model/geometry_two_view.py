@@ -21,7 +21,7 @@ from selavpr_model.geometry_fit import (
     rotation,
     sandwich,
 )
-from selavpr_model.geometry_rays import match_pixels, pixel_rays
+from selavpr_model.geometry_rays import Cells, match_pixels, pixel_rays
 from selavpr_model.records import Camera, PoseKind
 
 NEEDED = 8  # matches below which no motion is looked for
@@ -69,14 +69,14 @@ class TwoView:
 
 
 def match_views(
-    query: np.ndarray,
-    reference: np.ndarray,
+    query: Cells,
+    reference: Cells,
     query_camera: Camera,
     reference_camera: Camera,
     input_size: tuple[int, int],
     config: GeometryConfig,
 ) -> Matches:
-    """query, reference: (h, w, C) unit vectors; input_size: (H, W) pixels seen by the network."""
+    """input_size: (H, W) pixels seen by the network."""
     sizes = query_camera.size, reference_camera.size
     cells, mine, other = match_pixels(query, reference, sizes, input_size)
     a, b = pixel_rays(mine, query_camera), pixel_rays(other, reference_camera)
