@@ -41,8 +41,8 @@ def fetch_weights(
     from selavpr_model import weights
     from selavpr_model.config import ExtractorConfig
 
-    path = weights.fetch(name or ExtractorConfig().weights, force)
-    typer.echo(f'{path} ({path.stat().st_size / 1e6:.0f} MB)')
+    for path in weights.fetch_all(name or ExtractorConfig().weights, force):
+        typer.echo(f'{path} ({path.stat().st_size / 1e6:.0f} MB)')
 
 
 @weights_app.command('import')

@@ -57,7 +57,7 @@ class ExtractorConfig(Config):
     """From an image to features."""
 
     weights: str = option(
-        'imgfocus_vits14', 'name of known weights (selavpr weights list) or path to a file'
+        'selavpr_vits14', 'name of known weights (selavpr weights list) or path to a file'
     )
     random_weights: bool = option(
         False, 'use seeded random weights; for tests only, said in every output'
@@ -92,7 +92,9 @@ class ExtractorConfig(Config):
         choices=('auto', 'eager', 'fused', 'tensorrt'),
     )
     precision: str = option(
-        'auto', 'auto measures once what is fast here', choices=('auto', 'fp32', 'bf16', 'fp16')
+        'auto',
+        'auto measures once what is fast here',
+        choices=('auto', 'fp32', 'bf16', 'fp16', 'int8'),
     )
     threads: int = option(0, 'CPU threads for inference; 0: all cores', low=0, high=256)
     batch_size: int = option(8, 'images a forward pass when building a map', low=1, high=512)

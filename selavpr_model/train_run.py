@@ -180,7 +180,7 @@ def make_network(recipe: Recipe) -> SelaVPR:
 def backbone_of(name: str) -> str:
     """The name of the frozen part of some weights: their own, or the one they were trained on."""
     checkpoint = read_checkpoint(weights.locate(name))
-    return str(checkpoint.meta['backbone_weights']) if checkpoint.base else name
+    return weights.backbone_name(checkpoint) if checkpoint.base else name
 
 
 def process_device(name: str) -> str:

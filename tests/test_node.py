@@ -18,6 +18,7 @@ from selavpr.msg import PlaceHypotheses
 from selavpr.srv import Relocalize, SetMode
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
+from selavpr_model.config import ExtractorConfig
 from selavpr_ros import conversions, messages, qos
 
 BASE_CAMERA = [0.5, 0.0, 1.0, -0.5, 0.5, -0.5, 0.5]
@@ -117,7 +118,7 @@ def test_map_info_and_status_are_latched_and_name_the_model(robot: Robot, street
     info, status = robot.heard['map_info'][-1], robot.status()
     assert info.path == str(street_map) and info.num_places == 12 and info.local_dtype == 'compact'
     assert info.num_bytes > 0 and info.created.sec > 0
-    assert status.fingerprint == info.fingerprint and status.weights == 'imgfocus_vits14'
+    assert status.fingerprint == info.fingerprint and status.weights == ExtractorConfig().weights
     assert status.map_id == info.map_id and status.precision == 'fp32'
 
 

@@ -24,6 +24,7 @@ from selavpr.msg import LocalizerStatus
 from selavpr.srv import LoadMap
 from sensor_msgs.msg import CompressedImage, Image
 
+from selavpr_model.config import ExtractorConfig
 from selavpr_ros import conversions, diagnostics, messages, qos
 
 SECOND = 1_000_000_000
@@ -98,7 +99,7 @@ def test_missing_weights_are_named_everywhere_and_the_parameter_cures_it(
         answer = robot.call('load_map', path=str(street_map))
         assert answer.result == LoadMap.Response.FAILURE and '/nowhere/w' in answer.message
         until_dropped(robot, robot.camera(), robot.picture(street[1].image), 'no_model')
-        assert robot.set('extractor.weights', 'imgfocus_vits14').successful
+        assert robot.set('extractor.weights', ExtractorConfig().weights).successful
         assert robot.ask(robot.camera(), street[1].image).hypotheses[0].place_id == 1
 
 
@@ -106,7 +107,7 @@ def test_a_model_that_does_not_load_leaves_the_one_in_use(robot: Robot, camera: 
     assert robot.set('extractor.weights', '/nowhere/w.safetensors').successful
     robot.until_status('/nowhere/w.safetensors')
     assert robot.ask(camera, street[5].image).hypotheses[0].place_id == 5
-    assert robot.set('extractor.weights', 'imgfocus_vits14').successful
+    assert robot.set('extractor.weights', ExtractorConfig().weights).successful
     robot.until(lambda: not robot.localizer.pipeline.model_problem, 'recovery')
 
 

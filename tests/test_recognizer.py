@@ -104,7 +104,7 @@ def test_an_empty_map_is_lost_not_an_error(shared_data, extractor):
 def test_a_map_of_another_model_is_refused_and_the_old_one_stays(extractor, campus_map):
     recognizer = PlaceRecognizer(extractor, campus_map)
     other = load_extractor(ExtractorConfig(random_weights=True, precision='fp32'))
-    with pytest.raises(MapModelError, match='expected model imgfocus_vits14'):
+    with pytest.raises(MapModelError, match='expected model selavpr_vits14'):
         recognizer.place_map = PlaceMap.empty(other.identity, MapConfig())
     assert recognizer.place_map is campus_map
 

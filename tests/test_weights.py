@@ -30,19 +30,35 @@ def test_every_dinov2_size_is_known_with_and_without_registers():
 def test_the_default_weights_use_7_blocks_without_the_final_norm_and_say_what_they_are(extractor):
     checkpoint, note = weights.load(ExtractorConfig())
     assert (checkpoint.config.blocks, checkpoint.config.final_norm) == (7, False)
-    assert checkpoint.config.local_head == 'tokens'
-    assert 'no trained local head' in note
+    assert checkpoint.config.serial_adapter and checkpoint.config.parallel_adapter
+    assert checkpoint.config.local_head == 'upconv' and not note
+
+
+def test_the_frozen_backbone_says_that_its_local_features_are_tokens(extractor):
+    checkpoint, note = weights.load(ExtractorConfig(weights='imgfocus_vits14'))
+    assert (checkpoint.config.blocks, checkpoint.config.final_norm) == (7, False)
+    assert checkpoint.config.local_head == 'tokens' and 'no trained local head' in note
+
+
+def test_what_comes_with_the_package_is_small_and_is_never_fetched_anew(extractor):
+    first, backbone = weights.fetch_all('selavpr_vits14', force=False)
+    assert first.stat().st_size <= 12_000_000 and first.parent == weights.SHIPPED
+    assert backbone == weights.locate('imgfocus_vits14')
+    assert weights.fetch('selavpr_vits14', force=True) == first
 
 
 def test_all_12_blocks_can_be_asked_for(extractor):
-    checkpoint, _ = weights.load(ExtractorConfig(blocks=12, final_norm='yes'))
+    checkpoint, _ = weights.load(
+        ExtractorConfig(weights='imgfocus_vits14', blocks=12, final_norm='yes')
+    )
     assert (checkpoint.config.blocks, checkpoint.config.final_norm) == (12, True)
     imgfocus.check({k: v for k, v in checkpoint.tensors.items() if k.startswith('backbone.')})
 
 
 def test_an_untrained_up_convolution_is_seeded_and_never_silent(extractor):
-    first, note = weights.load(ExtractorConfig(local_head='upconv'))
-    second, _ = weights.load(ExtractorConfig(local_head='upconv'))
+    asked = ExtractorConfig(weights='imgfocus_vits14', local_head='upconv')
+    first, note = weights.load(asked)
+    second, _ = weights.load(asked)
     assert 'UNTRAINED' in note
     assert first.tensors['local.up1.weight'].equal(second.tensors['local.up1.weight'])
 
@@ -63,7 +79,7 @@ def test_weights_that_cannot_be_downloaded_say_how_to_import_them(tmp_path, monk
         weights.fetch('selavpr_vitl14_reg4_msls')
 
 
-def test_a_changed_tensor_of_the_default_weights_is_noticed(extractor, tmp_path, monkeypatch):
+def test_a_changed_tensor_of_the_backbone_is_noticed(extractor, tmp_path, monkeypatch):
     checkpoint = read_checkpoint(weights.locate(imgfocus.NAME))
     monkeypatch.setenv('SELAVPR_HOME', str(tmp_path))
     checkpoint.tensors['backbone.cls_token'][0, 0, 5] += 1e-3
@@ -114,9 +130,9 @@ def test_a_failed_download_says_how_to_carry_the_file_by_hand(server, tmp_path):
         weights.download(f'{server[0]}/missing.pth', tmp_path / 'file.pth', '')
 
 
-def test_the_shipped_local_head_meets_its_backbone_and_finds_real_places(shared_data):
-    """Re-ranking real pairs of validation names by its dense features beats the global order."""
-    extractor = load_extractor(ExtractorConfig(weights='selavpr_vits14_head', precision='fp32'))
+def test_the_shipped_weights_meet_their_backbone_and_find_real_places(shared_data):
+    """Re-ranking real pairs of validation names by dense features beats the global order."""
+    extractor = load_extractor(ExtractorConfig(precision='fp32'))
     assert extractor.identity.local_shape == (61, 61, 128) and not extractor.identity.note
     pairs = open_dataset(shared_data('sped'), query_slice=slice(330, None))
     few = replace(

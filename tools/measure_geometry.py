@@ -61,7 +61,7 @@ def parse() -> argparse.Namespace:
     add('--data', default='../shared/data/sevenscenes_redkitchen', help='folder of the frames')
     add('--every', type=int, default=8, help='use every n-th query')
     add('--focal', type=float, default=540.0, help='of the colour camera, px')
-    add('--weights', default='imgfocus_vits14', help='name or path of weights')
+    add('--weights', default=ExtractorConfig().weights, help='name or path of weights')
     add('--size', type=int, nargs=2, default=(224, 224), help='network input, height and width')
     add('--config', default='{}', help='GeometryConfig as JSON')
     add('--json', default='', help='where to write every row')
