@@ -141,8 +141,12 @@ def describe(manifest: dict[str, Any]) -> dict[str, object]:
 def _calibration_line(values: dict[str, Any] | None) -> str:
     if values is None:
         return 'none'
+    sure = values.get('confidence') or {}
+    told = {k: v for k, v in values.items() if k != 'confidence'}
+    if sure:
+        told['confidence'] = f'on {sure["positives"]} right and {sure["negatives"]} wrong answers'
     return ', '.join(
-        f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in values.items()
+        f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in told.items()
     )
 
 

@@ -52,6 +52,10 @@ def test_the_demo_writes_what_it_says(shown):
         'latency_ms',
         'fingerprint',
         'live_agreement',
+        'expected_calibration_error',
+        'false_verified_closures',
+        'verified_closure_recall',
+        'trust',
         'host',
         'note',
     } <= set(summary)

@@ -12,9 +12,14 @@ import pytest
 from typer.testing import CliRunner
 
 from selavpr_model.cli import app
-from selavpr_model.config import ExtractorConfig, MapConfig, RecognizerConfig
+from selavpr_model.config import (
+    EvaluationConfig,
+    ExtractorConfig,
+    MapConfig,
+    RecognizerConfig,
+)
 from selavpr_model.datasets import open_dataset
-from selavpr_model.errors import InputError
+from selavpr_model.errors import ConfigError, InputError
 from selavpr_model.evaluate import evaluate
 from selavpr_model.extractor import load_extractor
 from selavpr_model.matching import count_mutual
@@ -131,6 +136,41 @@ def test_the_command_prints_the_table_and_writes_all_a_result_depends_on(pairs, 
     assert result['config']['extractor']['image_height'] == 56
     assert result['local_features'].endswith('compact')
     assert result['ms_per_query']['p95'] >= result['ms_per_query']['p50'] > 0
+
+
+def test_with_places_taken_away_the_confidence_is_scored_and_drawn(pairs, tmp_path):
+    out, plots = tmp_path / 'result.json', tmp_path / 'plots'
+    options = ['--size', '112', '--absent', '0.3', '--json', str(out), '--plots', str(plots)]
+    done = CliRunner().invoke(app, ['evaluate', str(pairs), *options], env={'COLUMNS': '120'})
+    assert done.exit_code == 0, done.output
+    result = json.loads(out.read_text())
+    assert result['queries_without_positives'] == 4 and result['places'] == PAIRS - 4
+    worth = result['trust']
+    assert set(worth) == {'min_precision', 'similarity', 'matches', 'confidence'}
+    matches = result['precision_recall']['reranked']
+    assert worth['matches']['average_precision'] == pytest.approx(
+        matches['average_precision'], abs=1e-4
+    )
+    assert sum(b['count'] for b in worth['confidence']['reliability']) == PAIRS
+    assert 0.0 <= worth['confidence']['expected_calibration_error'] <= 1.0
+    assert (
+        'confidence, one frame' in done.output and '4 queries without their place' in done.output
+    )
+    drawn = {file.name for file in plots.iterdir()}
+    assert drawn == {'precision_recall.svg', 'full_precision.svg', 'reliability.svg'}
+
+
+def test_a_sequence_needs_queries_with_poses(pairs, tiny):
+    with pytest.raises(ConfigError, match='sequence: expected queries with poses'):
+        evaluate(open_dataset(pairs), tiny, config=EvaluationConfig(sequence=True))
+
+
+def test_the_second_lap_of_a_circuit_is_also_decided_with_time(shared_data, tiny):
+    data = open_dataset(shared_data('circuits') / 'hacienda', query_slice=slice(0, 12))
+    config = EvaluationConfig(absent=0.2, sequence=True)
+    result = evaluate(data, tiny, config=config, progress=False).to_dict()
+    assert 'average_precision' in result['trust']['over_time']
+    assert 'queries without their place' in result['protocol']
 
 
 @pytest.mark.slow
