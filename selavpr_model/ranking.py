@@ -11,7 +11,7 @@ import numpy as np
 
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.matching import count_mutual
-from selavpr_model.places import are_distinct
+from selavpr_model.places import distinct_from
 from selavpr_model.records import Candidate
 
 
@@ -38,8 +38,8 @@ def official_order(counts: np.ndarray) -> np.ndarray:
 
 def best_rival(candidates: Sequence[Candidate], config: RecognizerConfig) -> Candidate | None:
     """The best candidate that shows another place than the first one, or None."""
-    best = candidates[0]
-    others = (c for c in candidates[1:] if are_distinct(best.place, c.place, config))
+    apart = distinct_from(candidates[0].place, [c.place for c in candidates], config)
+    others = (c for c, distinct in zip(candidates, apart, strict=True) if distinct)
     return max(others, key=lambda c: c.mutual_matches, default=None)
 
 
