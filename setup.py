@@ -53,6 +53,7 @@ setup(
         'safetensors>=0.4',
         'scipy>=1.8',
         'tensorboardX>=2.6',
+        'threadpoolctl>=3.1',
         'torch>=2.6',
         'tqdm>=4.57',
         'typer>=0.12',

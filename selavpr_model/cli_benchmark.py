@@ -44,8 +44,10 @@ def benchmark(
     from selavpr_model import benchmark as measuring
     from selavpr_model import benchmark_report
     from selavpr_model.benchmark_scale import QUICK, Scale
+    from selavpr_model.threads import limit_threads
 
-    use_threads(threads)
+    if threads:
+        limit_threads(threads)
     stages = [name.strip() for name in only.split(',') if name.strip()]
     folders = measuring.Images(images, queries, data)
     result = measuring.run(folders, QUICK if quick else Scale(), stages)
@@ -53,13 +55,3 @@ def benchmark(
     write_json(json_out, benchmark_report.to_json(result))
     if plots:
         benchmark_report.plots(result, plots)
-
-
-def use_threads(count: int) -> None:
-    """The same for torch and faiss."""
-    import faiss
-    import torch
-
-    if count:
-        torch.set_num_threads(count)
-        faiss.omp_set_num_threads(count)

@@ -19,6 +19,7 @@ from selavpr_model.errors import ConfigError
 from selavpr_model.network import SelaVPR
 from selavpr_model.precision import choose_engine
 from selavpr_model.records import Features, ModelIdentity, require_rgb
+from selavpr_model.threads import limit_threads
 from selavpr_model.vit import grid_of
 
 
@@ -67,7 +68,7 @@ def load_extractor(config: ExtractorConfig | None = None) -> Extractor:
     config = config or ExtractorConfig()
     grid_of(config.image_height, config.image_width)
     if config.threads:
-        torch.set_num_threads(config.threads)
+        limit_threads(config.threads)
     checkpoint, note = weights.load(config)
     network = build_network(checkpoint)
     return Extractor(network, identify(network, checkpoint, config, note), config)
