@@ -34,7 +34,7 @@ class GeometryGate:
 
     def reset(self) -> None:
         """Nothing leads from the frames so far to the next ones."""
-        self._place: Place | None = None  # of the last verdict
+        self._place: Place | None = None  # the last one that a verdict holds for
         self._refused = ''  # why it was turned down
         self._tracked = False  # LOCALIZED without a break since the last verdict
 
@@ -73,5 +73,5 @@ class GeometryGate:
         )
         if not known:
             return withheld(answer, 'geometry has not looked at this place yet', False)
-        self._tracked = True
+        self._place, self._tracked = place, True
         return withheld(answer, self._refused, True) if self._refused else answer

@@ -77,13 +77,18 @@ def match_pixels(
 
 def densify(local: np.ndarray, input_size: tuple[int, int]) -> np.ndarray:
     """(h, w, C) of tokens, or of a thinned grid -> 4 cells a token, as the dense head has."""
-    tokens = [pixels // PATCH for pixels in input_size]
-    size = 4 * tokens[0] - 3, 4 * tokens[1] - 3
+    size = dense_size(input_size)
     if local.shape[0] >= size[0] or min(local.shape[:2]) < 2:
         return local
     wide = torch.from_numpy(np.ascontiguousarray(local, np.float32)).permute(2, 0, 1)[None]
     dense = F.interpolate(wide, size, mode='bilinear', align_corners=True)
     return F.normalize(dense[0], dim=0).permute(1, 2, 0).contiguous().numpy()
+
+
+def dense_size(input_size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns that `densify` makes of an input (H, W) px."""
+    height, width = (4 * (pixels // PATCH) - 3 for pixels in input_size)
+    return height, width
 
 
 def _peak(values: np.ndarray, grid: np.ndarray, cells: np.ndarray) -> np.ndarray:

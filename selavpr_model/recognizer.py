@@ -15,6 +15,7 @@ from selavpr_model.decision import conclude, follow, judge, Thresholds, threshol
 from selavpr_model.errors import MapModelError
 from selavpr_model.extractor import Extractor
 from selavpr_model.geometry_gate import GeometryGate
+from selavpr_model.joined import by_codes, by_geometry, Joined
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.ranking import rerank
 from selavpr_model.records import Candidate, Frame, Recognition, State
@@ -49,6 +50,7 @@ class PlaceRecognizer:
         self.extractor = extractor
         self.config = config or RecognizerConfig()
         self.temporal = temporal or TemporalConfig(enabled=False)
+        self._view: np.ndarray | None = None  # of the last frame
         self.place_map = place_map
 
     @property
@@ -81,7 +83,7 @@ class PlaceRecognizer:
             candidates = self.retrieve(features.global_)
         with clock.stage('load_local'):
             codes = self._map.codes([c.row for c in candidates])
-            view = self._map.code(features.local)
+            view = self._view = self._map.code(features.local)
         with clock.stage('rerank'):
             candidates = rerank(view, codes, candidates, self.config.ties)
         with clock.stage('decide'):
@@ -138,6 +140,15 @@ class PlaceRecognizer:
             return answer
         covariance = keyframe_covariance(self._map.calibration, self.config)
         return replace(answer, pose=pose, covariance=covariance)
+
+    def joined(self, answer: Recognition) -> Joined | None:
+        """What joins the last frame, whose answer this is, with its best place."""
+        size = self.extractor.input_size
+        if self.gate.view is not None and self.gate.view.cells is not None:
+            return by_geometry(self.gate.view, size)
+        if self._view is None or not answer.candidates:
+            return None
+        return by_codes(self._view, answer.candidates[0].row, self._map, size)
 
     def reset(self) -> None:
         """Forget the frames so far, after a jump in time or when the robot was carried."""

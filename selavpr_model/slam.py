@@ -23,6 +23,7 @@ from selavpr_model.config import (
 from selavpr_model.decision import follow
 from selavpr_model.extractor import Extractor
 from selavpr_model.geometry import MapGeometry
+from selavpr_model.joined import by_codes, Joined
 from selavpr_model.keyframes import KeyframeSelector
 from selavpr_model.matching import count_mutual
 from selavpr_model.place_map import PlaceMap
@@ -137,6 +138,13 @@ class SlamSession:
     def last_pose(self) -> np.ndarray:
         """(4, 4) of the last keyframe, by odometry; without it, along a line."""
         return self._trail.spots[-1].pose
+
+    def joined(self, answer: Recognition) -> Joined | None:
+        """What joins the last keyframe, whose answer this is, with its best place."""
+        if self._last_view is None or not answer.candidates:
+            return None
+        row, size = answer.candidates[0].row, self.extractor.input_size
+        return by_codes(self._last_view, row, self.place_map, size)
 
     def reset(self) -> None:
         """The clock jumped or the robot was carried: how it moved is not known."""

@@ -25,6 +25,7 @@ from selavpr_model.records import Frame, LoopClosure, ModelIdentity, Recognition
 
 if TYPE_CHECKING:
     from selavpr_model.extractor import Extractor
+    from selavpr_model.joined import Joined
     from selavpr_model.place_map import PlaceMap
     from selavpr_model.recognizer import PlaceRecognizer
     from selavpr_model.slam import SlamSession
@@ -168,6 +169,11 @@ class Pipeline:
         self.closures = step.closures
         self.keyframe_pose = None if step.place is None else step.place.pose
         return step.recognition
+
+    def joined(self, recognition: Recognition) -> Joined | None:
+        """What joins the last frame with its best place, for a picture."""
+        part = self.slam or self.recognizer
+        return None if part is None else part.joined(recognition)
 
     @property
     def ready(self) -> bool:

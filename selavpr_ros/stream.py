@@ -148,7 +148,8 @@ class Stream:
             return
         best = recognition.candidates[:1]
         match = place_map.thumbnail(best[0].row) if best else None
-        drawn = debug_image.draw(frame.image, match, recognition)
+        joined = node.pipeline.joined(recognition)
+        drawn = debug_image.draw(frame.image, match, recognition, joined)
         message = messages.image(drawn, frame.stamp_ns, frame.camera_frame)
         node.outputs.send('debug_image', message)
 
