@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+import importlib.util
+import json
 import logging
 from pathlib import Path
+import subprocess
+import sys
 import tempfile
 
 import numpy as np
@@ -27,7 +31,7 @@ from selavpr_model.errors import ConfigError, SourceError
 from selavpr_model.sources import read_rgb
 
 logger = logging.getLogger(__name__)
-STAGES = ('vits', 'vitl', 'index', 'open', 'retention')
+STAGES = ('vits', 'vitl', 'index', 'open', 'publish', 'retention')
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,20 @@ class Benchmark:
     def run_open(self) -> None:
         """Opening a large map."""
         benchmark_index.opening(self.steering, self.folder, self.scale, self.result)
+
+    def run_publish(self) -> None:
+        """What the node adds to a query, in a process with ROS: this package does without."""
+        if importlib.util.find_spec('rclpy') is None:
+            logger.warning('stage publish: skipped, as there is no rclpy here')
+            return
+        command = [sys.executable, '-m', 'selavpr_ros.benchmark_publish', str(self.scale.sent)]
+        run = subprocess.run(command, capture_output=True, text=True)
+        if run.returncode:
+            last = (run.stderr.strip().splitlines() or ['no message'])[-1]
+            logger.warning('stage publish: skipped, as ROS does not run here: %s', last)
+            return
+        times = json.loads(run.stdout.splitlines()[-1])
+        self.result.values['ms.publish.p50'] = float(np.median(times))
 
     def run_retention(self) -> None:
         """Answers with each preset against those with exact storage."""

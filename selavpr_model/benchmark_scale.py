@@ -26,9 +26,10 @@ class Scale:
     open_rows: int = 100_000
     queries: int = 1_000  # of a validation set
     orders: int = 50  # queries whose order is compared with the reference's
+    sent: int = 100  # answers published
 
 
-QUICK = Scale(2, 12, 12, 300, (200, 1_000), (2, 5), 12, 5, 2_000, 6, 4)
+QUICK = Scale(2, 12, 12, 300, (200, 1_000), (2, 5), 12, 5, 2_000, 6, 4, 5)
 
 
 @dataclass(slots=True)

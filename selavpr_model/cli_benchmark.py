@@ -19,7 +19,7 @@ def benchmark(
         Path | None, typer.Option(help='draw cost against map size and k here')
     ] = None,
     only: Annotated[
-        str, typer.Option(help='some of: vits,vitl,index,open,retention; empty: all')
+        str, typer.Option(help='some of: vits,vitl,index,open,publish,retention; empty: all')
     ] = '',
     quick: Annotated[
         bool, typer.Option('--quick', help='few rounds of small maps: does it run')

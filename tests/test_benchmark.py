@@ -113,3 +113,13 @@ def test_what_cannot_be_measured_is_said(tmp_path):
         image_files(tmp_path, 5)
     with pytest.raises(ConfigError, match='index'):
         run(Images(Path(), Path(), Path()), QUICK, ['indx'])
+
+
+def test_publishing_is_measured_with_ros_and_skipped_with_a_line_without(monkeypatch, caplog):
+    nowhere = Images(Path(), Path(), Path())
+    result = run(nowhere, QUICK, ['publish'])
+    assert ('ms.publish.p50' in result.values) != ('stage publish: skipped' in caplog.text)
+    caplog.clear()
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    assert not run(nowhere, QUICK, ['publish']).values
+    assert 'skipped, as there is no rclpy' in caplog.text
