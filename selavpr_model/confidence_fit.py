@@ -141,8 +141,14 @@ def _centre(wrong: np.ndarray, typical: np.ndarray) -> np.ndarray:
     return np.asarray(typical + own * (np.median(wrong, axis=0) - typical))
 
 
-def adapted(prior: Prior, features: np.ndarray, right: np.ndarray) -> Confidence:
-    """The model for a map. features: (n, F) of the best answers for its keyframes; right: (n,)."""
+def adapted(
+    prior: Prior, features: np.ndarray | None = None, right: np.ndarray | None = None
+) -> Confidence:
+    """The model for a map. features: (n, F) of the best answers for its keyframes; right: (n,);
+    None: the map has not been asked.
+    """
+    if features is None or right is None:
+        features, right = np.empty((0, len(FEATURES))), np.empty(0, bool)
     wrong = features[~right]
     weights = np.array(prior.model.weights)
     intercept = prior.model.intercept - _centre(wrong, np.array(prior.typical)) @ weights

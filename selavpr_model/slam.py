@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from selavpr_model.closures import ClosureJudge, Geometry, Verifier, View
+from selavpr_model.confidence import assured, Layouts, over_time
+from selavpr_model.confidence_fit import adapted, shipped
 from selavpr_model.config import (
     GeometryConfig,
     KeyframeConfig,
@@ -91,6 +93,7 @@ class SlamSession:
         self._grow(len(old))
         self._belief.reset()
         self._geometry = MapGeometry(place_map, self.configs.geometry)
+        self._sure = adapted(shipped())  # a map that grows has not been asked yet
         self._judge = ClosureJudge(
             config, self._spots, self._count, verifier or self._verify, self.configs.recognizer
         )
@@ -112,9 +115,12 @@ class SlamSession:
         view = self.place_map.code(features.local)
         if not self._is_keyframe(frame, view):
             return SlamStep(Recognition(frame.stamp_ns, self._state, (), 'between two keyframes'))
-        candidates = self._search(features, view, spot)
-        belief = self._believe(spot, candidates, view)
+        alone = self._search(features, view, spot)
+        belief = self._believe(spot, alone, view)
+        candidates = self._over_time(alone, belief)
         recognition = self._decide(frame, candidates, belief)
+        if alone:
+            recognition = replace(recognition, alone_confidence=alone[0].confidence)
         place = self._add(frame, features, spot)
         seen = View(place, len(self.place_map) - 1, spot, tuple(candidates))
         closures = self._judge.step(seen, belief, self.configs.temporal)
@@ -184,7 +190,14 @@ class SlamSession:
             for rank, (row, similarity) in enumerate(found[:k])
         ]
         codes = self.place_map.codes([c.row for c in candidates])
-        return rerank(view, codes, candidates, self.configs.recognizer.ties)
+        ranked = rerank(view, codes, candidates, self.configs.recognizer.ties)
+        layouts = Layouts(view, self.place_map.codes, self.place_map.grid)
+        return assured(ranked, layouts, self._sure, self.configs.recognizer)
+
+    def _over_time(self, alone: list[Candidate], belief: Belief | None) -> list[Candidate]:
+        if belief is None:
+            return alone
+        return list(over_time(alone, belief.rows, self._belief.mass_of, self._sure))
 
     def _count(self, row: int, others: Sequence[int]) -> np.ndarray:
         """Mutual matches of a place with others, (n,)."""

@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from selavpr_model.config import ScoreConfig
+from selavpr_model.config import RecognizerConfig, ScoreConfig
 from selavpr_model.errors import InputError
 from selavpr_model.poses import rotation_angles
-from selavpr_model.records import ClosureKind, LoopClosure
+from selavpr_model.records import Candidate, ClosureKind, LoopClosure, Recognition
+from selavpr_model.trust import ALONE, MATCHES, OVER_TIME, Series, SIMILARITY, TITLES, Trust, trust
 
 Same = Callable[[int, int], bool]
 """Whether the frames with these indices show one place."""
@@ -22,12 +23,14 @@ Same = Callable[[int, int], bool]
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """What a drive in SLAM gave. frames: place id -> index of its frame; searchable: index of a
-    keyframe's frame -> indices of the keyframes it could have closed with.
+    keyframe's frame -> indices of the keyframes it could have closed with; answers: of each of
+    these keyframes.
     """
 
     closures: Sequence[LoopClosure]
     frames: dict[int, int]
     searchable: dict[int, list[int]]
+    answers: dict[int, Recognition] = field(default_factory=dict)
 
 
 def same_by_pose(poses: Sequence[np.ndarray | None], config: ScoreConfig) -> Same:
@@ -65,7 +68,7 @@ def score(run: Run, same: Same) -> dict[str, Any]:
     A revisit is a keyframe with a true partner among the places that were searchable for it; it
     is closed when a right VERIFIED closure says so.
     """
-    revisits = {now for now, old in run.searchable.items() if any(same(now, o) for o in old)}
+    revisits = revisited(run, same)
     pairs = {kind: _pairs(run, kind) for kind in ClosureKind}
     verified = pairs[ClosureKind.VERIFIED]
     wrong = [pair for pair in verified if not same(*pair)]
@@ -84,6 +87,32 @@ def score(run: Run, same: Same) -> dict[str, Any]:
         'revisits_closed': len(closed),
         'recall': round(len(closed) / len(revisits), 4) if revisits else None,
     }
+
+
+def revisited(run: Run, same: Same) -> set[int]:
+    """Keyframes with a true partner among those they were looked for in."""
+    return {now for now, old in run.searchable.items() if any(same(now, o) for o in old)}
+
+
+def trust_of(run: Run, same: Same) -> Trust:
+    """What each number of a keyframe's best candidate is worth as a reason to close a loop."""
+    found = [(now, answer) for now, answer in run.answers.items() if answer.candidates]
+    bests: dict[str, list[tuple[Candidate, float]]] = {name: [] for name in TITLES}
+    for _, answer in found:
+        nearest = min(answer.candidates, key=lambda c: c.global_rank)
+        most = max(answer.candidates, key=lambda c: (c.mutual_matches, -c.global_rank))
+        bests[SIMILARITY].append((nearest, nearest.global_similarity))
+        bests[MATCHES].append((most, most.mutual_matches))
+        bests[ALONE].append((most, answer.alone_confidence))
+        bests[OVER_TIME].append((answer.candidates[0], answer.candidates[0].confidence))
+    series = {}
+    for name, chosen in bests.items():
+        right = [
+            same(now, run.frames[c.place.id])
+            for (now, _), (c, _) in zip(found, chosen, strict=True)
+        ]
+        series[name] = Series(np.array([v for _, v in chosen], float), np.array(right, bool))
+    return trust(series, len(revisited(run, same)), RecognizerConfig().min_precision)
 
 
 def _pairs(run: Run, kind: ClosureKind) -> list[tuple[int, int]]:

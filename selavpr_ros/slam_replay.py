@@ -16,10 +16,11 @@ from selavpr_model.config import ExtractorConfig, MapConfig, ScoreConfig
 from selavpr_model.extractor import Extractor, load_extractor
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.poses import inverse
-from selavpr_model.records import Frame, LoopClosure
+from selavpr_model.records import Frame, LoopClosure, Recognition
 from selavpr_model.slam import SlamConfigs, SlamSession
-from selavpr_model.slam_score import Run, same_by_picture, same_by_pose, score
+from selavpr_model.slam_score import Run, same_by_picture, same_by_pose, score, trust_of
 from selavpr_model.sources import ImageFolder
+from selavpr_model.trust_plots import write_plots
 from selavpr_ros.bags import BagFrames, is_bag
 from selavpr_ros.replay import write_json
 
@@ -90,8 +91,14 @@ def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
         else same_by_pose(drive.poses, request.score)
     )
     known = drive.picture is not None or any(pose is not None for pose in drive.poses)
-    summary = {'source': str(request.source), 'weights': extractor.identity.weights,
-               **(score(driven, same) if known else {})}  # fmt: skip
+    summary: dict[str, Any] = {
+        'source': str(request.source),
+        'weights': extractor.identity.weights,
+    }
+    if known:
+        worth = trust_of(driven, same)
+        summary |= {**score(driven, same), 'trust': worth.to_dict()}
+        write_plots(request.out, worth)
     write_json(request.out / 'summary.json', summary)
     write_closures(request.out / 'closures.csv', driven.closures)
     slam.place_map.save(request.out / 'map', overwrite=True)
@@ -110,13 +117,15 @@ def drive_through(frames: Iterable[Frame], slam: SlamSession) -> tuple[Run, dict
     indices: dict[int, int] = {}
     searchable: dict[int, list[int]] = {}
     spots: dict[int, np.ndarray] = {}
+    answers: dict[int, Recognition] = {}
     for index, frame in enumerate(tqdm(frames, 'slam', unit='frame', leave=False)):
         step = slam.process(frame)
         closures += step.closures
         if step.place is not None:
+            answers[index] = step.recognition
             searchable[index] = list(indices.values())[: slam.searched]
             indices[step.place.id], spots[index] = index, slam.last_pose
-    return Run(closures, indices, searchable), spots
+    return Run(closures, indices, searchable, answers), spots
 
 
 def write_closures(path: Path, closures: Iterable[LoopClosure]) -> None:
