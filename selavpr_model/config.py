@@ -290,7 +290,7 @@ class SlamConfig(Config):
         choices=('auto', 'always', 'never'),
     )
     verifications_per_s: float = option(
-        2.0, 'geometric verifications, by the stamps of the images', unit='1/s', low=0.0
+        0.5, 'closures that geometry looks at, by the stamps of the images', unit='1/s', low=0.0
     )
     save_at_end: bool = option(True, 'save the map when the node stops or leaves SLAM')
 

@@ -18,6 +18,7 @@ from selavpr_model.cli import app, from_config, run
 from selavpr_model.cli_map import map_app
 from selavpr_model.config import (
     ExtractorConfig,
+    GeometryConfig,
     KeyframeConfig,
     MapConfig,
     RecognizerConfig,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 EXTRACTOR, KEYFRAMES, STORAGE = ExtractorConfig(), KeyframeConfig(), MapConfig()
 RECOGNIZER, SCORE, REPLAY = RecognizerConfig(), ScoreConfig(), ReplayConfig()
+GEOMETRY = GeometryConfig()
 
 ImageTopic = Annotated[str, typer.Option(help='of a bag; empty: the only one')]
 BaseCamera = Annotated[
@@ -144,6 +146,9 @@ def replay(
     k: Annotated[int, from_config(RecognizerConfig, 'candidates', '--k')] = RECOGNIZER.candidates,
     position_m: Annotated[float, from_config(ScoreConfig, 'position_m')] = SCORE.position_m,
     heading_deg: Annotated[float, from_config(ScoreConfig, 'heading_deg')] = SCORE.heading_deg,
+    geometry: Annotated[
+        bool, from_config(GeometryConfig, 'enabled', '--geometry/--no-geometry')
+    ] = GEOMETRY.enabled,
     out_json: Json = None,
 ) -> None:
     """Find every frame of a bag in a map and score the answers against true poses.
@@ -169,6 +174,7 @@ def replay(
             extractor, device=device, precision=precision, threads=threads
         ),
         recognizer=RecognizerConfig(candidates=k),
+        geometry=dataclasses.replace(GEOMETRY, enabled=geometry),
         score=ScoreConfig(position_m=position_m, heading_deg=heading_deg),
         replay=dataclasses.replace(REPLAY, rate=rate),
     )

@@ -160,11 +160,14 @@ class Pipeline:
         if self.extractor is not None and self.place_map is not None:
             self._use(self.extractor, self.place_map, wanted)
 
-    def process(self, frame: Frame) -> Recognition:
-        """Recognise a frame of the camera's stream; in SLAM it may become a place."""
+    def process(self, frame: Frame, asked: bool = False) -> Recognition:
+        """Recognise a frame of the camera's stream; in SLAM it may become a place.
+
+        asked: somebody waits for this answer, so geometry is to look at it in any case.
+        """
         if self.slam is None:
             self.closures = self.keyframe_pose = None
-            return self._ready().process(frame)
+            return self._ready().process(frame, asked)
         step = self.slam.process(frame)
         self.closures = step.closures
         self.keyframe_pose = None if step.place is None else step.place.pose
@@ -215,7 +218,7 @@ class Pipeline:
         alone = PlaceRecognizer(
             ready.extractor, ready.place_map, ready.config, geometry=ready.geometry
         )
-        return alone.process(frame)
+        return alone.process(frame, asked=True)
 
     def _ready(self) -> PlaceRecognizer:
         if self.recognizer is None:

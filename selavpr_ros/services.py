@@ -173,6 +173,11 @@ class Services:
         covariance = conversions.pose_covariance(request.prior)
         return Prior(conversions.pose_matrix(request.prior)[:3, 3], covariance[:3, :3])
 
+    @property
+    def waiting(self) -> bool:
+        """Whether ~/relocalize waits for the next images."""
+        return self._relocalization is not None
+
     def on_outcome(self, outcome: messages.Outcome) -> None:
         """Called by the worker after each frame."""
         current = self._relocalization

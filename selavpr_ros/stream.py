@@ -66,7 +66,7 @@ class Stream:
         if frame is None:
             return
         decoded = time.monotonic_ns()
-        recognition = node.pipeline.process(frame)
+        recognition = node.pipeline.process(frame, asked=node.calls.waiting)
         queue_ns, compute_ns = started - arrival.received_ns, time.monotonic_ns() - started
         outcome = node.outcome(
             recognition, frame.camera_frame, arrival.number, queue_ns, compute_ns
