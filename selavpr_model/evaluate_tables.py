@@ -9,6 +9,7 @@ from rich.table import Table
 
 from selavpr_model import metrics
 from selavpr_model.evaluate import Evaluation, Ranking
+from selavpr_model.reliability import chance_error
 from selavpr_model.trust import TITLES, Trust
 
 
@@ -28,7 +29,14 @@ def trust_table(found: Trust) -> Table:
     """What each number is worth as a reason to trust the best place."""
     needed = found.min_precision
     grid = Table(title='trusting the best place by', title_justify='left')
-    for column in ('', 'AUC-PR', 'R@100P %', 'ECE', f'precision at {needed:g}', 'accepted'):
+    for column in (
+        '',
+        'AUC-PR',
+        'R@100P %',
+        'ECE (by chance)',
+        f'precision at {needed:g}',
+        'accepted',
+    ):
         grid.add_column(column, justify='right' if column else 'left', no_wrap=True)
     for name, curve in found.curves.items():
         error, (precision, count) = found.error(name), found.accepted.get(name, (None, 0))
@@ -36,7 +44,7 @@ def trust_table(found: Trust) -> Table:
             TITLES[name],
             f'{curve.auc:.3f}',
             f'{100 * curve.recall_at_full_precision:.1f}',
-            '' if error is None else f'{error:.3f}',
+            '' if error is None else f'{error:.3f} ({chance_error(found.diagrams[name]):.3f})',
             '' if precision is None else f'{100 * precision:.1f} %',
             str(count) if name in found.accepted else '',
         )

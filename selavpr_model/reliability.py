@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import binom
 
 BINS = 10
 
@@ -52,6 +53,20 @@ def calibration_error(diagram: Sequence[Bin]) -> float | None:
         return None
     gaps = (one.count * abs(one.confidence - one.right) for one in diagram)
     return round(sum(gaps) / total, 4)
+
+
+def chance_error(diagram: Sequence[Bin]) -> float | None:
+    """The calibration error that so few answers give on average when every confidence is true."""
+    total = sum(one.count for one in diagram)
+    if not total:
+        return None
+    gaps = 0.0
+    for one in diagram:
+        hits = np.arange(one.count + 1)
+        gaps += binom.pmf(hits, one.count, one.confidence) @ np.abs(
+            hits - one.count * one.confidence
+        )
+    return round(float(gaps) / total, 4)
 
 
 def precision_at(

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from selavpr_model.metrics import precision_recall, PrecisionRecall
-from selavpr_model.reliability import Bin, calibration_error, precision_at, reliability
+from selavpr_model.reliability import (
+    Bin,
+    calibration_error,
+    chance_error,
+    precision_at,
+    reliability,
+)
 
 SIMILARITY, MATCHES, ALONE, OVER_TIME = 'similarity', 'matches', 'confidence', 'over_time'
 TITLES = {
@@ -64,6 +70,7 @@ class Trust:
         return {
             **entry,
             'expected_calibration_error': self.error(name),
+            'calibration_error_by_chance': chance_error(self.diagrams[name]),
             'precision_at_min_precision': precision,
             'accepted_at_min_precision': count,
             'reliability': [one.to_dict() for one in self.diagrams[name]],

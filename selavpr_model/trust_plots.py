@@ -66,7 +66,7 @@ def reliability_diagram(found: Trust) -> bytes:
             _draw(upper, lower, found, name, (number - (len(names) - 1) / 2) / max(1, len(names)))
         upper.set(ylabel='share right', ylim=(-0.02, 1.05))
         lower.set(xlabel='confidence', ylabel='answers', xlim=(0, 1))
-        upper.legend(loc='upper left')
+        upper.legend(loc='lower left', bbox_to_anchor=(0, 1.0))
         return figure_bytes(figure)
 
 

@@ -20,7 +20,7 @@ from selavpr_model.place_map import PlaceMap
 from selavpr_model.places import are_distinct, distinct_from
 from selavpr_model.recognizer import PlaceRecognizer
 from selavpr_model.records import Candidate, Frame, Place
-from selavpr_model.reliability import calibration_error, precision_at, reliability
+from selavpr_model.reliability import calibration_error, chance_error, precision_at, reliability
 
 CONFIG = RecognizerConfig()
 KEYS = adapted(shipped(), np.zeros((0, len(FEATURES))), np.zeros(0, bool))
@@ -161,6 +161,14 @@ def test_every_answer_is_in_one_bin_of_the_diagram(answers):
     assert sum(b.count for b in bins) == len(answers)
     assert 0.0 <= calibration_error(bins) <= 1.0
     assert precision_at(sure, right, 0.0) == (round(float(right.mean()), 4), len(answers))
+
+
+def test_few_answers_of_a_perfect_forecast_miss_as_much_as_drawn_ones_do():
+    rng = np.random.default_rng(0)
+    sure = rng.random(100)
+    drawn = [calibration_error(reliability(sure, rng.random(100) < sure)) for _ in range(300)]
+    assert chance_error(reliability(sure, sure > 2)) == pytest.approx(np.mean(drawn), abs=0.01)
+    assert chance_error(()) is None
 
 
 def test_a_perfect_forecast_has_no_error_and_a_boast_has_all_of_it():
