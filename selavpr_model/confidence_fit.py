@@ -133,7 +133,7 @@ def _quantiles(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def _centre(wrong: np.ndarray, typical: np.ndarray) -> np.ndarray:
     """(F,) what is subtracted from features: the map's own wrong answers, as far as there are
-    enough; LEVELS have no typical value.
+    enough; LEVELS mean nothing without them.
     """
     if not len(wrong):
         return np.asarray(typical)
@@ -151,6 +151,8 @@ def adapted(
         features, right = np.empty((0, len(FEATURES))), np.empty(0, bool)
     wrong = features[~right]
     weights = np.array(prior.model.weights)
+    if not len(wrong):
+        weights = weights * np.array([name not in LEVELS for name in FEATURES])
     intercept = prior.model.intercept - _centre(wrong, np.array(prior.typical)) @ weights
     shift, factor = _platt(prior, intercept + wrong @ weights)
     made = replace(
