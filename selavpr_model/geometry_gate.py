@@ -18,9 +18,9 @@ class GeometryGate:
     """Between the decision of a recogniser and its answer.
 
     A look takes many times as long as a frame, so only decisions are looked at: the first one
-    after the robot was not LOCALIZED, then as often as the budget allows, and whatever was asked
-    for. Until the next look the last verdict holds for as long as the robot stays LOCALIZED, or
-    comes back to the same place; without a verdict nobody is LOCALIZED.
+    after the robot was LOST, then as often as the budget allows, and whatever was asked
+    for. Until the next look the last verdict holds for as long as the robot is not LOST, or where
+    it is back at the same place; without a verdict nobody is LOCALIZED.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class GeometryGate:
         """Nothing leads from the frames so far to the next ones."""
         self._place: Place | None = None  # the last one that a verdict holds for
         self._refused = ''  # why it was turned down
-        self._tracked = False  # LOCALIZED without a break since the last verdict
+        self._tracked = False  # not LOST since the last verdict
 
     def check(
         self, answer: Recognition, local: np.ndarray, camera: Camera | None, asked: bool = False
@@ -48,7 +48,7 @@ class GeometryGate:
         self.view = None
         self._budget.earn(answer.stamp_ns * 1e-9)
         if answer.state is not State.LOCALIZED:
-            self._tracked = False
+            self._tracked &= answer.state is not State.LOST
             if asked and answer.alone is State.LOCALIZED and camera is not None:
                 return verified_alone(answer, self._geometry, local, camera, self._recognizer)
             return answer

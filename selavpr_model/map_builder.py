@@ -18,7 +18,7 @@ from selavpr_model.keyframes import KeyframeSelector
 from selavpr_model.map_manifest import model_entry
 from selavpr_model.map_work import files_state, WorkFolder
 from selavpr_model.place_map import PlaceMap
-from selavpr_model.records import Features, Frame, Place
+from selavpr_model.records import Camera, Features, Frame, Place
 
 if TYPE_CHECKING:
     from selavpr_model.extractor import Extractor
@@ -105,6 +105,7 @@ class _Build:
         self.session = str(source.get('session') or Path(str(source.get('path', ''))).name)
         self.position = 0  # of the next frame
         self.skipped: list[str] = []
+        self.camera: Camera | None = None  # of a source that does not say it itself
         self.place_map = PlaceMap.empty(extractor.identity, config)
         self.chunk = self._new_chunk()
         self.kept_at = time.monotonic()
@@ -165,6 +166,7 @@ class _Build:
         for index, frame in _numbered(self.frames, self.position):
             self.position = index + 1
             if isinstance(frame, Frame):
+                self.camera = self.camera or frame.camera
                 yield frame
             else:
                 self._skip(f'frame {index}', frame)
@@ -205,7 +207,7 @@ class _Build:
                 f'{skipped} unusable; check the source'
             )
         logger.info('%d places of %d frames, %d unusable', places, self.position, skipped)
-        if camera := getattr(self.frames, 'camera', None):
+        if camera := getattr(self.frames, 'camera', self.camera):
             self.place_map.cameras = {self.session: camera}
         self.place_map.source = {
             **self.source,

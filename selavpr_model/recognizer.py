@@ -88,7 +88,7 @@ class PlaceRecognizer:
             candidates = rerank(view, codes, candidates, self.config.ties)
         with clock.stage('decide'):
             recognition = self.decide(frame, self.assure(candidates, view), view)
-        if self.geometry.enabled:
+        if self.geometry.enabled and frame.camera is not None:
             with clock.stage('verify'):
                 recognition = self.gate.check(recognition, features.local, frame.camera, asked)
         return replace(recognition, timings_ns=clock.ns)
