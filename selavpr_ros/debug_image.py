@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import textwrap
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from selavpr_model.joined import Joined
 from selavpr_model.records import Candidate, Recognition, Reject, State
+
+if TYPE_CHECKING:  # it imports torch, without which the node still says what is missing
+    from selavpr_model.joined import Joined
 
 HEIGHT, LINE = 240, 18
 PER_CHARACTER = 7.6  # px of the font below, at most

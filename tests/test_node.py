@@ -162,7 +162,9 @@ def test_odometry_near_the_image_reaches_the_recogniser(
     seen: list[Any] = []
     process = robot.localizer.pipeline.process
     monkeypatch.setattr(
-        robot.localizer.pipeline, 'process', lambda frame: (seen.append(frame), process(frame))[1]
+        robot.localizer.pipeline,
+        'process',
+        lambda frame, **more: (seen.append(frame), process(frame, **more))[1],
     )
     odometry = robot.user.create_publisher(Odometry, 'odom', 10)
     robot.until(odometry.get_subscription_count, 'connection')

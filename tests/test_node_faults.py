@@ -219,7 +219,7 @@ def test_images_that_are_all_dropped_are_reported_with_the_reason(ros: None, str
 def test_an_exception_in_the_worker_is_counted_and_the_next_image_is_answered(
     robot: Robot, camera: Any, street: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    def broken(frame: Any) -> Any:
+    def broken(frame: Any, **_: Any) -> Any:
         raise RuntimeError('a kernel failed')
 
     monkeypatch.setattr(robot.localizer.pipeline, 'process', broken)
