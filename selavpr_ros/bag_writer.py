@@ -15,9 +15,10 @@ from rosbags.typesys import get_typestore, Stores
 from selavpr_model.config import NodeConfig
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import inverse, position_quaternion
-from selavpr_model.records import Frame
+from selavpr_model.records import Camera, Frame
 
 IMAGE_TOPIC = '/camera/image'
+CAMERA_TOPIC = '/camera/camera_info'
 POSE_TOPIC = '/ground_truth/pose'
 ODOM_TOPIC = '/odom'
 ENCODINGS = ('rgb8', 'bgr8', 'mono8', 'jpeg', 'png')
@@ -31,7 +32,7 @@ def write_bag(
     storage: str = 'mcap',
     base_camera: np.ndarray | None = None,
 ) -> None:
-    """Write images, and what the frames hold of true poses (T_map_base) and odometry.
+    """Write images, and what the frames hold of true poses (T_map_base), odometry and cameras.
 
     encoding: rgb8, bgr8 or mono8 on /camera/image, jpeg or png on /camera/image/compressed;
     base_camera: (4, 4) T_base_camera on /tf_static, by default the camera sits at the base.
@@ -63,6 +64,8 @@ class _Bag:
         else:
             topic, message = IMAGE_TOPIC, self.raw(frame, encoding)
         self.write(topic, stamp, message)
+        if frame.camera is not None:
+            self.write(CAMERA_TOPIC, stamp, self.camera_info(frame, frame.camera))
         if frame.pose is not None:
             pose = self.pose(frame.pose @ inverse(self.base_camera))
             header = self.header(stamp, 'map')
@@ -110,6 +113,17 @@ class _Bag:
         twist = self.make('geometry_msgs/TwistWithCovariance', twist, unknown)
         header = self.header(stamp_ns, NodeConfig().odom_frame)
         return self.make('nav_msgs/Odometry', header, NodeConfig().base_frame, pose, twist)
+
+    def camera_info(self, frame: Frame, camera: Camera) -> Any:
+        width, height = camera.size
+        P = np.c_[camera.K, np.zeros(3)]
+        roi = self.make('sensor_msgs/RegionOfInterest', 0, 0, 0, 0, False)
+        header = self.header(frame.stamp_ns, frame.camera_frame)
+        return self.make(
+            'sensor_msgs/CameraInfo', header, height, width, camera.model,
+            np.asarray(camera.distortion, float), camera.K.ravel(), np.eye(3).ravel(), P.ravel(),
+            0, 0, roi,
+        )  # fmt: skip
 
     def compressed(self, frame: Frame, encoding: str) -> Any:
         bgr = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)

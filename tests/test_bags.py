@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+from dataclasses import replace
 import logging
 import math
 
@@ -9,7 +10,7 @@ import pytest
 
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import pose_matrix
-from selavpr_model.records import Frame
+from selavpr_model.records import Camera, Frame
 from selavpr_ros.bag_writer import write_bag
 from selavpr_ros.bags import BagFrames, is_bag
 
@@ -41,6 +42,22 @@ def test_a_written_bag_gives_back_the_same_frames(tmp_path, storage, encoding):
         assert np.allclose(read.pose, written.pose)
         assert np.allclose(read.odom, written.odom)
     assert [f.name for f in bag] == [f'{i:06d}' for i in range(5)]
+
+
+def test_the_camera_of_the_images_comes_along_where_it_is_calibrated(tmp_path, caplog):
+    K = np.array([[20.0, 0.0, 15.0], [0.0, 21.0, 12.0], [0.0, 0.0, 1.0]])
+    camera = Camera(K, np.array([0.1, -0.2, 0.0, 0.0]), (30, 24), 'equidistant')
+    write_bag(tmp_path / 'bag', [replace(f, camera=camera) for f in frames(2)])
+    bag = BagFrames(tmp_path / 'bag')
+    for found in (bag.camera, *(f.camera for f in bag)):
+        assert found is not None and found.size == (30, 24) and found.model == 'equidistant'
+        np.testing.assert_array_equal(found.K, K)
+        np.testing.assert_array_equal(found.distortion, camera.distortion)
+    write_bag(tmp_path / 'none', [replace(f, camera=replace(camera, K=0 * K)) for f in frames(2)])
+    assert BagFrames(tmp_path / 'none').camera is None and 'calibrate' in caplog.text
+    other = replace(camera, size=(30, 30))  # the images are not its whole picture
+    write_bag(tmp_path / 'cut', [replace(f, camera=other) for f in frames(2)])
+    assert [f.camera for f in BagFrames(tmp_path / 'cut')] == [None, None]
 
 
 def test_grey_images_become_three_equal_channels(tmp_path):

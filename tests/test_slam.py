@@ -166,6 +166,21 @@ def test_geometry_has_the_last_word_and_is_asked_within_its_budget():
     assert not any(c.kind is VERIFIED for c in made)
 
 
+def test_one_look_vouches_for_the_closures_that_agree_with_it():
+    asked = []
+
+    def yes(before, after, rival):
+        asked.append((before, after, rival))
+        return Geometry(True, 80, '80 of 90 matches fit one motion')
+
+    made = [c for c in judged(yes, verifications_per_s=0.2) if c.kind is VERIFIED]
+    assert [(c.after.id - 40, c.before.id) for c in made] == [(i, i) for i in range(8)]
+    looked = [c for c in made if c.inliers]
+    assert 1 <= len(looked) == len(asked) <= 3
+    assert 'geometry for keyframe 40' in made[1].reason
+    assert all(20 <= rival < 30 for _, _, rival in asked)  # elsewhere, and not standing out
+
+
 def test_without_calibration_always_stays_a_candidate_and_auto_does_not():
     assert VERIFIED not in {c.kind for c in judged(lambda *_: None, verify='always')}
     assert VERIFIED in {c.kind for c in judged(lambda *_: None, verify='auto')}
