@@ -83,7 +83,10 @@ def _summarise(kind: str, same: Sequence[bool], result: Result) -> None:
 
 
 def answers(
-    data: RetrievalSet, extractor: Extractor, kinds: Sequence[str]
+    data: RetrievalSet,
+    extractor: Extractor,
+    kinds: Sequence[str],
+    config: RecognizerConfig | None = None,
 ) -> dict[str, list[Answer]]:
     """As `selavpr evaluate` asks, with each preset; an image is extracted once for all."""
     maps = {kind: PlaceMap.empty(extractor.identity, storage(kind)) for kind in kinds}
@@ -96,7 +99,7 @@ def answers(
         image = read_rgb(file)
         source: Any = Replayed(extractor.identity, [extractor.extract(image)])
         for kind, place_map in maps.items():
-            recognizer = PlaceRecognizer(source, place_map, RecognizerConfig())
+            recognizer = PlaceRecognizer(source, place_map, config or RecognizerConfig())
             found[kind].append(evaluate.ask(recognizer, Frame(0, image, name=file.name), 10))
     return found
 

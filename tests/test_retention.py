@@ -1,68 +1,67 @@
 # SPDX-License-Identifier: MIT
-"""What fewer cells and channels cost on real pairs of another season; a regression fails here."""
+"""What the storage presets and int8 keep of the answers of the shipped weights, on real queries.
+
+Sped's validation part, another season, as `selavpr benchmark --only retention` asks it in full. A
+fall of the retained share fails here; the limits leave room for two queries of this small sample
+whose best places are nearly equal, besides what the whole sets have shown (README).
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from selavpr_model.local_codec import LocalCodec, rotation
-from selavpr_model.matching import count_mutual
-from selavpr_model.sources import read_rgb
+from selavpr_model.benchmark_maps import PRESETS
+from selavpr_model.benchmark_retention import (
+    agreement,
+    answers,
+    recall_at_1,
+    thinned,
+    validation_sets,
+)
+from selavpr_model.config import ExtractorConfig, RecognizerConfig
+from selavpr_model.extractor import load_extractor
+from selavpr_model.local_codec import LocalCodec
+from selavpr_model.local_codec import PRESETS as LIMITS
 
-PAIRS, CANDIDATES = 20, 6
-
-
-def dense(local: np.ndarray) -> np.ndarray:
-    """Tokens (h, w, C) as a local head spreads them: (4h - 3, 4w - 3, 128) unit vectors."""
-    tokens = torch.from_numpy(local @ rotation(local.shape[-1])[:, :128]).permute(2, 0, 1)[None]
-    size = [4 * n - 3 for n in local.shape[:2]]
-    grid = torch.nn.functional.interpolate(tokens, size, mode='bilinear', align_corners=True)
-    return torch.nn.functional.normalize(grid, dim=1)[0].permute(1, 2, 0).numpy()
-
-
-@pytest.fixture(scope='module')
-def pairs(shared_data, extractor):
-    """(queries, references): features of the same places in another season, row by row."""
-    folder = shared_data('sped')
-    files = sorted((folder / 'query').glob('*.png'))[:400]
-    chosen = [files[i] for i in np.linspace(0, len(files) - 1, PAIRS).astype(int)]
-    files_of = chosen, [folder / 'ref' / f.name for f in chosen]
-    return [extractor.extract_batch([read_rgb(f) for f in side]) for side in files_of]
-
-
-def best_of(preset: str, queries, references, shown: np.ndarray, spread) -> np.ndarray:
-    """The re-ranked first place of each query."""
-    codec = LocalCodec(preset, spread(queries[0].local).shape)
-    codes = [codec.encode(spread(r.local)) for r in references]
-    counts = [
-        count_mutual(codec.encode(spread(query.local)), [codes[i] for i in rows])
-        for query, rows in zip(queries, shown, strict=True)
-    ]
-    return shown[np.arange(len(shown)), np.argmax(counts, axis=1)]
+QUERIES, CANDIDATES = 24, 8
+ONE = 1 / QUERIES
 
 
 @pytest.fixture(scope='module')
-def shown(pairs):
-    """(queries, CANDIDATES): the right place and the globally most similar others."""
-    queries, references = (np.stack([f.global_ for f in side]) for side in pairs)
-    similar = queries @ references.T
-    np.fill_diagonal(similar, np.inf)
-    return np.argsort(-similar, axis=1)[:, :CANDIDATES]
+def data(shared_data):
+    return thinned(validation_sets(shared_data('sped').parent, 10_000)['sped'], QUERIES)
 
 
-@pytest.mark.parametrize(('preset', 'agreed', 'lost'), [('compact', 0.85, 1), ('tiny', 0.65, 2)])
-def test_a_dense_grid_is_ranked_as_by_all_its_cells(pairs, shown, preset, agreed, lost):
-    exact = best_of('exact', *pairs, shown, dense)
-    fewer = best_of(preset, *pairs, shown, dense)
-    right = np.arange(PAIRS)
-    assert (exact == fewer).mean() >= agreed
-    assert (fewer == right).sum() >= (exact == right).sum() - lost
+@pytest.fixture(scope='module')
+def found(data, extractor):
+    """Preset -> answers, of the default weights in fp32."""
+    assert extractor.identity.weights == ExtractorConfig().weights
+    return answers(data, extractor, PRESETS, RecognizerConfig(candidates=CANDIDATES))
 
 
-def test_patch_tokens_lose_nothing_in_compact_and_little_in_tiny(pairs, shown):
-    exact, compact, tiny = (
-        best_of(p, *pairs, shown, np.asarray) for p in ('exact', 'compact', 'tiny')
-    )
-    assert (exact == compact).all() and (exact == tiny).mean() >= 0.85
+# Whole sets: the issue wants 98 % and half a point of compact, one and a half points of tiny.
+@pytest.mark.parametrize(('preset', 'others', 'lost'), [('compact', 3, 1), ('tiny', 4, 1)])
+def test_a_preset_keeps_the_first_place(data, found, preset, others, lost):
+    same = agreement(found[preset], found['exact'])
+    assert np.mean(same) >= 1 - others * ONE
+    exact, fewer = recall_at_1(data, found['exact']), recall_at_1(data, found[preset])
+    assert exact > 50  # these queries tell something
+    assert fewer >= exact - 100 * lost * ONE - 0.01
+
+
+def test_presets_of_the_shipped_weights_keep_their_size(extractor):
+    for preset, limit in LIMITS.items():
+        codec = LocalCodec(preset, extractor.identity.local_shape)
+        rows, columns = codec.grid
+        assert limit is None or rows * columns * codec.channels <= limit
+
+
+def test_int8_keeps_the_first_place(data, found):
+    ours = load_extractor(ExtractorConfig(engine='fused', precision='int8'))
+    if ours.precision != 'int8':
+        pytest.skip('this machine has no int8 kernel')
+    config = RecognizerConfig(candidates=CANDIDATES)
+    fewer = answers(data, ours, ('compact',), config)['compact']
+    assert np.mean(agreement(fewer, found['compact'])) >= 1 - 4 * ONE
+    assert recall_at_1(data, fewer) >= recall_at_1(data, found['compact']) - 200 * ONE - 0.01
