@@ -194,9 +194,16 @@ class TemporalConfig(Config):
     min_belief: float = option(
         0.97, 'least probability of a place to be LOCALIZED there', low=0.5, high=1.0
     )
+    neutral_confidence: float = option(
+        0.07,
+        'a confidence that speaks neither for nor against a place',
+        low=0.001,
+        high=0.999,
+    )
     neutral_deviations: float = option(
         1.5,
-        'matches this many standard deviations above the rivals speak neither for nor against',
+        'in SLAM and maps without confidence: matches this many standard deviations above the '
+        'rivals speak neither for nor against',
         low=0.0,
     )
     evidence_per_deviation: float = option(

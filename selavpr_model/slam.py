@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+import math
 
 import numpy as np
 
@@ -223,7 +224,9 @@ class SlamSession:
         if self._trail.spots and self._trail.spots[-1].leg != spot.leg:
             self._belief.lose_track()
         odom = None if spot.blind else spot.pose
-        return self._belief.update(spot.stamp_ns, candidates, odom, view)
+        # what corrects a confidence are the keyframes of a whole map; a growing one has none yet
+        alone = [replace(c, confidence=math.nan) for c in candidates]
+        return self._belief.update(spot.stamp_ns, alone, odom, view)
 
     def _decide(
         self, frame: Frame, candidates: list[Candidate], belief: Belief | None

@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 from scipy.spatial import cKDTree
+from scipy.special import logit
 
 from selavpr_model.config import TemporalConfig
 from selavpr_model.matching import count_mutual
@@ -24,6 +25,7 @@ from selavpr_model.records import Candidate, Place
 ACTIVE = 500
 MODES = 10  # places looked at as the centre of the belief
 REACH = 3.0  # standard deviations of motion that are followed
+CERTAIN = 1e-6  # a probability is never nearer to 0 or 1
 FAR_M = 1e7  # between places whose poses have no common frame
 
 
@@ -203,8 +205,7 @@ class TemporalBelief:
         if not candidates:
             return np.zeros_like(self._belief)
         evidence = np.full_like(self._belief, self._config.missed_evidence)
-        found = evidence_of([c.mutual_matches for c in candidates], self._config)
-        evidence[[c.row for c in candidates]] = found
+        evidence[[c.row for c in candidates]] = assured_evidence(candidates, self._config)
         return evidence
 
     def _weigh(self, evidence: np.ndarray) -> None:
@@ -237,6 +238,24 @@ class TemporalBelief:
     def _close(self, row: int) -> np.ndarray:
         near = np.array(self._tree.query_ball_point(self._positions[row], self._radius_m))
         return near[self._axes[near] @ self._axes[row] >= self._cos_same]
+
+
+def assured_evidence(candidates: Sequence[Candidate], config: TemporalConfig) -> np.ndarray:
+    """Log-likelihood ratio of each candidate, best first, against being off the map, (k,) in nat.
+
+    Where the best have a confidence it is their log odds over those of a frame that says nothing;
+    the others' matches speak for them, but no louder than the least of these. By the matches alone
+    where the map gives no confidence.
+    """
+    found = evidence_of([c.mutual_matches for c in candidates], config)
+    known = np.array([c.confidence for c in candidates])
+    sure = np.isfinite(known)
+    if not sure.any():
+        return found
+    odds = logit(np.clip(known[sure], CERTAIN, 1.0 - CERTAIN)) - logit(config.neutral_confidence)
+    found = np.minimum(found, odds.min())
+    found[sure] = odds
+    return np.clip(found, -config.max_evidence, config.max_evidence)
 
 
 def evidence_of(matches: Sequence[int], config: TemporalConfig) -> np.ndarray:

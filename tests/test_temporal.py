@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+import math
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 from selavpr_model.config import RecognizerConfig, TemporalConfig
 from selavpr_model.decision import follow, judge, Thresholds
 from selavpr_model.records import Candidate, Place, Reject, State, Status
-from selavpr_model.temporal import Belief, evidence_of, TemporalBelief
+from selavpr_model.temporal import assured_evidence, Belief, evidence_of, TemporalBelief
 
 SECOND = 1_000_000_000
 BACKGROUND = 60  # matches of a wrong place; about its square root is noise
@@ -187,6 +190,25 @@ def test_evidence_is_bounded_and_rises_with_the_matches(counts):
     assert np.abs(evidence).max() <= config.max_evidence
     order = np.argsort(counts, kind='stable')
     assert (np.diff(evidence[order]) >= 0).all()
+
+
+@given(st.lists(st.floats(0.0, 1.0) | st.just(math.nan), min_size=1, max_size=60))
+def test_confidence_speaks_before_matches_do(known):
+    """Each that has one gets its log odds; nothing else is believed more than these."""
+    config, shown = TemporalConfig(), view({10: 200}, 0)
+    candidates = [replace(c, confidence=p) for c, p in zip(shown, known, strict=False)]
+    evidence = assured_evidence(candidates, config)
+    assert np.abs(evidence).max() <= config.max_evidence
+    sure = np.isfinite(known)
+    if not sure.any():
+        matches = [c.mutual_matches for c in candidates]
+        np.testing.assert_array_equal(evidence, evidence_of(matches, config))
+        return
+    for p, e in zip(known, evidence, strict=True):
+        if math.isnan(p):
+            assert e <= evidence[sure].min()
+        elif abs(p - config.neutral_confidence) > 1e-6:
+            assert (e > 0) == (p > config.neutral_confidence)
 
 
 def test_evidence_does_not_depend_on_how_well_everything_matches():
