@@ -177,8 +177,8 @@ def test_the_second_lap_of_a_circuit_is_also_decided_with_time(shared_data, tiny
 def test_essex_is_as_good_as_the_independent_code_that_was_measured(shared_data, tmp_path):
     out = tmp_path / 'essex.json'
     path = str(shared_data('essex3in1'))
-    options = ['--k', '10', '--precision', 'fp32', '--json', str(out)]
-    done = CliRunner().invoke(app, ['evaluate', path, *options])
+    options = ['--weights', 'imgfocus_vits14', '--k', '10', '--precision', 'fp32']
+    done = CliRunner().invoke(app, ['evaluate', path, *options, '--json', str(out)])
     assert done.exit_code == 0, done.output
     result = json.loads(out.read_text())
     assert (result['queries'], result['places']) == (200, 200)
