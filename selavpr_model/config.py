@@ -319,9 +319,9 @@ class GeometryConfig(Config):
         2.0, 'expected parallax between two views of one place', unit='deg', low=0.01
     )
     min_inliers: int = option(45, 'least matches that agree on one motion', low=8)
-    min_inlier_share: float = option(0.25, 'least share of all matches', low=0.0, high=1.0)
+    min_inlier_share: float = option(0.5, 'least share of all matches', low=0.0, high=1.0)
     min_inlier_ratio: float = option(
-        1.2, 'least inliers over those with the best place elsewhere', low=0.0
+        1.5, 'least inliers over those with the best place elsewhere', low=0.0
     )
     min_spread: float = option(
         0.1, 'least share of the blocks (8 x 8) of the image with inliers', low=0.0, high=1.0

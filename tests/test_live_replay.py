@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from replay_helpers import moved, TRUTH
 
-from selavpr_model.config import NodeConfig, ReplayConfig
+from selavpr_model.config import GeometryConfig, NodeConfig, ReplayConfig
 from selavpr_model.errors import SourceError
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.predictions import agreement, Prediction, read_csv
@@ -24,10 +24,11 @@ def bag(street, tmp_path_factory):
     return path
 
 
-def run(bag, extractor, street_map, out, rate, timeout_s=20.0):
+def run(bag, extractor, street_map, out, rate, timeout_s=20.0, geometry=False):
     request = Request(
         bag, street_map, out, TRUTH, live=True, extractor=extractor.config,
         replay=ReplayConfig(rate=rate, answer_timeout_s=timeout_s),
+        geometry=GeometryConfig(enabled=geometry, keyframes=1),
     )  # fmt: skip
     return run_with(request, extractor, PlaceMap.open(street_map))
 
@@ -49,6 +50,20 @@ def test_image_by_image_the_node_answers_as_the_replay(bag, extractor, street_ma
         if a.pose and b.pose:
             assert a.pose == pytest.approx(b.pose, abs=1e-9)
     assert any(p.state == State.LOCALIZED for p in live)
+
+
+def test_geometry_says_the_same_live_and_replayed(extractor, street, street_map, tmp_path):
+    later = [moved(frame) for frame in street[:4]]
+    camera = replace(street[0].camera, size=later[0].image.shape[1::-1])
+    write_bag(tmp_path / 'bag', [replace(frame, camera=camera) for frame in later])
+    assert PlaceMap.open(street_map).cameras
+    summary = run(tmp_path / 'bag', extractor, street_map, tmp_path, rate=0.0, geometry=True)
+    agreed = summary['live_agreement']
+    assert (agreed['compared'], agreed['equal']) == (4, 4)
+    assert summary['latency_ms']['verify']['p50'] > 0
+    live = read_csv(tmp_path / 'predictions_live.csv')
+    offline = read_csv(tmp_path / 'predictions.csv')
+    assert [(p.state, p.reject) for p in live] == [(p.state, p.reject) for p in offline]
 
 
 def test_too_fast_for_the_node_drops_are_counted_and_the_rest_agrees(
