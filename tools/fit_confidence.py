@@ -4,7 +4,7 @@
 Features and trials lie in --cache by the model's fingerprint, so that a second call goes on or
 takes seconds. Towns come from tools/render_town.py, a folder each with summer/ and winter/.
 
-python tools/fit_confidence.py --data ../shared/data --towns /tmp/town/train --write
+python tools/fit_confidence.py --data ../shared/data --towns /tmp/town/train --write --held-out
 """
 
 from __future__ import annotations
@@ -71,10 +71,18 @@ def sources(data: Path, towns: Path) -> Iterator[tuple[str, RetrievalSet]]:
     held_in = open_dataset(data / 'ietower', split='train').protocol
     floors = held_in.split('floors ')[1].split(', queries')[0].split(', ')
     yield 'ietower', some(open_dataset(data / 'ietower', floors=floors[::3], split='train'))
-    for circuit in sorted((data / 'circuits').iterdir()):
+    for circuit in sorted((data / 'circuits').iterdir())[::2]:  # the others to measure with
         yield circuit.name, open_dataset(circuit)
     for town in sorted(towns.glob('w2?'))[::2]:
         yield town.name, in_winter(open_dataset(town, TOWN_M))
+
+
+def held_out(data: Path) -> Iterator[tuple[str, RetrievalSet]]:
+    """Measured, never fitted."""
+    yield 'sped_val', open_dataset(data / 'sped', names=slice(400, None))
+    yield 'ietower_val', some(open_dataset(data / 'ietower', split='val'))
+    for circuit in sorted((data / 'circuits').iterdir())[1::2]:
+        yield circuit.name, open_dataset(circuit)
 
 
 def some(data: RetrievalSet) -> RetrievalSet:
@@ -237,6 +245,7 @@ def main() -> None:
     parser.add_argument('--towns', type=Path, default=Path('/tmp/town/train'))
     parser.add_argument('--cache', type=Path, default=Path('/tmp/confidence'))
     parser.add_argument('--weights', default=ExtractorConfig().weights)
+    parser.add_argument('--held-out', action='store_true', help='also measure on these')
     parser.add_argument('--write', action='store_true', help=f'into {SHIPPED}')
     args = parser.parse_args()
     extractor = load_extractor(ExtractorConfig(weights=args.weights))
@@ -251,6 +260,9 @@ def main() -> None:
     for name in trials:  # each by a model that has not seen it
         others = {n: t for n, t in trials.items() if n != name}
         table.add_row(*line(f'without {name}', *judged(trials[name], fitted(others))))
+    if args.held_out:
+        for name, data in held_out(args.data):
+            table.add_row(*line(name, *judged(tried(name, data, extractor, cache), prior)))
     console = Console(width=180)
     console.print(prior.model.to_dict())
     console.print(table)
