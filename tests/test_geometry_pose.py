@@ -174,7 +174,7 @@ def test_rows_of_a_map_are_verified_where_its_camera_is_known(
     kitchen: Any, extractor: Any
 ) -> None:
     place_map, _, _ = kitchen
-    same = MapGeometry(place_map)(1, 2)
+    same = MapGeometry(place_map, GeometryConfig(min_inlier_share=0.1))(1, 2)  # far apart
     assert same is not None
     assert same.agrees, same.reason
     blind = MapGeometry(place_map)
