@@ -31,11 +31,12 @@ def trust_table(found: Trust) -> Table:
     grid = Table(title='trusting the best place by', title_justify='left')
     for column in (
         '',
-        'AUC-PR',
+        'AUC',
         'R@100P %',
-        'ECE (by chance)',
-        f'precision at {needed:g}',
-        'accepted',
+        'ECE',
+        'by chance',
+        f'P at {needed:g}',
+        'of',
     ):
         grid.add_column(column, justify='right' if column else 'left', no_wrap=True)
     for name, curve in found.curves.items():
@@ -44,7 +45,8 @@ def trust_table(found: Trust) -> Table:
             TITLES[name],
             f'{curve.auc:.3f}',
             f'{100 * curve.recall_at_full_precision:.1f}',
-            '' if error is None else f'{error:.3f} ({chance_error(found.diagrams[name]):.3f})',
+            '' if error is None else f'{error:.3f}',
+            '' if error is None else f'{chance_error(found.diagrams[name]):.3f}',
             '' if precision is None else f'{100 * precision:.1f} %',
             str(count) if name in found.accepted else '',
         )

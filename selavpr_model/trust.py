@@ -21,9 +21,9 @@ from selavpr_model.reliability import (
 SIMILARITY, MATCHES, ALONE, OVER_TIME = 'similarity', 'matches', 'confidence', 'over_time'
 TITLES = {
     SIMILARITY: 'cosine',
-    MATCHES: 'match count (the paper)',
-    ALONE: 'confidence, one frame',
-    OVER_TIME: 'confidence, with time',
+    MATCHES: 'match count',
+    ALONE: 'confidence alone',
+    OVER_TIME: 'with time',
 }
 PROBABILITIES = (ALONE, OVER_TIME)
 

@@ -153,7 +153,7 @@ def test_with_places_taken_away_the_confidence_is_scored_and_drawn(pairs, tmp_pa
     )
     assert sum(b['count'] for b in worth['confidence']['reliability']) == PAIRS
     assert 0.0 <= worth['confidence']['expected_calibration_error'] <= 1.0
-    assert 'confidence, one frame' in done.output
+    assert 'confidence alone' in done.output
     assert '4 queries without their place' in result['protocol']
     drawn = {file.name for file in plots.iterdir()}
     assert drawn == {'precision_recall.svg', 'full_precision.svg', 'reliability.svg'}
