@@ -225,13 +225,12 @@ def over_time(
 ) -> tuple[Candidate, ...]:  # fmt: skip
     """Candidates with a confidence of their own: with the one that the sequence gives.
 
-    believed: rows around the most probable place; the first candidate among them gets one, too.
+    believed: rows around the most probable place; the candidates among them get one, too.
     """
     known = [c.confidence for c in candidates if not math.isnan(c.confidence)]
-    first = next((i for i, c in enumerate(candidates) if c.row in believed), -1)
     made = list(candidates)
     for i, c in enumerate(candidates):
-        if known and (i == first or not math.isnan(c.confidence)):
+        if known and (c.row in believed or not math.isnan(c.confidence)):
             alone = min(known) if math.isnan(c.confidence) else c.confidence
             made[i] = replace(c, confidence=model.over_time(alone, mass_of(c.row)))
     return tuple(made)

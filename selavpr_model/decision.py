@@ -109,7 +109,10 @@ def follow(
 
     The frame itself must speak for the place, too: nobody is LOCALIZED on memory alone.
     """
-    believed = next((c for c in judged if c.row in belief.rows), None)
+    shown = [c for c in judged if c.row in belief.rows]
+    # of the keyframes that show the place the one where motion and views agree best, not the one
+    # that matches best now: a changed view matches a neighbour better too often
+    believed = max(shown, key=lambda c: belief.share.get(c.row, 0.0), default=None)
     if believed is None or not accepts(judged, belief, min_belief):
         best = replace(
             judged[0], status=Status.REJECTED, reject=judged[0].reject | Reject.TEMPORAL

@@ -8,8 +8,8 @@ Xu et al., "Probabilistic Visual Place Recognition for Hierarchical Localization
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 import math
 
 import numpy as np
@@ -35,13 +35,14 @@ class Belief:
 
     rows: the places around the most probable one; mass: their probability together; on_map: the
     probability of being anywhere in the map; evidence: what the frame itself says for the best of
-    these places, nat.
+    these places, nat; share: the probability of each of `rows`.
     """
 
     rows: frozenset[int]
     mass: float
     on_map: float
     evidence: float
+    share: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,7 +223,8 @@ class TemporalBelief:
         best = int(np.argmax(masses))
         rows = self._around(int(top[best]))
         best_evidence = float(evidence[rows].max())
-        return Belief(frozenset(rows.tolist()), masses[best], 1.0 - self._off, best_evidence)
+        share = dict(zip(rows.tolist(), self._belief[rows].tolist(), strict=True))
+        return Belief(frozenset(share), masses[best], 1.0 - self._off, best_evidence, share)
 
     def mass_of(self, row: int) -> float:
         """The probability of being at the place that `row` shows."""

@@ -225,6 +225,13 @@ def decided(b: Belief, frame: dict[int, int] | None = None):
     return follow(judged, b, TemporalConfig().min_belief, config)
 
 
+def test_of_the_keyframes_of_a_place_the_most_probable_one_gives_the_pose():
+    shown = {20: 90, 21: 80, 22: 70}
+    sure = Belief(frozenset(shown), 0.99, 0.99, 1.0, {20: 0.1, 21: 0.6, 22: 0.29})
+    assert decided(sure, shown)[0][0].row == 21
+    assert decided(replace(sure, share={}), shown)[0][0].row == 20
+
+
 def test_the_believed_place_comes_first_and_is_accepted_whatever_one_frame_lacks():
     candidates, state, reason = decided(Belief(frozenset({20, 21}), 0.98, 0.99, 1.0))
     assert state is State.LOCALIZED and 'probability 0.980' in reason
