@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <thread>
 #include <vector>
@@ -55,14 +57,24 @@ struct Array : std::unique_ptr<T[], Freed> {
   }
 };
 
-// Waits spin for a moment, then let others run: a robot has other work.
+// Waits spin for a moment, then sleep: a robot has other work.
 struct Gate {
   std::atomic<int64_t> arrived{0};
+  std::mutex mutex;
+  std::condition_variable all;
+
   void wait(int64_t until) {
-    arrived.fetch_add(1);
-    for (int spins = 0; arrived.load() < until; ++spins)
-      if (spins < 2000) _mm_pause();
-      else std::this_thread::yield();
+    if (arrived.fetch_add(1) + 1 >= until) {
+      { std::lock_guard<std::mutex> nobody_falls_asleep_now(mutex); }
+      all.notify_all();
+      return;
+    }
+    for (int spins = 0; spins < 2000; ++spins) {
+      if (arrived.load() >= until) return;
+      _mm_pause();
+    }
+    std::unique_lock<std::mutex> lock(mutex);
+    all.wait(lock, [&] { return arrived.load() >= until; });
   }
 };
 

@@ -44,7 +44,8 @@ class Extractor:
         """The same for several images, in one forward pass; sizes may differ."""
         if not images:
             return []
-        batch = torch.stack([self.preprocess(image) for image in images]).to(self.device)
+        ready = [self.preprocess(image) for image in images]
+        batch = (torch.stack(ready) if len(ready) > 1 else ready[0][None]).to(self.device)
         with torch.inference_mode():
             global_, local = self._engine.run(batch)
         vectors, grids = global_.cpu().numpy(), local.cpu().numpy()
