@@ -97,7 +97,7 @@ def test_bf16_stays_close_on_real_images(extractor, street):
     make = partial(PackedLinear, dtype=torch.bfloat16)
     fused = FusedSelaVPR(network, (224, 224), make, torch.bfloat16)
     (global_, local), expected = fused(batch), network(batch)
-    assert (global_ * expected[0]).sum(dim=-1).min() > 0.9999
+    assert (global_ * expected[0]).sum(dim=-1).min() > 0.9995
     assert (local * expected[1]).sum(dim=-1).mean() > 0.9995
 
 
