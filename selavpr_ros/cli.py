@@ -216,7 +216,7 @@ def slam(
         score=dataclasses.replace(SCORE, position_m=position_m),
     )  # fmt: skip
     summary = slam_replay.run(request)
-    show(f'slam {source}', summary)
+    show(f'slam {source}', {k: v for k, v in summary.items() if k != 'trust'})
     if out_json:
         out_json.write_text(json.dumps(summary, indent=2) + '\n')
 
