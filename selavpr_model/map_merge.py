@@ -55,7 +55,6 @@ def _append(merged: PlaceMap, other: PlaceMap) -> dict[str, Any]:
         )
     renumbered = _renumber(merged, other)
     merged.cameras = {**other.cameras, **merged.cameras}
-    merged.cameras = {**other.cameras, **merged.cameras}
     for row, place in enumerate(other.places):
         merged.copy(other, row, replace(place, id=renumbered.get(place.id, place.id)))
     return {

@@ -13,6 +13,7 @@ from selavpr_model.config import MapConfig
 from selavpr_model.errors import InputError, MapExistsError, MapModelError
 from selavpr_model.map_merge import merge_maps
 from selavpr_model.place_map import PlaceMap
+from selavpr_model.records import Camera
 
 
 def saved(path, session, numbers, identity=IDENTITY, **config):
@@ -22,6 +23,7 @@ def saved(path, session, numbers, identity=IDENTITY, **config):
         seed = n + 1000 * (session == 'b')
         place = dataclasses.replace(some_place(n), session=session)
         made.add(some_features(seed), place, some_image(seed))
+    made.cameras[session] = Camera(np.eye(3) * (1 + len(numbers)), np.zeros(5), (64, 48))
     made.save(path)
     return PlaceMap.open(path)
 
@@ -44,6 +46,14 @@ def test_everything_is_there_bit_for_bit_and_ids_that_were_free_stay(two, tmp_pa
             assert np.array_equal(merged.local([start + row]), part.local([row]))
             assert merged.places[start + row].stamp_ns == part.places[row].stamp_ns
             assert np.array_equal(merged.places[start + row].pose, part.places[row].pose)
+
+
+def test_every_session_keeps_its_camera(two, tmp_path):
+    merged = merge_maps([m.path for m in two], tmp_path / 'c', progress=False)
+    assert set(merged.cameras) == {'a', 'b'}
+    for part in two:
+        ((session, camera),) = part.cameras.items()
+        assert np.array_equal(merged.cameras[session].K, camera.K)
 
 
 def test_the_manifest_says_where_each_place_came_from(two, tmp_path):
