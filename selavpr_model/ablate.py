@@ -88,6 +88,9 @@ def read_plan(path: Path) -> Plan:
         title: tuple(RowConfig.from_dict(row) for row in rows)
         for title, rows in (values.get('tables') or {}).items()
     }
+    for title, rows in tables.items():
+        if len({row.name for row in rows}) < len(rows):
+            raise ConfigError(f'{path}: {title}: expected a name of its own for each row')
     for row in (row for rows in tables.values() for row in rows):
         if row.run != FROZEN and row.run not in runs:
             known = ', '.join([FROZEN, *runs])

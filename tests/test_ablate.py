@@ -80,6 +80,14 @@ def test_a_run_that_is_not_there_is_named(plan):
         read_plan(plan)
 
 
+def test_two_rows_of_one_name_are_refused(plan):
+    values = yaml.safe_load(plan.read_text())
+    values['tables']['Table 1'][1]['name'] = 'frozen'
+    plan.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match='Table 1: expected a name of its own'):
+        read_plan(plan)
+
+
 def test_a_table_that_is_not_there_is_named(plan, tmp_path):
     with pytest.raises(ConfigError, match='Table 1; Table 2'):
         ablate(read_plan(plan), tmp_path / 'out', 'Table 3')
