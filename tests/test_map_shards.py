@@ -88,7 +88,7 @@ def test_one_process_builds_as_ever(tmp_path):
         Drive(20), CheapExtractor(), tmp_path / 'map', KeyframeConfig(distance_m=1.0),
         MapConfig(thumbnail_px=16), progress=False,
     )  # fmt: skip
-    assert 'shards' not in place_map.source and len(place_map) > 10
+    assert 'shards' not in place_map.source and len(place_map) == 10
 
 
 @pytest.mark.parametrize('extra', [(), (0,)])
