@@ -23,6 +23,7 @@ import yaml
 from selavpr_model.config import GROUPS
 
 ROOT = Path(__file__).resolve().parent.parent
+OFFLINE = ('train_', 'ablations', 'compare_')  # recipes and plans, not the node's
 FILES = sorted((ROOT / 'launch').glob('*.launch.py'))
 REQUIRED = {
     'localize': {'map', 'image_topic'},
@@ -313,7 +314,9 @@ class TestOverrides:
     """config/*.yaml"""
 
     @pytest.fixture(
-        params=sorted((ROOT / 'config').glob('[!t]*.yaml')),  # train_*.yaml are recipes
+        params=[
+            p for p in sorted((ROOT / 'config').glob('*.yaml')) if not p.name.startswith(OFFLINE)
+        ],
         ids=lambda path: path.name,
     )
     def path(self, request: pytest.FixtureRequest) -> Path:
