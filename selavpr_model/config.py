@@ -201,7 +201,7 @@ class TemporalConfig(Config):
         high=0.999,
     )
     neutral_deviations: float = option(
-        1.5,
+        2.0,
         'in SLAM and maps without confidence: matches this many standard deviations above the '
         'rivals speak neither for nor against',
         low=0.0,

@@ -17,6 +17,7 @@ from selavpr_model.records import Candidate, Place, Reject, State, Status
 from selavpr_model.temporal import assured_evidence, Belief, evidence_of, TemporalBelief
 
 SECOND = 1_000_000_000
+CLEAR = TemporalConfig(neutral_deviations=1.5)  # synthetic places stand out less
 BACKGROUND = 60  # matches of a wrong place; about its square root is noise
 
 
@@ -32,7 +33,7 @@ STREET = [Place(i, i, pose=at(2.0 * i)) for i in range(60)]
 
 
 def belief(config: TemporalConfig | None = None, places: list[Place] = STREET) -> TemporalBelief:
-    return TemporalBelief(places, config or TemporalConfig(), 5.0, 60.0)
+    return TemporalBelief(places, config or CLEAR, 5.0, 60.0)
 
 
 def view(shown: dict[int, int], seed: int, places: list[Place] = STREET) -> list[Candidate]:
@@ -135,7 +136,7 @@ def test_slow_motion_adds_up():
 
 
 def test_it_works_without_odometry():
-    config = TemporalConfig(speed_mps=4.0)
+    config = TemporalConfig(neutral_deviations=1.5, speed_mps=4.0)
     filter_ = belief(config)
     for i in range(10):
         last = filter_.update(i * SECOND // 2, view({10 + i: 90}, i), None, scene(i))
