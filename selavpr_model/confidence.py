@@ -95,6 +95,7 @@ class Confidence:
 
 
 def certain(p: np.ndarray) -> np.ndarray:
+    """Probabilities whose log odds are finite."""
     return np.clip(p, CERTAIN, 1.0 - CERTAIN)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.special import logit
 
+from selavpr_model.confidence import certain
 from selavpr_model.config import TemporalConfig
 from selavpr_model.matching import count_mutual
 from selavpr_model.poses import inverse
@@ -25,7 +26,6 @@ from selavpr_model.records import Candidate, Place
 ACTIVE = 500
 MODES = 10  # places looked at as the centre of the belief
 REACH = 3.0  # standard deviations of motion that are followed
-CERTAIN = 1e-6  # a probability is never nearer to 0 or 1
 FAR_M = 1e7  # between places whose poses have no common frame
 
 
@@ -254,7 +254,7 @@ def assured_evidence(candidates: Sequence[Candidate], config: TemporalConfig) ->
     sure = np.isfinite(known)
     if not sure.any():
         return found
-    odds = logit(np.clip(known[sure], CERTAIN, 1.0 - CERTAIN)) - logit(config.neutral_confidence)
+    odds = logit(certain(known[sure])) - logit(config.neutral_confidence)
     found = np.minimum(found, odds.min())
     found[sure] = odds
     return np.clip(found, -config.max_evidence, config.max_evidence)

@@ -85,19 +85,23 @@ def test_the_real_weights_are_fused_to_parity(extractor, street):
         np.testing.assert_allclose(got, expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ('name', 'least'),
+    [('imgfocus_vits14', 0.9999), ('selavpr_vits14', 0.9995)],  # adapters make it more sensitive
+)
 @torch.inference_mode()
-def test_bf16_stays_close_on_real_images(extractor, street):
+def test_bf16_stays_close_on_real_images(name, least, extractor, street):
     if not bf16_is_fast():
         pytest.skip('this CPU has no bf16 instructions')
     from selavpr_model import weights
     from selavpr_model.config import ExtractorConfig
 
-    network = build_network(weights.load(ExtractorConfig())[0])
+    network = build_network(weights.load(ExtractorConfig(weights=name))[0])
     batch = torch.stack([extractor.preprocess(frame.image) for frame in street[:3]])
     make = partial(PackedLinear, dtype=torch.bfloat16)
     fused = FusedSelaVPR(network, (224, 224), make, torch.bfloat16)
     (global_, local), expected = fused(batch), network(batch)
-    assert (global_ * expected[0]).sum(dim=-1).min() > 0.9995
+    assert (global_ * expected[0]).sum(dim=-1).min() > least
     assert (local * expected[1]).sum(dim=-1).mean() > 0.9995
 
 
