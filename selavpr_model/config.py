@@ -32,6 +32,9 @@ class ModelConfig(Config):
         'pooling of the patch tokens (GeM), or the cls token as it is',
         choices=('gem', 'cls'),
     )
+    projection: int = option(
+        0, 'width of a linear map of the global feature (learned whitening); 0: none', low=0
+    )
     local_head: str = option(
         'upconv',
         'dense local features: up-convolution, or the patch tokens (the paper: coarse features)',
@@ -48,8 +51,8 @@ class ModelConfig(Config):
 
     def to_dict(self) -> dict[str, Any]:
         """Without what came after the first maps and says nothing: their fingerprints stay."""
-        values = Config.to_dict(self)
-        return {k: v for k, v in values.items() if (k, v) != ('global_feature', 'gem')}
+        later = {'global_feature': 'gem', 'projection': 0}
+        return {k: v for k, v in Config.to_dict(self).items() if later.get(k) != v}
 
 
 @dataclass(frozen=True, slots=True)

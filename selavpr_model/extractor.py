@@ -89,7 +89,7 @@ def identify(
     return ModelIdentity(
         fingerprint=hashlib.sha256(text).hexdigest(),
         weights='random' if config.random_weights else config.weights,
-        global_dim=network.backbone.dim,
+        global_dim=network.global_dim,
         local_shape=network.local_shape(*size),
         description=description,
         note=note,

@@ -60,6 +60,7 @@ class FusedSelaVPR(nn.Module):
         self.power = float(network.gem.p.detach())
         self.eps = network.gem.eps
         self.cls = network.config.global_feature == 'cls'
+        self.projection = copy.deepcopy(network.projection)  # in float32: one row an image
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) float in [0, 1] RGB -> global (B, D) and local (B, h, w, C), float32."""
@@ -69,6 +70,8 @@ class FusedSelaVPR(nn.Module):
         if self.local is not None:
             grid = self.local(grid.to(self.local_dtype or self.dtype))
         global_ = unit(self.norm(cls.float())) if self.cls else self.pool(tokens)
+        if self.projection is not None:
+            global_ = unit(self.projection(global_))
         return global_, unit(grid)
 
     def make_body(self, network: SelaVPR, make: MakeLinear) -> Transform:

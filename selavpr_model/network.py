@@ -28,6 +28,14 @@ class GeM(nn.Module):
         return tokens.clamp(min=self.eps).pow(self.p).mean(dim=1).pow(1.0 / self.p)
 
 
+class Projection(nn.Linear):
+    """A linear map that stays in float32 under autocast: whitening enlarges rounding errors."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
+
+
 class LocalAdaptation(nn.Module):
     """Up-convolution of the token grid to dense local features: n -> 4n - 3 cells a side."""
 
@@ -52,6 +60,9 @@ class SelaVPR(nn.Module):
         self.config = config
         self.backbone = VisionTransformer(config)
         self.gem = GeM()
+        self.projection: Projection | None = None
+        if config.projection:
+            self.projection = Projection(self.backbone.dim, config.projection)
         self.local: LocalAdaptation | None = None
         if config.local_head == 'upconv':
             dim, hidden = self.backbone.dim, config.local_hidden
@@ -74,13 +85,22 @@ class SelaVPR(nn.Module):
         return self.global_feature(*self.backbone((images - self.mean) / self.std))
 
     def global_feature(self, tokens: Tensor, cls: Tensor) -> Tensor:
-        """Patch tokens (B, N, D) and cls token (B, D) -> (B, D).
+        """Patch tokens (B, N, D) and cls token (B, D) -> (B, D) or, projected, (B, projection).
 
-        Each patch token is normalised before the pooling, which the paper omits.
+        Each patch token is normalised before the pooling, which the paper omits. The projection
+        is ours: it starts as a whitening (whitening.py) and is learned with the adapters.
         """
-        if self.config.global_feature == 'cls':
-            return unit(cls)
-        return unit(self.gem(unit(tokens)))
+        pooled = self.pool(tokens, cls)
+        return pooled if self.projection is None else unit(self.projection(pooled))
+
+    def pool(self, tokens: Tensor, cls: Tensor) -> Tensor:
+        """The same before the projection: (B, D), unit length."""
+        return unit(cls if self.config.global_feature == 'cls' else self.gem(unit(tokens)))
+
+    @property
+    def global_dim(self) -> int:
+        """Length of the global feature."""
+        return self.config.projection or self.backbone.dim
 
     def local_features(self, tokens: Tensor, rows: int, columns: int) -> Tensor:
         """Raw tokens (B, N, D) -> (B, h, w, C): up-convolved, or the token grid itself."""

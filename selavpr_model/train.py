@@ -29,7 +29,7 @@ from selavpr_model.checkpoint import (
 from selavpr_model.config import MiningConfig
 from selavpr_model.errors import ConfigError, InputError
 from selavpr_model.local_start import start_local_head
-from selavpr_model.mining import mine
+from selavpr_model.mining import mine, most_alike
 from selavpr_model.network import SelaVPR
 from selavpr_model.optimisation import choose_trained, learning_rate, make_optimizer, weighted
 from selavpr_model.precision import DTYPES
@@ -37,8 +37,12 @@ from selavpr_model.train_batches import ahead, Batch, require_shares, split, Vie
 from selavpr_model.train_config import TrainConfig
 from selavpr_model.train_files import RunFiles
 from selavpr_model.train_validation import Validation
+from selavpr_model.training_sets import CHOICE
+from selavpr_model.whitening import whiten
 
 log = logging.getLogger(__name__)
+
+AT_ONCE = 16  # images of a forward pass without gradients
 
 
 class Trainer:
@@ -53,7 +57,9 @@ class Trainer:
         files: RunFiles,
         validation: Validation | None = None,
         meta: dict[str, Any] | None = None,
+        new_projection: bool = False,
     ) -> None:
+        """new_projection: the weights came without the network's projection, so whiten it."""
         self.config, self.mining, self.views, self.files = config, mining, views, files
         self.validation, self.meta = validation, meta or {}
         self.network = network
@@ -64,14 +70,26 @@ class Trainer:
         self.memory = train_recipes.Memory(config.memory)
         self.average = {k: p.detach().clone() for k, p in self.trained.items()}
         self.mined = np.empty((0, 0), np.int64)
+        self.alike = np.empty((0, 0), np.int64)
         self.step, self.best, self.worse = 0, -math.inf, 0
         self.device = network.mean.device
         require_shares(config, distributed.world())
-        if not self._resume() and config.local_start == 'pca':
-            start_local_head(network, views, config)
-            self.average = {k: p.detach().clone() for k, p in self.trained.items()}
+        if not self._resume():
+            self._start(new_projection)
         several = distributed.world() > 1
         self.parallel: nn.Module = DistributedDataParallel(network) if several else network
+
+    def _start(self, new_projection: bool) -> None:
+        """What the heads begin with, from the training images."""
+        if self.config.local_start == 'pca':
+            start_local_head(self.network, self.views, self.config)
+        if new_projection and self.network.projection is not None:
+            count = len(self.views.files)
+            rows = np.linspace(0, count - 1, min(count, self.config.whitening_images)).astype(int)
+            pooled = self._features(rows.tolist(), pooled=True)
+            known = pooled[np.isfinite(pooled).all(axis=1)]
+            whiten(self.network.projection, known, self.config.whitening_shrinkage)
+        self.average = {k: p.detach().clone() for k, p in self.trained.items()}
 
     def run(self, until: int | None = None, progress: bool = True) -> Checkpoint:
         """Train to the end, an early stop or step `until` and return the weights of that step."""
@@ -107,6 +125,8 @@ class Trainer:
         stops = [(self.step // n + 1) * n for n in every]
         if self.config.recipe == 'paper':
             stops.append(self._mine())
+        elif self.config.alike > 1:
+            stops.append(self._compare())
         return min(stops)
 
     def _pause(self, last: int) -> None:
@@ -119,7 +139,8 @@ class Trainer:
 
     def _batch(self, step: int) -> Batch:
         if self.config.recipe == 'contrastive':
-            return self.views.batch(step, self.views.pairs(step))
+            alike = self.alike if self.config.alike > 1 else None
+            return self.views.batch(step, self.views.pairs(step, alike))
         first = step * self.config.batch_size % max(1, len(self.mined))
         rows = np.take(self.mined, range(first, first + self.config.batch_size), 0, mode='wrap')
         return self.views.batch(step, rows)
@@ -148,11 +169,7 @@ class Trainer:
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         images = batch.images.to(self.device)
         places, count = images.shape[:2]
-        with torch.autocast(
-            self.device.type,
-            DTYPES.get(self.config.precision),
-            enabled=self.config.precision != 'fp32',
-        ):
+        with self._autocast():
             global_, local = self.parallel(images.flatten(0, 1))
         global_ = global_.unflatten(0, (places, count))
         local = local.unflatten(0, (places, count))
@@ -161,6 +178,10 @@ class Trainer:
         return train_recipes.contrastive(
             global_, local, batch, self.config, self.views, self.memory
         )
+
+    def _autocast(self) -> torch.autocast:
+        dtype, wanted = DTYPES.get(self.config.precision), self.config.precision != 'fp32'
+        return torch.autocast(self.device.type, dtype, enabled=wanted)
 
     def _follow_average(self) -> None:
         """Early on the average follows quickly, or it would stay at the start."""
@@ -174,27 +195,44 @@ class Trainer:
         period = max(1, self.mining.queries // batch)
         if self.step % period == 0 or not len(self.mined):
             rng = np.random.default_rng([self.config.seed, self.step, -1 % 2**32])
-            found = mine(self.views.data, self._globals, rng, self.mining, progress=True)
+            found = mine(self.views.data, self._features, rng, self.mining, progress=True)
             if not len(found):
                 raise InputError('mining: expected triplets, found none; add sources')
             self.mined = np.column_stack([found.queries, found.positives, found.negatives])
         return (self.step // period + 1) * period
 
+    def _compare(self) -> int:
+        """Find out which places look alike where that is due; the step at which it is again."""
+        every = self.config.alike_every
+        if self.step % every == 0 or not len(self.alike):
+            features = self._features(range(len(self.views.data)))
+            self.alike = most_alike(self.views.data, features, CHOICE * (self.config.alike - 1))
+        return (self.step // every + 1) * every
+
     @torch.inference_mode()
-    def _globals(self, rows: Sequence[int]) -> np.ndarray:
-        """(n, D) float32 global features, each process its share; NaN where an image is broken."""
+    def _features(self, rows: Sequence[int], pooled: bool = False) -> np.ndarray:
+        """(n, D) float32 global features, each process its share; NaN where an image is broken.
+
+        pooled: before the projection.
+        """
+        network, side = self.network, self.config.image_px
         mine_rows = list(rows)[distributed.rank() :: distributed.world()]
-        side, out = self.config.image_px, []
-        for row in mine_rows:
-            image = self.views.plain([row])[0]
-            if image is None:
-                out.append(np.full(self.network.backbone.dim, np.nan, np.float32))
+        out = np.full((len(mine_rows), network.backbone.dim if pooled else network.global_dim),
+                      np.nan, np.float32)  # fmt: skip
+        for start in range(0, len(mine_rows), AT_ONCE):
+            images = self.views.plain(mine_rows[start : start + AT_ONCE])
+            whole = [i for i, image in enumerate(images) if image is not None]
+            ready = [_ready(image, side) for image in images if image is not None]
+            if not ready:
                 continue
-            x = torch.from_numpy(image).permute(2, 0, 1)[None].float().div(255).to(self.device)
-            x = nn.functional.interpolate(x, (side, side), mode='bilinear')
-            out.append(self.network.describe(x)[0].cpu().numpy())
-        part = np.array(out, np.float32).reshape(len(mine_rows), self.network.backbone.dim)
-        return distributed.gather_rows(part, len(rows))
+            with self._autocast():
+                x = (torch.cat(ready).to(self.device) - network.mean) / network.std
+                tokens, cls = network.backbone(x)
+                found = (
+                    network.pool(tokens, cls) if pooled else network.global_feature(tokens, cls)
+                )
+            out[start + np.array(whole)] = found.float().cpu().numpy()
+        return distributed.gather_rows(out, len(rows))
 
     def _validate(self, validation: Validation) -> None:
         """Keep the best by re-ranked R@5; count validations without a better one."""
@@ -235,6 +273,7 @@ class Trainer:
                     'memory': self.memory.features,
                     'memory_rows': torch.from_numpy(self.memory.rows),
                     'mined': torch.from_numpy(self.mined),
+                    'alike': torch.from_numpy(self.alike),
                     'backbone': self._backbone(),
                     'config': self.settings(),
                 }
@@ -273,6 +312,12 @@ class Trainer:
         self.scaler.load_state_dict(state['scaler'])
         self.memory.features = state['memory'].to(self.device)
         self.memory.rows = state['memory_rows'].numpy()
-        self.mined = state['mined'].numpy()
+        self.mined, self.alike = state['mined'].numpy(), state['alike'].numpy()
         log.info('resumed at step %d', self.step)
         return True
+
+
+def _ready(image: np.ndarray, side: int) -> Tensor:
+    """(H, W, 3) uint8 -> (1, 3, side, side) float32 in [0, 1], as the extractor resizes."""
+    x = torch.from_numpy(image).permute(2, 0, 1)[None].float().div(255)
+    return nn.functional.interpolate(x, (side, side), mode='bilinear')

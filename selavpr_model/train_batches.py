@@ -87,17 +87,26 @@ class Views:
         single = (rows[:, None] >= count) | (others[None] >= count)
         return np.where(single, rows[:, None] != others[None], known)
 
-    def pairs(self, step: int) -> np.ndarray:
-        """(batch_size, 2) int64 rows of different places; a self pair repeats its row."""
+    def pairs(self, step: int, alike: np.ndarray | None = None) -> np.ndarray:
+        """(batch_size, 2) int64 rows of different places; a self pair repeats its row.
+
+        alike: as for TrainingSet.sample_alike, where places are drawn in groups.
+        """
+
+        def sample(places: int) -> np.ndarray:
+            if alike is None:
+                return self.data.sample_pairs(rng, places)
+            return self.data.sample_alike(rng, places, self.config.alike, alike)
+
         rng = np.random.default_rng([self.config.seed, step, 0])
         size, count = self.config.batch_size, len(self.data)
         alone = int(rng.binomial(size, self.config.self_pairs))
         if len(self.files) == count:
-            rows = self.data.sample_pairs(rng, size)
+            rows = sample(size)
             rows[:alone, 1] = rows[:alone, 0]
             return rows
         singles = rng.choice(len(self.files) - count, alone, replace=False) + count
-        rows = self.data.sample_pairs(rng, size - alone) if alone < size else singles[:0, None]
+        rows = sample(size - alone) if alone < size else singles[:0, None]
         return np.concatenate([rows.reshape(-1, 2), np.stack([singles, singles], axis=1)])
 
     def batch(self, step: int, all_rows: np.ndarray) -> Batch:

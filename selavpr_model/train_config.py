@@ -69,6 +69,17 @@ class TrainConfig(Config):
         choices=('random', 'pca'),
     )
 
+    whitening_images: int = option(
+        4096, 'images that a new projection is whitened with, evenly spread', low=2
+    )
+    whitening_shrinkage: float = option(
+        0.05, 'of the mean variance, added to that of every axis', low=0.0, high=100.0
+    )
+    alike: int = option(
+        1, 'contrastive: places of a batch that look like a first one, with it; 1: none', low=1
+    )
+    alike_every: int = option(200, 'steps after which it is asked anew who looks alike', low=1)
+
     global_weight: float = option(1.0, 'weight of the global loss', low=0.0)
     local_weight: float = option(1.0, 'weight of the local loss', low=0.0)
     global_margin: float = option(0.1, 'paper: margin of Eq. 9', low=0.0)

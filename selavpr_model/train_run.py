@@ -149,19 +149,24 @@ def make_trainer(recipe: Recipe, out: Path, device: str = 'auto') -> Trainer:
         'validation': [f'{part.name}: {part.protocol}' for part in sets],
         'recipe': recipe.to_dict(),
     }
+    network, given = make_network(recipe)
     return Trainer(
-        make_network(recipe).to(process_device(device)),
+        network.to(process_device(device)),
         views,
         recipe.train,
         recipe.mining,
         RunFiles(out, writes=rank() == 0),
         Validation(sets, recipe.train) if sets else None,
         meta,
+        new_projection='projection.weight' not in given,
     )
 
 
-def make_network(recipe: Recipe) -> SelaVPR:
-    """The weights as the recipe wants them; what they lack starts at random, adapters at zero."""
+def make_network(recipe: Recipe) -> tuple[SelaVPR, set[str]]:
+    """The weights as the recipe wants them, and the names of what was given.
+
+    What they lack starts at random, adapters at no effect; the trainer starts the heads.
+    """
     checkpoint, _ = weights.load(ExtractorConfig(weights=recipe.weights))
     new = {'serial_adapter': True, 'parallel_adapter': True, 'local_head': 'upconv'}
     model = {**checkpoint.config.to_dict(), **new, **recipe.model}
@@ -174,7 +179,7 @@ def make_network(recipe: Recipe) -> SelaVPR:
     if missing:
         raise WeightsError(f'{recipe.weights}: expected the whole backbone, lacks {missing[0]}')
     network.load_state_dict(tensors, strict=False)
-    return network
+    return network, set(tensors)
 
 
 def backbone_of(name: str) -> str:

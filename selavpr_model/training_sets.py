@@ -24,6 +24,9 @@ from selavpr_model.retrieval_sets import joined, RetrievalSet, ROUNDING
 ATTEMPTS = 1000
 """Draws for one place of a batch before its size is called too large for the data."""
 
+CHOICE = 3
+"""Places that look alike are drawn among so many times as many as are wanted."""
+
 
 class TrainingSet:
     """All images of some sources, N rows.
@@ -106,6 +109,27 @@ class TrainingSet:
         batch = np.empty((0, images), np.int64)
         for _ in range(places):
             batch = np.vstack([batch, self._draw(rng, batch, images, places, source)])
+        return batch
+
+    def sample_alike(
+        self, rng: np.random.Generator, places: int, group: int, alike: np.ndarray
+    ) -> np.ndarray:
+        """(places, 2) int64 as sample_pairs, in groups of places that are taken for each other.
+
+        alike: (N, M) int rows that look most like each row, -1 for none. The first of a group is
+        drawn as in sample_pairs, the others at random among the most alike of it that fit; where
+        too few fit, the group stays smaller.
+        """
+        batch = np.empty((0, 2), np.int64)
+        while len(batch) < places:
+            first = self._draw(rng, batch, 2, places, None)
+            batch = np.vstack([batch, first])
+            near = alike[first[0]]
+            most = min(group - 1, places - len(batch))
+            for query in rng.permutation(near[near >= 0][: CHOICE * most])[:most]:
+                views = np.append(query, self._views(rng, int(query), 1))
+                if self.different(views, batch.ravel()).all():
+                    batch = np.vstack([batch, views])
         return batch
 
     def _draw(

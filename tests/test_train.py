@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 import shutil
 import subprocess
@@ -23,7 +24,8 @@ CONFIGS = Path(__file__).resolve().parent.parent / 'config'
 SMALL = {'seed': 3, 'image_px': 56, 'precision': 'fp32', 'batch_size': 4, 'learning_rate': 1e-3}
 RECIPES = {
     'contrastive': {'recipe': 'contrastive', 'memory': 16, 'average': 0.9, 'self_pairs': 0.3,
-                    'correspondence_weight': 0.1, 'local_start': 'pca', 'weight_decay': 0.01},
+                    'correspondence_weight': 0.1, 'local_start': 'pca', 'weight_decay': 0.01,
+                    'alike': 2, 'alike_every': 4},
     'paper': {'recipe': 'paper'},
 }  # fmt: skip
 
@@ -40,7 +42,7 @@ def pairs(shared_data, tmp_path) -> Path:
 
 def recipe_of(pairs: Path, kind: str, **train_values: object) -> Recipe:
     values = {
-        'model': {'blocks': 1},
+        'model': {'blocks': 1, **({'projection': 16} if kind == 'contrastive' else {})},
         'train': {**SMALL, **RECIPES[kind], 'steps': 6, 'checkpoint_every': 3, **train_values},
         'mining': {'queries': 8, 'candidates': 12},
         'sources': [{'path': str(pairs)}],
@@ -58,10 +60,33 @@ def test_training_starts_at_the_frozen_backbone(pairs, tmp_path):
     trainer = make_trainer(recipe_of(pairs, 'contrastive'), tmp_path / 'out')
     frozen = weights.load(ExtractorConfig(weights='imgfocus_vits14', blocks=1))[0]
     x = torch.rand(1, 3, 56, 56)
+    network = trainer.network
     with torch.inference_mode():
-        adapted, plain = trainer.network.describe(x), build_network(frozen).describe(x)
+        adapted = network.pool(*network.backbone((x - network.mean) / network.std))
+        plain = build_network(frozen).describe(x)
     assert any('.serial.' in name for name in trainer.trained)
     torch.testing.assert_close(adapted, plain)
+
+
+def test_a_new_projection_starts_as_a_whitening_of_the_training_images(pairs, tmp_path):
+    trainer = make_trainer(recipe_of(pairs, 'contrastive'), tmp_path / 'out')
+    projection = trainer.network.projection
+    rows = range(len(trainer.views.data))
+    x = torch.from_numpy(trainer._features(rows, pooled=True))
+    with torch.inference_mode():
+        spread = torch.cov(projection(x).T)
+    assert 'projection.weight' in trainer.trained
+    off = spread - torch.diag(spread.diagonal())
+    assert off.abs().max() < 1e-3 * spread.diagonal().max()
+    assert spread.diagonal().min() > 0.3 * spread.diagonal().max()  # but for the shrinkage
+
+
+def test_a_projection_that_was_given_is_kept(pairs, tmp_path):
+    first = train(recipe_of(pairs, 'contrastive', steps=3), tmp_path / 'first', progress=False)
+    onward = recipe_of(pairs, 'contrastive')
+    trainer = make_trainer(dataclasses.replace(onward, weights=str(first)), tmp_path / 'second')
+    given = read_checkpoint(first).tensors['projection.weight']
+    torch.testing.assert_close(trainer.network.projection.weight.detach(), given)
 
 
 @pytest.mark.parametrize('kind', RECIPES)
