@@ -170,8 +170,9 @@ def _ask(place_map: PlaceMap, row: int, config: RecognizerConfig) -> _Answer:
     hidden = [c for c, far in zip(others, apart, strict=True) if far][: config.candidates]
     asked = sorted({c.row: c for c in shown + hidden}.values(), key=lambda c: c.global_rank)
     view = place_map.codes([row])[0]
-    ranked = rerank(view, place_map.codes([c.row for c in asked]), asked, config.ties)
-    layouts = Layouts(view, place_map.codes, place_map.grid)
+    matcher = place_map.matcher(config.score)
+    ranked = rerank(view, place_map.codes([c.row for c in asked]), asked, matcher, config.ties)
+    layouts = Layouts(view, place_map.codes, matcher)
     both = _only(ranked, shown), _only(ranked, hidden)
     trials = [
         (features_of(part, layouts, config, 1)[0], not are_distinct(me, part[0].place, config))

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from selavpr_model.config import RecognizerConfig
-from selavpr_model.matching import mutual_matches
+from selavpr_model.consistency import Matcher
 from selavpr_model.places import distinct_from
 from selavpr_model.records import Candidate
 from selavpr_model.reliability import Bin
@@ -100,24 +100,23 @@ def certain(p: np.ndarray) -> np.ndarray:
 
 
 class Layouts:
-    """Where the mutual matches of a frame and a candidate lie: (spread, agreement), in [0, 1]."""
+    """Where the matches of a frame and a candidate lie: (spread, agreement), in [0, 1]."""
 
     def __init__(
         self,
         view: np.ndarray,
         codes: Callable[[Sequence[int]], list[np.ndarray]],
-        grid: tuple[int, int],
+        matcher: Matcher,
     ) -> None:
-        """view: (cells, C) of the frame; codes: of rows, PlaceMap.codes; grid: rows, columns."""
-        self._view, self._codes, self._grid = view, codes, grid
+        """view: (cells, C) of the frame; codes: of rows, PlaceMap.codes; matcher: of the map."""
+        self._view, self._codes, self._matcher = view, codes, matcher
         self._known: dict[int, tuple[float, float]] = {}
 
     def __call__(self, candidate: Candidate) -> tuple[float, float]:
         row = candidate.row
         if row not in self._known:
-            self._known[row] = layout(
-                mutual_matches(self._view, self._codes([row])[0]), self._grid
-            )
+            pairs = self._matcher.pairs(self._view, self._codes([row])[0])
+            self._known[row] = layout(pairs, self._matcher.grid)
         return self._known[row]
 
 

@@ -149,6 +149,12 @@ class RecognizerConfig(Config):
     """Retrieval, re-ranking and the decision."""
 
     candidates: int = option(100, 'places retrieved and re-ranked a frame', low=1, high=1000)
+    score: str = option(
+        'consistent',
+        'matches that count: mutual ones whose neighbours moved alike, or all mutual ones (the '
+        "paper's)",
+        choices=('consistent', 'mutual'),
+    )
     ties: str = option(
         'global',
         'equal match counts: global keeps the retrieval order, official reverses it',
@@ -180,7 +186,7 @@ class RecognizerConfig(Config):
         high=1.0,
     )
     min_matches: int = option(
-        -1, 'one frame alone: least mutual matches; -1: as measured for the map', low=-1
+        -1, 'one frame alone: least matches that count; -1: as measured for the map', low=-1
     )
     min_match_ratio: float = option(
         -1.0,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from selavpr_model.consistency import Matcher
 from selavpr_model.geometry_rays import dense_size
-from selavpr_model.matching import cell_pixels, mutual_matches
+from selavpr_model.matching import cell_pixels
 
 if TYPE_CHECKING:
     from selavpr_model.geometry import TwoView
@@ -32,10 +33,14 @@ class Joined:
 
 
 def by_codes(
-    view: np.ndarray, row: int, place_map: PlaceMap, input_size: tuple[int, int]
+    view: np.ndarray,
+    row: int,
+    place_map: PlaceMap,
+    input_size: tuple[int, int],
+    matcher: Matcher,
 ) -> Joined:
-    """The mutual matches that are counted; view: (cells, channels), PlaceMap.code of a frame."""
-    pairs = mutual_matches(view, place_map.codes([row])[0])
+    """The matches that count; view: (cells, channels), PlaceMap.code of a frame."""
+    pairs = matcher.pairs(view, place_map.codes([row])[0])
     return Joined(pairs, place_map.grid, input_size)
 
 

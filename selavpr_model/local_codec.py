@@ -18,6 +18,12 @@ PRESETS = {'compact': 119_000, 'exact': None, 'tiny': 60_000}  # bytes a place a
 FEW_CELLS = 1024  # grids up to this are kept whole; of larger ones every second cell, each way
 
 
+def reach_of(grid: tuple[int, int]) -> int:
+    """Cells that are half a token or a token apart, so that every storage compares neighbours
+    that show something else: of a large grid every second cell, as where it is thinned."""
+    return 2 if grid[0] * grid[1] > FEW_CELLS else 1
+
+
 @functools.lru_cache(maxsize=8)
 def rotation(channels: int) -> np.ndarray:
     """(C, C) float32 orthonormal, the same in every process: products stay what they were."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from selavpr_model.errors import InputError
-from selavpr_model.local_codec import LocalCodec, PRESETS
+from selavpr_model.local_codec import LocalCodec, PRESETS, reach_of
 from selavpr_model.map_writer import DataWriter
 
 NOTHING = 1e-6  # a cell whose largest value is below this has no direction: stored as zeros
@@ -74,6 +74,7 @@ class LocalStore:
         self._dtype = dtype
         self.codec = LocalCodec(dtype, local_shape) if dtype in PRESETS else None
         self.grid = self.codec.grid if self.codec else (h, w)
+        self.reach = reach_of((h, w)) if self.grid == (h, w) else 1
         self.channels = channels
         self.shape = stored_shape(dtype, local_shape)
         self.blocks: list[Block] = []

@@ -87,7 +87,7 @@ def mutual_matches(query: np.ndarray, reference: np.ndarray) -> np.ndarray:
     query (Nq, C) and reference (Nr, C): float32 with unit rows, or int8 codes of one codec; cells
     are row-major grid indices.
     """
-    matched, to_reference = mutual(_cells(query), [_cells(reference)])
+    matched, to_reference = mutual(as_cells(query), [as_cells(reference)])
     cells = matched[0].nonzero()[0]
     return np.stack([cells, to_reference[0, cells]], axis=1).astype(np.int64)
 
@@ -99,11 +99,12 @@ def count_mutual(
 
     float32 or int8, as for mutual_matches; memory-mapped references are not copied.
     """
-    matched, _ = mutual(_cells(query), [_cells(row) for row in references], threads)
+    matched, _ = mutual(as_cells(query), [as_cells(row) for row in references], threads)
     return matched.sum(axis=1, dtype=np.int64)
 
 
-def _cells(cells: np.ndarray) -> np.ndarray:
+def as_cells(cells: np.ndarray) -> np.ndarray:
+    """Contiguous int8 codes as they are, anything else as float32."""
     kind = np.int8 if cells.dtype == np.int8 else np.float32
     return np.ascontiguousarray(cells, dtype=kind)
 

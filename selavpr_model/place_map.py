@@ -14,6 +14,7 @@ import numpy as np
 
 from selavpr_model import map_checks, map_files, map_images, map_manifest, map_rows, map_writer
 from selavpr_model.config import MapConfig
+from selavpr_model.consistency import Matcher
 from selavpr_model.errors import InputError, MapEmptyError, MapMemoryError
 from selavpr_model.index import needs_index, VectorIndex
 from selavpr_model.map_local import Block, LocalStore
@@ -187,6 +188,10 @@ class PlaceMap:
     def code(self, local: np.ndarray) -> np.ndarray:
         """(h, w, C) float32 of a query -> (cells, channels), coded as this map's places are."""
         return self._local.code(local)
+
+    def matcher(self, score: str) -> Matcher:
+        """How views of this map are compared; score: RecognizerConfig.score."""
+        return Matcher(self.grid, self._local.reach, score)
 
     @property
     def grid(self) -> tuple[int, int]:

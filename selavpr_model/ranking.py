@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from selavpr_model.config import RecognizerConfig
-from selavpr_model.matching import count_mutual
+from selavpr_model.consistency import Matcher
 from selavpr_model.places import distinct_from
 from selavpr_model.records import Candidate
 
@@ -19,14 +19,16 @@ def rerank(
     query: np.ndarray,
     codes: Sequence[np.ndarray],
     candidates: Sequence[Candidate],
+    matcher: Matcher,
     ties: str = 'global',
 ) -> list[Candidate]:
-    """Order by mutual matches; on ties the better global candidate stays first.
+    """Order by matches; on ties the better global candidate stays first.
 
     query: (cells, channels), PlaceMap.code of the frame; codes: the same of each candidate;
-    ties: 'global', or 'official' for the order of the official script.
+    matcher: of the map, PlaceMap.matcher; ties: 'global', or 'official' for the order of the
+    official script.
     """
-    counts = count_mutual(query, codes)
+    counts = matcher.count(query, codes)
     order = official_order(counts) if ties == 'official' else np.argsort(-counts, kind='stable')
     return [replace(candidates[i], mutual_matches=int(counts[i])) for i in order]
 

@@ -68,6 +68,7 @@ class PlaceRecognizer:
                 'with the weights and image size of the map'
             )
         self._map = place_map
+        self._matcher = place_map.matcher(self.config.score)
         self._belief = believe(place_map, self.config, self.temporal)
         self.gate = GeometryGate(place_map, self.geometry, self.config)
 
@@ -85,7 +86,7 @@ class PlaceRecognizer:
             codes = self._map.codes([c.row for c in candidates])
             view = self._view = self._map.code(features.local)
         with clock.stage('rerank'):
-            candidates = rerank(view, codes, candidates, self.config.ties)
+            candidates = rerank(view, codes, candidates, self._matcher, self.config.ties)
         with clock.stage('decide'):
             recognition = self.decide(frame, self.assure(candidates, view), view)
         if self.geometry.enabled and frame.camera is not None:
@@ -110,7 +111,7 @@ class PlaceRecognizer:
         measured = self._map.calibration
         if measured is None or measured.confidence is None:
             return candidates
-        layouts = Layouts(view, self._map.codes, self._map.grid)
+        layouts = Layouts(view, self._map.codes, self._matcher)
         return assured(candidates, layouts, measured.confidence, self.config)
 
     def decide(self, frame: Frame, candidates: list[Candidate], view: np.ndarray) -> Recognition:
@@ -148,7 +149,8 @@ class PlaceRecognizer:
             return by_geometry(self.gate.view, size)
         if self._view is None or not answer.candidates:
             return None
-        return by_codes(self._view, answer.candidates[0].row, self._map, size)
+        row = answer.candidates[0].row
+        return by_codes(self._view, row, self._map, size, self._matcher)
 
     def reset(self) -> None:
         """Forget the frames so far, after a jump in time or when the robot was carried."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from selavpr_model.matching import cell_pixels, mutual_matches
+from selavpr_model.config import RecognizerConfig
+from selavpr_model.matching import cell_pixels
 from selavpr_model.records import Frame
 from selavpr_model.scoring import Score
 
@@ -77,9 +78,9 @@ def draw_examples(
 def draw_pair(
     image: np.ndarray, row: int, extractor: Extractor, place_map: PlaceMap
 ) -> np.ndarray:
-    """(H, W, 3) RGB of the frame and the stored thumbnail, mutual matches joined by lines."""
+    """(H, W, 3) RGB of the frame and the stored thumbnail, their matches joined by lines."""
     cells, grid = place_map.code(extractor.extract(image).local), place_map.grid
-    pairs = mutual_matches(cells, place_map.codes([row])[0])
+    pairs = place_map.matcher(RecognizerConfig().score).pairs(cells, place_map.codes([row])[0])
     thumbnail = place_map.thumbnail(row)
     left = _sized(image)
     right = np.zeros_like(left) if thumbnail is None else _sized(thumbnail)

@@ -93,6 +93,7 @@ class SlamSession:
         )  # fmt: skip
         self._grow(len(old))
         self._belief.reset()
+        self._matcher = place_map.matcher(self.configs.recognizer.score)
         self._geometry = MapGeometry(place_map, self.configs.geometry)
         self._sure = adapted(shipped())  # a map that grows has not been asked yet
         self._judge = ClosureJudge(
@@ -151,7 +152,7 @@ class SlamSession:
         if self._last_view is None or not answer.candidates:
             return None
         row, size = answer.candidates[0].row, self.extractor.input_size
-        return by_codes(self._last_view, row, self.place_map, size)
+        return by_codes(self._last_view, row, self.place_map, size, self._matcher)
 
     def reset(self) -> None:
         """The clock jumped or the robot was carried: how it moved is not known."""
@@ -168,7 +169,7 @@ class SlamSession:
         same = int(count_mutual(view, [self._last_view])[0])
         if 1.0 - same / len(view) < self.configs.slam.novelty:
             return False
-        self._judge.observe_step(same)
+        self._judge.observe_step(int(self._matcher.count(view, [self._last_view])[0]))
         return True
 
     def _grow(self, rows: int) -> None:
@@ -191,8 +192,8 @@ class SlamSession:
             for rank, (row, similarity) in enumerate(found[:k])
         ]
         codes = self.place_map.codes([c.row for c in candidates])
-        ranked = rerank(view, codes, candidates, self.configs.recognizer.ties)
-        layouts = Layouts(view, self.place_map.codes, self.place_map.grid)
+        ranked = rerank(view, codes, candidates, self._matcher, self.configs.recognizer.ties)
+        layouts = Layouts(view, self.place_map.codes, self._matcher)
         return assured(ranked, layouts, self._sure, self.configs.recognizer)
 
     def _over_time(self, alone: list[Candidate], belief: Belief | None) -> list[Candidate]:
@@ -201,8 +202,8 @@ class SlamSession:
         return list(over_time(alone, belief.rows, self._belief.mass_of, self._sure))
 
     def _count(self, row: int, others: Sequence[int]) -> np.ndarray:
-        """Mutual matches of a place with others, (n,)."""
-        return count_mutual(self.place_map.codes([row])[0], self.place_map.codes(others))
+        """Matches of a place with others, (n,)."""
+        return self._matcher.count(self.place_map.codes([row])[0], self.place_map.codes(others))
 
     def _verify(self, before: int, after: int, rival: int | None) -> Geometry | None:
         """With the keyframes beside `before`, whose odometry makes the closure metric."""

@@ -12,6 +12,7 @@ import pytest
 
 from selavpr_model.calibration import Calibration, keyframe_covariance
 from selavpr_model.config import RecognizerConfig
+from selavpr_model.consistency import Matcher
 from selavpr_model.decision import conclude, judge, Thresholds, thresholds
 from selavpr_model.places import are_distinct
 from selavpr_model.ranking import best_rival, match_ratio, official_order, rerank
@@ -112,7 +113,7 @@ def test_reranking_keeps_the_global_order_on_ties():
     local = np.stack([np.eye(4)] * 3).astype(np.float32)
     local[1, 2:] = local[1, :2]  # two cells twice: fewer mutual matches
     candidates = [candidate(i, 0, 0) for i in range(3)]
-    ranked = rerank(query, local, candidates)
+    ranked = rerank(query, local, candidates, Matcher((2, 2), score='mutual'))
     assert [c.global_rank for c in ranked] == [0, 2, 1]
     assert [c.mutual_matches for c in ranked] == [4, 4, 2]
 
@@ -121,7 +122,9 @@ def test_the_official_order_reverses_ties_and_ignores_a_single_match():
     assert official_order(np.array([5, 5, 1, 0])).tolist() == [1, 0, 3, 2]
     query = np.eye(4, dtype=np.float32)
     local = np.stack([np.eye(4)] * 3).astype(np.float32)
-    ranked = rerank(query, local, [candidate(i, 0, 0) for i in range(3)], 'official')
+    ranked = rerank(
+        query, local, [candidate(i, 0, 0) for i in range(3)], Matcher((2, 2)), 'official'
+    )
     assert [c.global_rank for c in ranked] == [2, 1, 0]
 
 

@@ -156,7 +156,7 @@ def _try(name: str, data: RetrievalSet, stored: PlaceMap) -> Trials:
         global_ = stored.global_(at[str(file)])
         view = stored.codes([at[str(file)]])[0]
         ranked = _ranked(place_map, global_, view, config)
-        layouts = Layouts(view, place_map.codes, place_map.grid)
+        layouts = Layouts(view, place_map.codes, place_map.matcher(config.score))
         x = features_of(ranked, layouts, config)
         mass, answer = np.full(JUDGED, np.nan), 0
         if belief is not None and poses is not None:
@@ -183,7 +183,7 @@ def _ranked(
         Candidate(place_map.places[r], int(r), float(s), rank)
         for rank, (r, s) in enumerate(zip(rows, cosines, strict=True))
     ]
-    return rerank(view, place_map.codes(rows), found, config.ties)
+    return rerank(view, place_map.codes(rows), found, place_map.matcher(config.score), config.ties)
 
 
 def fitted(trials: dict[str, Trials], origin: str = '') -> Prior:
