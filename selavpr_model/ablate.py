@@ -61,6 +61,11 @@ class RowConfig(Config):
     local_head: str = option(
         'auto', 'local features, as of the extractor', choices=('auto', 'upconv', 'tokens')
     )
+    score: str = option(
+        RecognizerConfig().score,
+        'matches that count, as of the recognizer',
+        choices=('consistent', 'mutual'),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +170,8 @@ def _measure(
     extractor: Extractor, row: RowConfig, sets: list[RetrievalSet], out: Path, progress: bool
 ) -> Scores:
     """Scores of all sets, from the folder where these weights were asked this way before."""
-    kept = out / 'answers' / f'{extractor.identity.fingerprint[:16]}_k{row.candidates}.json'
+    asked = f'k{row.candidates}_{row.score}'
+    kept = out / 'answers' / f'{extractor.identity.fingerprint[:16]}_{asked}.json'
     scores: Scores = json.loads(kept.read_text()) if kept.is_file() else {}
     for data in sets:
         if data.name in scores:
@@ -174,7 +180,7 @@ def _measure(
             data,
             extractor,
             MapConfig(),
-            RecognizerConfig(candidates=row.candidates),
+            RecognizerConfig(candidates=row.candidates, score=row.score),
             EvaluationConfig(),
             progress,
         )

@@ -98,6 +98,7 @@ def evaluate(
     data: Annotated[Path, typer.Argument(help='folder of a data set; see the README for which')],
     weights: Annotated[str, from_config(ExtractorConfig, 'weights')] = EXTRACTOR.weights,
     k: Annotated[int, from_config(RecognizerConfig, 'candidates', '--k')] = RECOGNIZER.candidates,
+    score: Annotated[str, from_config(RecognizerConfig, 'score')] = RECOGNIZER.score,
     tolerance: Annotated[
         float | None,
         typer.Option(help='same place up to this far: frames, or m for @utm@; none: as usual'),
@@ -157,7 +158,8 @@ def evaluate(
         image_height=height, image_width=width, resize=resize,
         device=device, precision=precision, threads=threads,
     )  # fmt: skip
-    settings = extractor, MapConfig(local_dtype=local_dtype), RecognizerConfig(candidates=k)
+    recognizer = RecognizerConfig(candidates=k, score=score)
+    settings = extractor, MapConfig(local_dtype=local_dtype), recognizer
     _require_writable(out)
     chosen = _open(data, tolerance, split, floors, queries, names, query_folder, heading)
     asked = EvaluationConfig(absent=absent, absent_seed=absent_seed, sequence=sequence)
