@@ -96,7 +96,8 @@ class Place:
 class Candidate:
     """One place a query may show. global_similarity: cosine in [-1, 1]; confidence: [0, 1] or NaN.
 
-    `row` is the place's row in the map's arrays, `global_rank` counts from 0. pose, covariance:
+    `row` is the place's row in the map's arrays, `global_rank` counts from 0. mutual_matches: the
+    mutual nearest neighbours that count (RecognizerConfig.score). pose, covariance:
     as in Recognition, refined by geometry; None: that of the keyframe.
     """
 

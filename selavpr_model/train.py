@@ -32,17 +32,15 @@ from selavpr_model.local_start import start_local_head
 from selavpr_model.mining import mine, most_alike
 from selavpr_model.network import SelaVPR
 from selavpr_model.optimisation import choose_trained, learning_rate, make_optimizer, weighted
-from selavpr_model.precision import DTYPES
 from selavpr_model.train_batches import ahead, Batch, require_shares, split, Views
 from selavpr_model.train_config import TrainConfig
+from selavpr_model.train_features import autocast, global_features
 from selavpr_model.train_files import RunFiles
 from selavpr_model.train_validation import Validation
 from selavpr_model.training_sets import CHOICE
 from selavpr_model.whitening import whiten
 
 log = logging.getLogger(__name__)
-
-AT_ONCE = 16  # images of a forward pass without gradients
 
 
 class Trainer:
@@ -86,7 +84,7 @@ class Trainer:
         if new_projection and self.network.projection is not None:
             count = len(self.views.files)
             rows = np.linspace(0, count - 1, min(count, self.config.whitening_images)).astype(int)
-            pooled = self._features(rows.tolist(), pooled=True)
+            pooled = global_features(self.network, self.views, rows.tolist(), self.config, True)
             known = pooled[np.isfinite(pooled).all(axis=1)]
             whiten(self.network.projection, known, self.config.whitening_shrinkage)
         self.average = {k: p.detach().clone() for k, p in self.trained.items()}
@@ -169,7 +167,7 @@ class Trainer:
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         images = batch.images.to(self.device)
         places, count = images.shape[:2]
-        with self._autocast():
+        with autocast(self.device, self.config.precision):
             global_, local = self.parallel(images.flatten(0, 1))
         global_ = global_.unflatten(0, (places, count))
         local = local.unflatten(0, (places, count))
@@ -178,10 +176,6 @@ class Trainer:
         return train_recipes.contrastive(
             global_, local, batch, self.config, self.views, self.memory
         )
-
-    def _autocast(self) -> torch.autocast:
-        dtype, wanted = DTYPES.get(self.config.precision), self.config.precision != 'fp32'
-        return torch.autocast(self.device.type, dtype, enabled=wanted)
 
     def _follow_average(self) -> None:
         """Early on the average follows quickly, or it would stay at the start."""
@@ -209,30 +203,8 @@ class Trainer:
             self.alike = most_alike(self.views.data, features, CHOICE * (self.config.alike - 1))
         return (self.step // every + 1) * every
 
-    @torch.inference_mode()
-    def _features(self, rows: Sequence[int], pooled: bool = False) -> np.ndarray:
-        """(n, D) float32 global features, each process its share; NaN where an image is broken.
-
-        pooled: before the projection.
-        """
-        network, side = self.network, self.config.image_px
-        mine_rows = list(rows)[distributed.rank() :: distributed.world()]
-        out = np.full((len(mine_rows), network.backbone.dim if pooled else network.global_dim),
-                      np.nan, np.float32)  # fmt: skip
-        for start in range(0, len(mine_rows), AT_ONCE):
-            images = self.views.plain(mine_rows[start : start + AT_ONCE])
-            whole = [i for i, image in enumerate(images) if image is not None]
-            ready = [_ready(image, side) for image in images if image is not None]
-            if not ready:
-                continue
-            with self._autocast():
-                x = (torch.cat(ready).to(self.device) - network.mean) / network.std
-                tokens, cls = network.backbone(x)
-                found = (
-                    network.pool(tokens, cls) if pooled else network.global_feature(tokens, cls)
-                )
-            out[start + np.array(whole)] = found.float().cpu().numpy()
-        return distributed.gather_rows(out, len(rows))
+    def _features(self, rows: Sequence[int]) -> np.ndarray:
+        return global_features(self.network, self.views, rows, self.config)
 
     def _validate(self, validation: Validation) -> None:
         """Keep the best by re-ranked R@5; count validations without a better one."""
@@ -315,9 +287,3 @@ class Trainer:
         self.mined, self.alike = state['mined'].numpy(), state['alike'].numpy()
         log.info('resumed at step %d', self.step)
         return True
-
-
-def _ready(image: np.ndarray, side: int) -> Tensor:
-    """(H, W, 3) uint8 -> (1, 3, side, side) float32 in [0, 1], as the extractor resizes."""
-    x = torch.from_numpy(image).permute(2, 0, 1)[None].float().div(255)
-    return nn.functional.interpolate(x, (side, side), mode='bilinear')

@@ -56,6 +56,8 @@ def test_the_fused_network_gives_what_the_plain_one_gives(backbone, registers, b
         {'serial_adapter': False},
         {'parallel_adapter': False},
         {'global_feature': 'cls'},
+        {'projection': 40},
+        {'projection': 40, 'global_feature': 'cls'},
         {'final_norm': False, 'local_head': 'tokens'},
         {'backbone': 'vitg14', 'registers': 2},
     ],

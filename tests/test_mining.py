@@ -12,7 +12,7 @@ import pytest
 
 from selavpr_model.config import MiningConfig, SourceConfig
 from selavpr_model.errors import InputError
-from selavpr_model.mining import mine
+from selavpr_model.mining import mine, most_alike
 from selavpr_model.retrieval_sets import ImageSet, RetrievalSet
 from selavpr_model.training_sets import open_training_set, TrainingSet
 
@@ -162,3 +162,22 @@ def test_real_positives_are_nearer_than_the_hardest_images_of_other_videos(share
     found = mine(data, extract, np.random.default_rng(0), config)
     assert (data.groups[found.queries][:, None] != data.groups[found.negatives]).all()
     assert found.positive_distances.mean() < found.negative_distances.mean()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 6))
+@settings(deadline=None, max_examples=20)
+def test_the_most_alike_are_the_nearest_queries_that_show_another_place(seed, count):
+    data = roads(seed)
+    values = features(data, seed)
+    values[1] = np.nan  # a broken image
+    found = most_alike(data, values, count)
+    for row in range(len(data)):
+        others = [
+            q for q in data.queries
+            if q != 1 and data.negatives_ok(row, np.array([q]))[0] and row != 1
+        ]  # fmt: skip
+        others.sort(key=lambda q: -float(values[row] @ values[q]))
+        expected = others[:count] + [-1] * (count - len(others[:count]))
+        near = [float(values[row] @ values[q]) if q >= 0 else -9.0 for q in found[row]]
+        wanted = [float(values[row] @ values[q]) if q >= 0 else -9.0 for q in expected]
+        np.testing.assert_allclose(near, wanted, atol=1e-5)

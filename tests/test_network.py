@@ -56,8 +56,23 @@ def test_the_cls_token_is_the_global_feature_where_asked():
         torch.testing.assert_close(net.describe(x), expected)
 
 
+def test_the_projection_is_linear_in_the_pooling_and_stays_in_float32():
+    net = network(projection=24)
+    x = torch.rand(2, 3, 56, 56)
+    with torch.inference_mode():
+        pooled = net.pool(*net.backbone((x - net.mean) / net.std))
+        expected = pooled @ net.projection.weight.T + net.projection.bias
+        expected = expected / expected.norm(dim=-1, keepdim=True)
+        torch.testing.assert_close(net(x)[0], expected)
+        torch.testing.assert_close(net.describe(x), expected)
+        with torch.autocast('cpu', torch.bfloat16):
+            assert torch.equal(net.projection(pooled), net.projection(pooled.double().float()))
+    assert net.global_dim == 24 and network().global_dim == 384
+
+
 def test_a_choice_that_came_later_leaves_old_descriptions_as_they_were():
-    assert 'global_feature' not in ModelConfig().to_dict()
+    assert not {'global_feature', 'projection'} & ModelConfig().to_dict().keys()
+    assert ModelConfig(projection=8).to_dict()['projection'] == 8
     values = ModelConfig(global_feature='cls').to_dict()
     assert ModelConfig.from_dict(values).global_feature == 'cls'
 

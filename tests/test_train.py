@@ -18,6 +18,7 @@ from selavpr_model.checkpoint import build_network, read_checkpoint
 from selavpr_model.config import ExtractorConfig
 from selavpr_model.errors import ConfigError
 from selavpr_model.sources import read_rgb
+from selavpr_model.train_features import global_features
 from selavpr_model.train_run import make_recipe, make_trainer, read_recipe, Recipe, train
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'config'
@@ -72,9 +73,9 @@ def test_a_new_projection_starts_as_a_whitening_of_the_training_images(pairs, tm
     trainer = make_trainer(recipe_of(pairs, 'contrastive'), tmp_path / 'out')
     projection = trainer.network.projection
     rows = range(len(trainer.views.data))
-    x = torch.from_numpy(trainer._features(rows, pooled=True))
+    x = global_features(trainer.network, trainer.views, rows, trainer.config, pooled=True)
     with torch.inference_mode():
-        spread = torch.cov(projection(x).T)
+        spread = torch.cov(projection(torch.from_numpy(x)).T)
     assert 'projection.weight' in trainer.trained
     off = spread - torch.diag(spread.diagonal())
     assert off.abs().max() < 1e-3 * spread.diagonal().max()

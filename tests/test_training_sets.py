@@ -137,3 +137,28 @@ def test_the_real_sources_mix_and_their_held_out_parts_stay_out(shared_data):
 def test_a_source_that_is_not_there_is_named(tmp_path):
     with pytest.raises(SourceError, match='expected a folder or a pattern of some'):
         open_training_set([SourceConfig(path='nowhere/*')], tmp_path)
+
+
+@given(st.integers(0, 10**6), st.integers(2, 8), st.integers(2, 4))
+@settings(deadline=None, max_examples=40)
+def test_groups_of_places_that_look_alike_are_all_different_places(seed, places, group):
+    rng = np.random.default_rng(seed)
+    data = TrainingSet([drive([(x, g) for g in range(12) for x in (0, 5)], 'a')])
+    alike = rng.choice(data.queries, (len(data), 9))
+    alike[rng.random(alike.shape) < 0.3] = -1
+    batch = data.sample_alike(np.random.default_rng(seed), places, group, alike)
+    assert batch.shape == (places, 2)
+    for i, (query, positive) in enumerate(batch):
+        assert positive in data.positives(query)
+        others = np.delete(batch, i, axis=0).ravel()
+        assert data.different(batch[i], others).all()
+
+
+def test_the_others_of_a_group_are_among_those_that_look_like_its_first():
+    data = TrainingSet([drive([(x, g) for g in range(20) for x in (0, 5)], 'a')])
+    nearest = 2 * ((np.arange(len(data)) // 2 + 1) % 20)  # of the next group, and the one behind
+    alike = np.stack([nearest, (nearest + 2) % 40], axis=1)
+    batch = data.sample_alike(np.random.default_rng(0), 6, 3, alike)
+    firsts = batch[::3, 0]
+    for i, first in enumerate(firsts):
+        assert set(batch[3 * i + 1 : 3 * i + 3, 0]) == set(alike[first])

@@ -27,6 +27,7 @@ OPTIONS = [
     {'parallel_adapter': False, 'registers': 4},
     {'serial_adapter': False, 'parallel_adapter': False, 'final_norm': False},
     {'local_head': 'tokens', 'global_feature': 'cls'},
+    {'projection': 40},
     {'adapter_ratio': 0.3},  # widths that are no multiple of a panel's
     {'backbone': 'vitb14', 'blocks': 2},
 ]
