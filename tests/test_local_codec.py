@@ -81,3 +81,24 @@ def test_cells_of_zeros_stay_zero():
     codec = LocalCodec('tiny', (3, 3, 8))
     codes = codec.encode(np.zeros((3, 3, 8), np.float32))
     assert not codes.any() and not codec.decode(codes).any()
+
+
+def test_a_kept_cell_has_a_quarter_of_what_lies_beside_it_on_each_axis():
+    wide = np.zeros((35, 36, 4), np.float32)
+    wide[10, 12, 0] = 1.0  # kept
+    wide[20, 21, 1] = 1.0  # between two kept ones
+    wide[29, 5, 2] = 1.0  # between four
+    codec = LocalCodec('compact', wide.shape)
+    cells = codec.decode(codec.encode(wide)).reshape(*codec.grid, 4)
+    assert codec.grid == (18, 18)
+    lit = {tuple(map(int, at)) for at in np.argwhere(np.abs(cells) > 0.9)}
+    assert lit == {
+        (5, 6, 0), (10, 10, 1), (10, 11, 1),
+        *((y, x, 2) for y in (14, 15) for x in (2, 3)),
+    }  # fmt: skip
+
+
+def test_the_whole_grid_is_kept_as_it_is():
+    cells = unit(5, 16, 16, 32)
+    codec = LocalCodec('compact', cells.shape)
+    assert (codec.decode(codec.encode(cells)).reshape(cells.shape) * cells).sum(-1).min() > 0.99
