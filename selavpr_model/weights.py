@@ -210,7 +210,20 @@ def load(config: ExtractorConfig) -> tuple[Checkpoint, str]:
     model = dataclasses.replace(
         checkpoint.config, **{**(known.model if known else {}), **_overrides(config)}
     )
-    return _with_local_head(checkpoint, model)
+    model, dropped = _without_strange_projection(checkpoint.config, model)
+    found, note = _with_local_head(checkpoint, model)
+    return found, '; '.join(filter(None, (dropped, note)))
+
+
+def _without_strange_projection(given: ModelConfig, asked: ModelConfig) -> tuple[ModelConfig, str]:
+    """A projection fits the pooling it was learned on and no other."""
+    pooling = ('global_feature', 'blocks', 'final_norm')
+    if not asked.projection or all(getattr(given, k) == getattr(asked, k) for k in pooling):
+        return asked, ''
+    return dataclasses.replace(asked, projection=0), (
+        'global feature: without its projection, which was learned for other blocks or another '
+        'pooling'
+    )
 
 
 def _read(name: str) -> Checkpoint:
@@ -236,6 +249,8 @@ def _overrides(config: ExtractorConfig) -> dict[str, Any]:
 def _with_local_head(checkpoint: Checkpoint, model: ModelConfig) -> tuple[Checkpoint, str]:
     """Drop what `model` leaves out; add a seeded up-convolution where it asks for one."""
     tensors = used_tensors(checkpoint.tensors, model)
+    if not model.projection:
+        tensors = {k: v for k, v in tensors.items() if not k.startswith('projection.')}
     trained = any(key.startswith('local.') for key in tensors)
     note = ''
     if model.local_head == 'tokens':

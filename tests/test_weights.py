@@ -12,12 +12,18 @@ import threading
 import pytest
 
 from selavpr_model import imgfocus, weights
-from selavpr_model.checkpoint import read_checkpoint, write_checkpoint
+from selavpr_model.checkpoint import (
+    build_network,
+    Checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
 from selavpr_model.config import ExtractorConfig, RecognizerConfig
 from selavpr_model.datasets import open_dataset
 from selavpr_model.errors import WeightsError
 from selavpr_model.evaluate import evaluate
 from selavpr_model.extractor import load_extractor
+from selavpr_model.network import SelaVPR
 from selavpr_model.vit import SIZES
 
 
@@ -61,6 +67,21 @@ def test_an_untrained_up_convolution_is_seeded_and_never_silent(extractor):
     second, _ = weights.load(asked)
     assert 'UNTRAINED' in note
     assert first.tensors['local.up1.weight'].equal(second.tensors['local.up1.weight'])
+
+
+def test_a_projection_goes_with_its_pooling_and_is_never_dropped_silently(tmp_path):
+    plain, _ = weights.load(ExtractorConfig(weights=imgfocus.NAME, local_head='tokens', blocks=2))
+    network = SelaVPR(replace(plain.config, projection=8))
+    tensors = {**network.state_dict(), **plain.tensors}
+    path = tmp_path / 'projected.safetensors'
+    write_checkpoint(path, Checkpoint(network.config, tensors))
+    whole, note = weights.load(ExtractorConfig(weights=str(path)))
+    assert whole.config.projection == 8 and build_network(whole).global_dim == 8
+    assert 'projection' not in note
+    for other in ({'global_feature': 'cls'}, {'blocks': 1}):
+        found, note = weights.load(ExtractorConfig(weights=str(path), **other))
+        assert build_network(found).global_dim == 384
+        assert 'without its projection' in note
 
 
 def test_random_weights_are_never_silent():
