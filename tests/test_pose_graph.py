@@ -123,3 +123,21 @@ def test_the_node_corrects_its_path_with_verified_closures_only(ros):
     assert len(node.graph.closures) == len(pairs)
     for made in (node, user):
         made.destroy_node()
+
+
+def test_a_closures_covariance_lies_along_the_axes_of_its_first_keyframe():
+    import gtsam
+    from graph import PoseGraph
+
+    T, covariance = np.eye(4), np.diag([0.01, 1.0, 4.0, 0.1, 0.2, 0.3]) ** 2
+    T[:3, :3] = Rotation.from_euler('xyz', (30, 50, 80), degrees=True).as_matrix()
+    T[:3, 3] = 1.0, 2.0, 3.0
+    factor = PoseGraph()._closure_factor(0, 1, T, covariance)
+    for axis in range(3):
+        moved = T.copy()
+        moved[axis, 3] += 0.02
+        values = gtsam.Values()
+        values.insert(0, gtsam.Pose3())
+        values.insert(1, gtsam.Pose3(moved))
+        expected = 0.5 * 0.02**2 / covariance[axis, axis]
+        assert factor.error(values) == pytest.approx(expected, rel=1e-3)

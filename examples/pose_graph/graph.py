@@ -51,7 +51,7 @@ class PoseGraph:
         covariance: np.ndarray | None = None,
     ) -> None:
         """T_from_to: (4, 4) where it is metric, None for the same place; covariance: (6, 6) of
-        x, y, z, rx, ry, rz.
+        x, y, z, rx, ry, rz along the axes of `from`, as LoopClosure has it.
         """
         self.closures.append((key_from, key_to, T_from_to, covariance))
 
@@ -93,8 +93,15 @@ class PoseGraph:
         if covariance is None:
             return gtsam.BetweenFactorPose3(a, b, gtsam.Pose3(T), _diagonal(0.05, 0.2))
         order = [3, 4, 5, 0, 1, 2]  # GTSAM has rotation first
-        model = gtsam.noiseModel.Gaussian.Covariance(covariance[np.ix_(order, order)])
+        along = turned(covariance, T[:3, :3].T)  # and measures along the axes of `to`
+        model = gtsam.noiseModel.Gaussian.Covariance(along[np.ix_(order, order)])
         return gtsam.BetweenFactorPose3(a, b, gtsam.Pose3(T), model)
+
+
+def turned(covariance: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """(6, 6) of x, y, z, rx, ry, rz along other axes; rotation: R_new_old (3, 3)."""
+    both = np.kron(np.eye(2), rotation)
+    return both @ covariance @ both.T
 
 
 def _diagonal(turn_rad: float, shift_m: float) -> gtsam.noiseModel.Diagonal:

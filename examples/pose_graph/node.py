@@ -8,10 +8,11 @@ python examples/pose_graph/node.py --ros-args -r loop_closures:=/localizer/loop_
 from __future__ import annotations
 
 from geometry_msgs.msg import PoseStamped
-from graph import PoseGraph
+from graph import PoseGraph, turned
 from nav_msgs.msg import Odometry, Path
 import numpy as np
 import rclpy
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data, QoSProfile
 from selavpr.msg import LoopClosure
@@ -67,7 +68,8 @@ class PoseGraphNode(Node):
         if closure.pose_type == LoopClosure.POSE_METRIC:
             T_cameras = conversions.pose_matrix(closure.pose)
             T = self.T_base_camera @ T_cameras @ inverse(self.T_base_camera)
-            covariance = np.asarray(closure.pose.covariance).reshape(6, 6)
+            of_cameras = np.asarray(closure.pose.covariance).reshape(6, 6)
+            covariance = turned(of_cameras, self.T_base_camera[:3, :3])
         self.graph.add_closure(*ends, T, covariance)
         self.changed = True
 
@@ -89,7 +91,7 @@ def main() -> None:
     node = PoseGraphNode()
     try:
         rclpy.spin(node)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
         node.destroy_node()
