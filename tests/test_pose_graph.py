@@ -126,8 +126,8 @@ def test_the_node_corrects_its_path_with_verified_closures_only(ros):
 
 
 def test_a_closures_covariance_lies_along_the_axes_of_its_first_keyframe():
-    import gtsam
     from graph import PoseGraph
+    import gtsam
 
     T, covariance = np.eye(4), np.diag([0.01, 1.0, 4.0, 0.1, 0.2, 0.3]) ** 2
     T[:3, :3] = Rotation.from_euler('xyz', (30, 50, 80), degrees=True).as_matrix()
