@@ -210,9 +210,9 @@ class TemporalConfig(Config):
         high=0.999,
     )
     neutral_deviations: float = option(
-        2.0,
-        'in SLAM and maps without confidence: matches this many standard deviations above the '
-        'rivals speak neither for nor against',
+        1.5,
+        'in SLAM and maps without confidence: a root of matches this many standard deviations '
+        'above the rivals speaks neither for nor against',
         low=0.0,
     )
     evidence_per_deviation: float = option(
@@ -282,7 +282,7 @@ class SlamConfig(Config):
         'least matches of these with their places over those of consecutive keyframes, mean',
         low=0.0,
     )
-    least_strength: float = option(0.6, 'the same for each of them', low=0.0)
+    least_strength: float = option(0.8, 'the same for each of them', low=0.0)
     left_keyframes: int = option(
         5, 'so many keyframes in between do not see the place, or it was never left', low=0
     )

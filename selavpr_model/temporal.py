@@ -264,11 +264,12 @@ def evidence_of(matches: Sequence[int], config: TemporalConfig) -> np.ndarray:
     """Log-likelihood ratio of each candidate against being off the map, (k,) in nat.
 
     Counts are judged against each other (robust standard deviations above the frame's median):
-    night, rain or another season lower them all.
+    night, rain or another season lower them all. Their roots are compared, as the deviation of a
+    count grows with its root; that of the root of a pure count is half.
     """
-    counts = np.asarray(matches, dtype=float)
-    median = np.median(counts)
-    deviation = max(1.4826 * float(np.median(np.abs(counts - median))), math.sqrt(median), 1.0)
-    deviations = (counts - median) / deviation
+    roots = np.sqrt(np.asarray(matches, dtype=float))
+    median = np.median(roots)
+    deviation = max(1.4826 * float(np.median(np.abs(roots - median))), 0.5)
+    deviations = (roots - median) / deviation
     gain = config.evidence_per_deviation * (deviations - config.neutral_deviations)
     return np.clip(gain, -config.max_evidence, config.max_evidence)

@@ -89,7 +89,8 @@ def test_the_real_weights_are_fused_to_parity(extractor, street):
 
 @pytest.mark.parametrize(
     ('name', 'least'),
-    [('imgfocus_vits14', 0.9999), ('selavpr_vits14', 0.9995)],  # adapters make it more sensitive
+    # adapters make it more sensitive, and whitening raises the axes in which features differ least
+    [('imgfocus_vits14', 0.9999), ('selavpr_vits14', 0.999)],
 )
 @torch.inference_mode()
 def test_bf16_stays_close_on_real_images(name, least, extractor, street):

@@ -17,7 +17,6 @@ from selavpr_model.records import Candidate, Place, Reject, State, Status
 from selavpr_model.temporal import assured_evidence, Belief, evidence_of, TemporalBelief
 
 SECOND = 1_000_000_000
-CLEAR = TemporalConfig(neutral_deviations=1.5)  # synthetic places stand out less
 BACKGROUND = 60  # matches of a wrong place; about its square root is noise
 
 
@@ -33,7 +32,7 @@ STREET = [Place(i, i, pose=at(2.0 * i)) for i in range(60)]
 
 
 def belief(config: TemporalConfig | None = None, places: list[Place] = STREET) -> TemporalBelief:
-    return TemporalBelief(places, config or CLEAR, 5.0, 60.0)
+    return TemporalBelief(places, config or TemporalConfig(), 5.0, 60.0)
 
 
 def view(shown: dict[int, int], seed: int, places: list[Place] = STREET) -> list[Candidate]:
@@ -63,13 +62,13 @@ def drive(
 
 
 def test_frames_that_agree_with_the_motion_become_certain():
-    beliefs = drive(belief(), [{10 + i: 85} for i in range(8)])
+    beliefs = drive(belief(), [{10 + i: 90} for i in range(8)])
     assert beliefs[-1].mass > 0.99 and 17 in beliefs[-1].rows
     assert beliefs[0].mass < 0.95  # one frame is not enough
 
 
 def test_the_belief_grows_towards_the_truth_from_frame_to_frame():
-    masses = [b.mass for b in drive(belief(), [{10 + i: 85} for i in range(6)])]
+    masses = [b.mass for b in drive(belief(), [{10 + i: 90} for i in range(6)])]
     assert masses == sorted(masses)
 
 
@@ -88,7 +87,7 @@ def test_noise_alone_is_off_the_map():
 
 
 def test_a_robot_carried_elsewhere_is_found_there_within_ten_frames():
-    shown = [{5 + i: 85} for i in range(8)] + [{40 + i: 85} for i in range(10)]
+    shown = [{5 + i: 90} for i in range(8)] + [{40 + i: 90} for i in range(10)]
     beliefs = drive(belief(), shown)
     assert 12 in beliefs[7].rows and beliefs[7].mass > 0.95
     assert beliefs[8].evidence <= 0 or beliefs[8].mass < 0.95  # at once no longer trusted
@@ -96,13 +95,13 @@ def test_a_robot_carried_elsewhere_is_found_there_within_ten_frames():
 
 
 def test_leaving_the_map_at_its_end_is_noticed():
-    shown = [{52 + i: 85} for i in range(8)] + [{} for _ in range(4)]
+    shown = [{52 + i: 90} for i in range(8)] + [{} for _ in range(4)]
     beliefs = drive(belief(), shown)
     assert beliefs[7].mass > 0.95 and beliefs[-1].on_map < 0.5
 
 
 def test_the_same_view_again_and_again_is_one_piece_of_evidence():
-    masses = [b.mass for b in drive(belief(), [{10: 85}] * 15, step_m=0.0)]
+    masses = [b.mass for b in drive(belief(), [{10: 90}] * 15, step_m=0.0)]
     assert masses == [masses[0]] * 15  # half a second apart, for 7.5 s
 
 
@@ -131,7 +130,7 @@ def test_slow_motion_adds_up():
     filter_ = belief()
     for i in range(160):
         x = 20.0 + 0.1 * i
-        last = filter_.update(i * SECOND // 10, view({round(x / 2): 85}, i), at(x), scene(0))
+        last = filter_.update(i * SECOND // 10, view({round(x / 2): 90}, i), at(x), scene(0))
     assert last.mass > 0.95 and round(x / 2) in last.rows
 
 
@@ -139,22 +138,22 @@ def test_it_works_without_odometry():
     config = TemporalConfig(neutral_deviations=1.5, speed_mps=4.0)
     filter_ = belief(config)
     for i in range(10):
-        last = filter_.update(i * SECOND // 2, view({10 + i: 90}, i), None, scene(i))
+        last = filter_.update(i * SECOND // 2, view({10 + i: 95}, i), None, scene(i))
     assert last.mass > 0.95 and 19 in last.rows
 
 
 def test_reset_forgets_everything():
     filter_ = belief()
-    drive(filter_, [{10 + i: 85} for i in range(8)])
+    drive(filter_, [{10 + i: 90} for i in range(8)])
     filter_.reset()
-    first = filter_.update(0, view({30: 85}, 0), None, scene(0))
-    fresh = belief().update(0, view({30: 85}, 0), None, scene(0))
+    first = filter_.update(0, view({30: 90}, 0), None, scene(0))
+    fresh = belief().update(0, view({30: 90}, 0), None, scene(0))
     assert (first.rows, first.mass) == (fresh.rows, fresh.mass)
 
 
 def test_after_a_long_gap_without_odometry_it_can_be_anywhere():
     filter_ = belief()
-    drive(filter_, [{10 + i: 85} for i in range(8)])
+    drive(filter_, [{10 + i: 90} for i in range(8)])
     last = filter_.update(3600 * SECOND, view({}, 0), None, scene(99))
     assert last.mass < 0.5
 
