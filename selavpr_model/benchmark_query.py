@@ -117,12 +117,14 @@ class Bench:
         for kind, one in self.saved.items():
             self.result.values[f'bytes_per_place.{kind}'] = local_bytes(one)
 
-    def recognizer(self, kind: str, k: int, replayed: bool = False) -> PlaceRecognizer:
+    def recognizer(
+        self, kind: str, k: int, replayed: bool = False, score: str = RecognizerConfig().score
+    ) -> PlaceRecognizer:
         """With a belief, as in the node; replayed: with features instead of a network."""
         extractor = self.model.extractor
         source = Replayed(extractor.identity, self.model.asked) if replayed else extractor
         place_map: PlaceMap = self.maps[kind]
-        config = RecognizerConfig(candidates=k)
+        config = RecognizerConfig(candidates=k, score=score)
         return PlaceRecognizer(source, place_map, config, TemporalConfig())  # type: ignore[arg-type]
 
     def query(self, k: int, kind: str) -> None:
@@ -158,11 +160,11 @@ class Bench:
             self.result.ratio(f'rerank_{kind}.k{k}', times['plain'][1:], times[kind][1:])
 
     def order(self, k: int) -> None:
-        """How often the first places are the reference's.
+        """How often the first places are the reference's, by the count of the reference.
 
         Its counts come from our kernel on float32 here, which is tested to give them, and quicker.
         """
-        kinds = {kind: self.recognizer(kind, k, replayed=True) for kind in self.maps}
+        kinds = {kind: self.recognizer(kind, k, True, 'mutual') for kind in self.maps}
         same: dict[str, list[bool]] = {kind: [] for kind in kinds}
         for number, asked in enumerate(self.model.asked):
             frame = Frame(number * 10**8, self.model.images[0])

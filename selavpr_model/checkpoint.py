@@ -234,7 +234,7 @@ def backbone_digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def is_adapter(key: str) -> bool:
-    """True for the tensors SelaVPR trains: adapters, GeM's p and the local adaptation."""
+    """True for the tensors SelaVPR trains: adapters, GeM's p, projection and local adaptation."""
     return '.serial.' in key or '.parallel.' in key or not key.startswith('backbone.')
 
 

@@ -67,7 +67,7 @@ class ClosureJudge:
         verifier: Verifier | None = None,
         recognizer: RecognizerConfig | None = None,
     ) -> None:
-        """spots: of each row of the map, may grow; count: mutual matches of a row with rows;
+        """spots: of each row of the map, may grow; count: matches of a row with rows;
         recognizer: says which places are distinct."""
         self._config, self._spots, self._count, self._verifier = config, spots, count, verifier
         self._recognizer = recognizer or RecognizerConfig()
@@ -80,7 +80,7 @@ class ClosureJudge:
         self.verified: list[tuple[int, int]] = []  # rows
 
     def observe_step(self, matches: int) -> None:
-        """Mutual matches of two consecutive keyframes."""
+        """Matches of two consecutive keyframes."""
         self._steps.append(matches)
 
     def reset(self) -> None:

@@ -67,7 +67,7 @@ def consistent(
     leads to. Both images have the grid (h, w), N = h * w, row-major.
     """
     h, w = grid
-    down, right = np.divmod(np.arange(h * w, dtype=np.int16), np.int16(w))
+    down, right = (a.astype(np.int16) for a in np.divmod(np.arange(h * w), w))
     y = (down[partner] - down).reshape(-1, h, w)
     x = (right[partner] - right).reshape(-1, h, w)
     live = matched.reshape(-1, h, w)

@@ -90,7 +90,7 @@ def conclude(
     if best.confidence < needed.confidence:
         sure = f'confidence {best.confidence:.3f}, {needed.confidence:g} needed; '
     if best.reject & Reject.LOW_LOCAL:
-        return State.LOST, f'{sure}{best.mutual_matches} mutual matches, {needed.matches} needed'
+        return State.LOST, f'{sure}{best.mutual_matches} matches, {needed.matches} needed'
     if best.reject & Reject.LOW_GLOBAL:
         text = f'similarity {best.global_similarity:.3f}, {needed.similarity:.3f} needed'
         return State.LOST, sure + text
@@ -99,7 +99,7 @@ def conclude(
         name = '' if rival is None else f' of place {rival.place.id}'
         ratio = f'{match_ratio(judged, config):.2f} times the matches{name}'
         return State.AMBIGUOUS, f'{sure}{ratio}' + ('' if sure else f', {needed.ratio:.2f} needed')
-    return State.LOCALIZED, f'{best.mutual_matches} mutual matches with place {best.place.id}'
+    return State.LOCALIZED, f'{best.mutual_matches} matches with place {best.place.id}'
 
 
 def follow(

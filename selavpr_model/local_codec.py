@@ -55,7 +55,7 @@ class LocalCodec:
         return all_ if limit is None else max(1, min(all_, limit // (rows * columns)))
 
     def encode(self, local: np.ndarray) -> np.ndarray:
-        """(h, w, C) float32 unit vectors -> (cells, channels) int8; a cell of zeros stays zero."""
+        """(h, w, C) float32 unit vectors -> (cells, channels) int8; a grid of zeros stays zero."""
         cells = np.asarray(local, np.float32)
         if self.grid != self.local_shape[:2]:
             cells = _halved(_halved(cells).swapaxes(0, 1)).swapaxes(0, 1)

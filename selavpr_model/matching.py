@@ -2,7 +2,7 @@
 """Mutual nearest neighbours of local features; no full similarity matrix ever exists.
 
 A query cell and a reference cell match when each is the other's most similar cell (SelaVPR,
-section 3.4). The score of a candidate is the number of such pairs; argmax takes the first on ties.
+section 3.4); argmax takes the first on ties. Which of them count is consistency.py's to say.
 The work is done by a compiled kernel (selavpr_model.native) and by torch where there is none.
 """
 

@@ -29,7 +29,8 @@ class GeM(nn.Module):
 
 
 class Projection(nn.Linear):
-    """A linear map that stays in float32 under autocast: whitening enlarges rounding errors."""
+    """A linear map in float32 under autocast and behind half precision: whitening enlarges
+    rounding errors."""
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):

@@ -67,6 +67,14 @@ class PlaceRecognizer:
                 f'{its.weights} ({its.fingerprint[:12]}); build the map with this model, or start '
                 'with the weights and image size of the map'
             )
+        told = place_map.configs.get('recognizer')
+        counted = told.get('score', 'mutual') if told else self.config.score
+        if counted != self.config.score:
+            log.warning(
+                'map: its thresholds and confidence were measured with score: %s, now it is %s; '
+                'build the map again, or set recognizer.score: %s',
+                counted, self.config.score, counted,
+            )  # fmt: skip
         self._map = place_map
         self._matcher = place_map.matcher(self.config.score)
         self._belief = believe(place_map, self.config, self.temporal)

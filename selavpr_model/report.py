@@ -133,9 +133,9 @@ def _figures(report: Report) -> list[tuple[str, str, bytes, str]]:
          'of the map. A red line leads from a wrong answer to where it put the robot.',
          report_plots.trajectory(scores, truths, np.array(positions).reshape(-1, 3)), ''),
         ('Recall', 'Frames inside the map with a right place among the first N: as the global '
-         'features rank them, and after re-ranking by mutual matches.',
+         'features rank them, and after re-ranking by matches.',
          report_plots.recall_curve(scores), ''),
-        ('Over time', 'Answer, similarity and mutual matches of the best place of each frame; '
+        ('Over time', 'Answer, similarity and matches of the best place of each frame; '
          'dashed, where each frame is decided alone: what an accepted place needs at least.',
          report_plots.timeline(scores, report.needed), 'wide'),
     ]  # fmt: skip

@@ -60,7 +60,11 @@ def choose(scores: Sequence[Score]) -> list[Choice]:
 
 
 def draw_examples(
-    choices: Sequence[Choice], frames: Iterable[Frame], extractor: Extractor, place_map: PlaceMap
+    choices: Sequence[Choice],
+    frames: Iterable[Frame],
+    extractor: Extractor,
+    place_map: PlaceMap,
+    score: str = RecognizerConfig().score,
 ) -> list[Example]:
     """Extract the chosen frames again and draw their matches with the best place."""
     wanted = {c.score.prediction.stamp_ns: c for c in choices}
@@ -70,17 +74,17 @@ def draw_examples(
     for stamp, choice in wanted.items():
         if stamp in images:
             row = rows[choice.score.prediction.place_ids[0]]
-            picture = draw_pair(images[stamp], row, extractor, place_map)
+            picture = draw_pair(images[stamp], row, extractor, place_map, score)
             examples.append(Example(choice, picture))
     return examples
 
 
 def draw_pair(
-    image: np.ndarray, row: int, extractor: Extractor, place_map: PlaceMap
+    image: np.ndarray, row: int, extractor: Extractor, place_map: PlaceMap, score: str
 ) -> np.ndarray:
     """(H, W, 3) RGB of the frame and the stored thumbnail, their matches joined by lines."""
     cells, grid = place_map.code(extractor.extract(image).local), place_map.grid
-    pairs = place_map.matcher(RecognizerConfig().score).pairs(cells, place_map.codes([row])[0])
+    pairs = place_map.matcher(score).pairs(cells, place_map.codes([row])[0])
     thumbnail = place_map.thumbnail(row)
     left = _sized(image)
     right = np.zeros_like(left) if thumbnail is None else _sized(thumbnail)

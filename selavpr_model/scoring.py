@@ -92,7 +92,7 @@ def _without_pose(prediction: Prediction, in_map: bool, rights: tuple[bool, ...]
 
 
 ORDERS = ('global', 'reranked', 'answer')
-"""By the global features; by mutual matches, each frame alone; as answered, after the sequence."""
+"""By the global features; by matches, each frame alone; as answered, after the sequence."""
 
 
 def first_rights(scores: Iterable[Score], order: str) -> np.ndarray:

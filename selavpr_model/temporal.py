@@ -265,9 +265,9 @@ def evidence_of(matches: Sequence[int], config: TemporalConfig) -> np.ndarray:
 
     Counts are judged against each other (robust standard deviations above the frame's median):
     night, rain or another season lower them all. Their roots are compared, as the deviation of a
-    count grows with its root; that of the root of a pure count is half.
+    count grows with its root; that of the root of a pure count is half (Anscombe, 1948).
     """
-    roots = np.sqrt(np.asarray(matches, dtype=float))
+    roots = np.sqrt(np.asarray(matches, dtype=float) + 3 / 8)
     median = np.median(roots)
     deviation = max(1.4826 * float(np.median(np.abs(roots - median))), 0.5)
     deviations = (roots - median) / deviation

@@ -34,6 +34,8 @@ class HalfSelaVPR(nn.Module):
     def __init__(self, network: SelaVPR) -> None:
         super().__init__()
         self.network = network.half()
+        if network.projection is not None:
+            network.projection.float()  # as under autocast
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         global_, local = self.network(images.half())

@@ -256,7 +256,7 @@ class Trainer:
     def settings(self) -> dict[str, Any]:
         """All that decides what is learned, flat; a resumed run must have the same."""
         parts = {
-            'model': self.network.config.to_dict(),
+            'model': dataclasses.asdict(self.network.config),
             'augment': self.views.augment.to_dict(),
             'mining': self.mining.to_dict(),
             'data': {'protocol': self.views.data.protocol, 'images': len(self.views.files)},
@@ -284,6 +284,7 @@ class Trainer:
         self.scaler.load_state_dict(state['scaler'])
         self.memory.features = state['memory'].to(self.device)
         self.memory.rows = state['memory_rows'].numpy()
-        self.mined, self.alike = state['mined'].numpy(), state['alike'].numpy()
+        self.mined = state['mined'].numpy()
+        self.alike = state['alike'].numpy() if 'alike' in state else self.alike
         log.info('resumed at step %d', self.step)
         return True

@@ -103,7 +103,8 @@ class Views:
         alone = int(rng.binomial(size, self.config.self_pairs))
         if len(self.files) == count:
             rows = sample(size)
-            rows[:alone, 1] = rows[:alone, 0]
+            chosen = rng.choice(size, alone, replace=False)
+            rows[chosen, 1] = rows[chosen, 0]
             return rows
         singles = rng.choice(len(self.files) - count, alone, replace=False) + count
         rows = sample(size - alone) if alone < size else singles[:0, None]
@@ -170,6 +171,11 @@ def require_shares(config: TrainConfig, processes: int) -> None:
         raise ConfigError(
             f'TrainConfig.batch_size: expected a multiple of {parts} ({processes} processes x '
             f'accumulate {config.accumulate}), got {config.batch_size}'
+        )
+    if config.alike > 1 and (config.recipe == 'paper' or config.alike > config.batch_size):
+        raise ConfigError(
+            f'TrainConfig.alike: expected recipe: contrastive and at most batch_size '
+            f'({config.batch_size}), got {config.alike} with recipe: {config.recipe}'
         )
 
 

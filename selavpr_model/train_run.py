@@ -175,6 +175,8 @@ def make_network(recipe: Recipe) -> tuple[SelaVPR, set[str]]:
         network = SelaVPR(ModelConfig.from_dict(model))
     own = network.state_dict()
     tensors = {k: v.float() for k, v in checkpoint.tensors.items() if k in own}
+    if not weights.same_pooling(checkpoint.config, network.config):
+        tensors = {k: v for k, v in tensors.items() if not k.startswith('projection.')}
     missing = [k for k in own if k not in tensors and not is_adapter(k)]
     if missing:
         raise WeightsError(f'{recipe.weights}: expected the whole backbone, lacks {missing[0]}')

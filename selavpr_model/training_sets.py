@@ -117,8 +117,8 @@ class TrainingSet:
         """(places, 2) int64 as sample_pairs, in groups of places that are taken for each other.
 
         alike: (N, M) int rows that look most like each row, -1 for none. The first of a group is
-        drawn as in sample_pairs, the others at random among the most alike of it that fit; where
-        too few fit, the group stays smaller.
+        drawn as in sample_pairs, the others at random among the most alike of it; those that do
+        not fit are left out, and the group stays smaller.
         """
         batch = np.empty((0, 2), np.int64)
         while len(batch) < places:

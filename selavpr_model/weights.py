@@ -215,10 +215,15 @@ def load(config: ExtractorConfig) -> tuple[Checkpoint, str]:
     return found, '; '.join(filter(None, (dropped, note)))
 
 
+def same_pooling(one: ModelConfig, other: ModelConfig) -> bool:
+    """Whether a projection of one is a projection of the other."""
+    names = ('global_feature', 'blocks', 'final_norm', 'projection')
+    return all(getattr(one, name) == getattr(other, name) for name in names)
+
+
 def _without_strange_projection(given: ModelConfig, asked: ModelConfig) -> tuple[ModelConfig, str]:
     """A projection fits the pooling it was learned on and no other."""
-    pooling = ('global_feature', 'blocks', 'final_norm')
-    if not asked.projection or all(getattr(given, k) == getattr(asked, k) for k in pooling):
+    if not asked.projection or same_pooling(given, asked):
         return asked, ''
     return dataclasses.replace(asked, projection=0), (
         'global feature: without its projection, which was learned for other blocks or another '

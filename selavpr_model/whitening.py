@@ -29,8 +29,9 @@ def whitening(features: np.ndarray, width: int, shrinkage: float) -> tuple[np.nd
     x = features.astype(np.float64)
     mean = x.mean(axis=0)
     variance, axes = np.linalg.eigh(np.cov(x - mean, rowvar=False))
-    variance, axes = variance[::-1][:width], axes[:, ::-1][:, :width]
-    weight = (axes / np.sqrt(variance + shrinkage * variance.mean())).T
+    variance = np.maximum(variance, 1e-12)
+    kept, axes = variance[::-1][:width], axes[:, ::-1][:, :width]
+    weight = (axes / np.sqrt(kept + shrinkage * variance.mean())).T
     return weight.astype(np.float32), (-weight @ mean).astype(np.float32)
 
 

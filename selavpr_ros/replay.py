@@ -259,7 +259,9 @@ def _write_report(
         needed=None
         if believe(place_map, request.recognizer, request.temporal)
         else thresholds(request.recognizer, place_map.calibration),
-        examples=draw_examples(choose(scores), request.frames(), extractor, place_map),
+        examples=draw_examples(
+            choose(scores), request.frames(), extractor, place_map, request.recognizer.score
+        ),
         config=request.configs(),
     )
     write_report(request.out / 'report.html', report)

@@ -65,7 +65,7 @@ def test_every_reason_is_in_the_mask_and_every_rejection_has_one():
 
 def test_reasons_name_the_number_and_what_was_needed():
     lost = conclude(judge([candidate(0, 0, 49)], NEEDED, CONFIG), NEEDED, CONFIG)[1]
-    assert lost == '49 mutual matches, 50 needed'
+    assert lost == '49 matches, 50 needed'
     two = [candidate(0, 0, 100), candidate(7, 50, 90)]
     ambiguous = conclude(judge(two, NEEDED, CONFIG), NEEDED, CONFIG)[1]
     assert ambiguous == '1.11 times the matches of place 7, 1.20 needed'

@@ -18,11 +18,11 @@ from selavpr_model.config import (
     MapConfig,
     RecognizerConfig,
 )
+from selavpr_model.consistency import Matcher
 from selavpr_model.datasets import open_dataset
 from selavpr_model.errors import ConfigError, InputError
 from selavpr_model.evaluate import evaluate
 from selavpr_model.extractor import load_extractor
-from selavpr_model.matching import count_mutual
 from selavpr_model.sources import read_rgb
 
 PAIRS = 12
@@ -59,7 +59,7 @@ def small():
     return load_extractor(ExtractorConfig(image_height=112, image_width=112, precision='fp32'))
 
 
-def by_hand(data, extractor, k: int) -> tuple[list[list[int]], list[list[int]]]:
+def by_hand(data, extractor, k: int, score: str) -> tuple[list[list[int]], list[list[int]]]:
     """Both orders of every query, from the features alone."""
     references = extractor.extract_batch([read_rgb(f) for f in data.references.files])
     vectors = np.stack([r.global_ for r in references])
@@ -68,7 +68,8 @@ def by_hand(data, extractor, k: int) -> tuple[list[list[int]], list[list[int]]]:
     for file in data.queries.files:
         query = extractor.extract(read_rgb(file))
         order = np.argsort(-(vectors @ query.global_), kind='stable')
-        counts = count_mutual(query.local.reshape(-1, cells.shape[-1]), cells[order[:k]])
+        matcher = Matcher(query.local.shape[:2], 1, score)
+        counts = matcher.count(query.local.reshape(-1, cells.shape[-1]), cells[order[:k]])
         again = np.argsort(-counts, kind='stable')
         global_.append(order.tolist())
         reranked.append([*order[:k][again].tolist(), *order[k:].tolist()])
@@ -80,14 +81,16 @@ def recalls(orders: list[list[int]]) -> dict[str, float]:
     return {f'recall_at_{n}': 100 * sum(r < n for r in ranks) / len(ranks) for n in (1, 5, 10)}
 
 
+@pytest.mark.parametrize('score', ['consistent', 'mutual'])
 @pytest.mark.parametrize('k', [3, 20])
-def test_recalls_are_those_of_features_ordered_by_hand(pairs, small, k):
+def test_recalls_are_those_of_features_ordered_by_hand(pairs, small, k, score):
     data = open_dataset(pairs)
     result = evaluate(
-        data, small, MapConfig(local_dtype='fp32'), RecognizerConfig(candidates=k),
+        data, small, MapConfig(local_dtype='fp32'), RecognizerConfig(candidates=k, score=score),
         progress=False,
     ).to_dict()  # fmt: skip
-    global_, reranked = by_hand(data, small, k)
+    assert result['score'] == score
+    global_, reranked = by_hand(data, small, k, score)
     assert result['global'] == pytest.approx(recalls(global_))
     assert result['reranked'] == pytest.approx(recalls(reranked))
     assert (result['queries'], result['places'], result['k']) == (PAIRS, PAIRS, k)

@@ -117,11 +117,12 @@ def test_four_products_are_the_transposed_convolution(shape):
     torch.testing.assert_close(up(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), conv(x))
 
 
+@pytest.mark.parametrize('projection', [0, 24])
 @pytest.mark.parametrize('fused', [False, True], ids=['plain', 'fused'])
 @torch.inference_mode()
-def test_torch_export_follows_the_network_with_any_batch(fused):
+def test_torch_export_follows_the_network_with_any_batch(fused, projection):
     torch.manual_seed(0)
-    network = SelaVPR(ModelConfig(blocks=1, registers=2)).eval()
+    network = SelaVPR(ModelConfig(blocks=1, registers=2, projection=projection)).eval()
     if fused:
         network = FusedSelaVPR(network, (56, 56), PlainLinear, torch.float32)
     program = export_program(network, (56, 56), 'cpu').module()
@@ -131,10 +132,11 @@ def test_torch_export_follows_the_network_with_any_batch(fused):
             torch.testing.assert_close(got, expected)
 
 
+@pytest.mark.parametrize('projection', [0, 24])
 @torch.inference_mode()
-def test_what_tensorrt_would_be_given_is_exported_in_half_precision():
+def test_what_tensorrt_would_be_given_is_exported_in_half_precision(projection):
     torch.manual_seed(0)
-    network = SelaVPR(ModelConfig(blocks=1)).eval()
+    network = SelaVPR(ModelConfig(blocks=1, projection=projection)).eval()
     some = torch.rand(2, 3, 56, 56)
     expected = network(some)
     program = export_program(HalfSelaVPR(network), (56, 56), 'cpu').module()

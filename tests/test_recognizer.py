@@ -112,3 +112,11 @@ def test_a_map_of_another_model_is_refused_and_the_old_one_stays(extractor, camp
 def test_a_frame_without_pixels_is_an_input_error(extractor, campus_map):
     with pytest.raises(InputError, match='RGB'):
         PlaceRecognizer(extractor, campus_map).process(Frame(1, np.zeros((0, 4, 3), np.uint8)))
+
+
+def test_a_map_that_counted_otherwise_says_so(extractor, street_map, caplog):
+    place_map = PlaceMap.open(street_map, extractor.identity)
+    PlaceRecognizer(extractor, place_map, RecognizerConfig())
+    assert 'score' not in caplog.text
+    PlaceRecognizer(extractor, place_map, RecognizerConfig(score='mutual'))
+    assert 'set recognizer.score: consistent' in caplog.text

@@ -257,3 +257,9 @@ def test_without_enough_belief_or_support_there_is_no_place(b, state, word):
     assert candidates[0].row == 10  # the order of the matches stays
     assert candidates[0].reject & Reject.TEMPORAL
     assert candidates[0].status is Status.REJECTED
+
+
+def test_a_match_or_two_in_a_frame_without_any_speak_for_nothing():
+    counts = [0] * 99
+    found = [evidence_of([*counts, n], TemporalConfig())[-1] for n in (1, 2, 20)]
+    assert found[0] < 0.0 and found[1] < 0.5 and found[2] == TemporalConfig().max_evidence

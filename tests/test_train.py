@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 import shutil
@@ -16,10 +17,17 @@ import torch
 from selavpr_model import weights
 from selavpr_model.checkpoint import build_network, read_checkpoint
 from selavpr_model.config import ExtractorConfig
-from selavpr_model.errors import ConfigError
+from selavpr_model.errors import ConfigError, WeightsError
 from selavpr_model.sources import read_rgb
 from selavpr_model.train_features import global_features
-from selavpr_model.train_run import make_recipe, make_trainer, read_recipe, Recipe, train
+from selavpr_model.train_run import (
+    make_network,
+    make_recipe,
+    make_trainer,
+    read_recipe,
+    Recipe,
+    train,
+)
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'config'
 SMALL = {'seed': 3, 'image_px': 56, 'precision': 'fp32', 'batch_size': 4, 'learning_rate': 1e-3}
@@ -192,3 +200,33 @@ def contrast(network: torch.nn.Module, images: torch.Tensor) -> float:
     """The contrastive loss of finding each reference by its query."""
     q, r = (network.describe(x) for x in images)
     return float(torch.nn.functional.cross_entropy(q @ r.T / 0.07, torch.arange(len(q))))
+
+
+@pytest.mark.parametrize(
+    'model', [{'blocks': 1, 'projection': 16}, {'blocks': 2, 'projection': 8}]
+)
+def test_a_projection_of_another_pooling_or_width_is_made_anew(model, pairs, tmp_path):
+    first = train(recipe_of(pairs, 'contrastive', steps=3), tmp_path / 'first', progress=False)
+    values = dataclasses.replace(
+        recipe_of(pairs, 'contrastive'),
+        weights=str(first),
+        model={**model, 'global_feature': 'cls'},
+    )
+    with pytest.raises(WeightsError) if model['blocks'] > 1 else contextlib.nullcontext():
+        _, given = make_network(values)  # one block was written: a second one is not to be had
+        assert 'local.up1.weight' in given and 'projection.weight' not in given
+
+
+def test_another_architecture_is_another_run(pairs, tmp_path):
+    recipe = recipe_of(pairs, 'contrastive', steps=3)
+    train(recipe, tmp_path / 'out', progress=False)
+    plain = dataclasses.replace(recipe, model={'blocks': 1})
+    with pytest.raises(ConfigError, match='projection: 16 then, 0 now'):
+        train(plain, tmp_path / 'out', progress=False)
+
+
+@pytest.mark.parametrize('values', [{'recipe': 'paper'}, {'batch_size': 4, 'alike': 5}])
+def test_groups_that_no_batch_can_hold_are_refused(values, pairs, tmp_path):
+    recipe = recipe_of(pairs, 'contrastive', **values)
+    with pytest.raises(ConfigError, match=r'TrainConfig\.alike'):
+        make_trainer(recipe, tmp_path / 'out')

@@ -23,7 +23,8 @@ MOST_BYTES = 12_000_000
 def part_way(start: Checkpoint, learned: Checkpoint, share: float) -> Checkpoint:
     """Weights between where a run began and where it ended (Wortsman et al., WiSE-FT, 2022).
 
-    What the start lacks are adapters, which began at no effect: their last layer is scaled.
+    What the start lacks: adapters, which began at no effect, so their last layer is scaled; a
+    projection, which began as a whitening that was not kept, so all of it is taken.
     """
     tensors = {}
     for name, end in learned.tensors.items():
@@ -54,12 +55,13 @@ def main() -> None:
     parser.add_argument('source', type=Path, help='best.safetensors of a run')
     parser.add_argument('name', help='name of the weights, such as selavpr_vits14')
     parser.add_argument('--from', dest='start', type=Path, help='where the run began')
+    parser.add_argument('--to', type=Path, default=SHIPPED, help='folder; default: the package')
     parser.add_argument('--share', type=float, default=1.0, help='of the way from there, 0 to 1')
     values = parser.parse_args()
     learned = read_checkpoint(values.source)
     if values.start is not None:
         learned = part_way(read_checkpoint(values.start), learned, values.share)
-    path = ship(learned, SHIPPED / f'{values.name}.safetensors')
+    path = ship(learned, values.to / f'{values.name}.safetensors')
     print(f'{path}: {path.stat().st_size / 1e6:.1f} MB')
 
 
