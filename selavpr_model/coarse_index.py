@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Short lists for large maps: clusters of bytes-small vectors (faiss), a file of the map.
 
-Vectors are turned onto the principal axes of the map, of which a third is kept, at a byte each
+Vectors are turned onto the principal axes of the map, of which two thirds are kept, at a byte each
 (IVF, scalar quantisation). Compared are those of the nearest clusters; what they name is compared
 exactly afterwards, so they only have to be right about who is worth a look. Euclidean distances,
 as they order unit vectors like inner products and lose less to the common part of all images.
@@ -99,5 +99,5 @@ def lists_for(rows: int) -> int:
 
 
 def axes_for(dim: int) -> int:
-    """How many principal axes are kept; some dozens are needed to tell streets apart."""
-    return min(dim, max(64, min(256, dim // 3)))
+    """How many principal axes are kept: whitened features have none that can be spared."""
+    return min(dim, max(64, min(256, 2 * dim // 3)))
