@@ -136,7 +136,7 @@ class MapConfig(Config):
         choices=('auto', 'flat', 'ivf'),
     )
     index_probes: int = option(
-        1000, 'ivf: clusters of places that are looked into', low=1, high=65536
+        2000, 'ivf: clusters of places that are looked into', low=1, high=65536
     )
     index_refine: int = option(
         6, 'ivf: places compared exactly, times those asked for', low=1, high=1000
