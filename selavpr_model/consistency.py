@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from selavpr_model.config import RecognizerConfig
 from selavpr_model.matching import as_cells, mutual
 
-SUPPORT = 2  # neighbours that must agree; of 1 to 8 the best on the training parts
+SUPPORT = 2  # neighbours that must agree; of 1, 2, 3, 4, 6, 8 the best mean on the training parts
 AROUND = ((0, 1), (1, -1), (1, 0), (1, 1))  # half of the eight: agreement is mutual
 
 
@@ -31,7 +32,7 @@ class Matcher:
 
     grid: tuple[int, int]
     reach: int = 1
-    score: str = 'consistent'
+    score: str = RecognizerConfig().score
 
     def matched(
         self, query: np.ndarray, references: Sequence[np.ndarray], threads: int | None = None

@@ -105,6 +105,9 @@ def test_bf16_stays_close_on_real_images(name, least, extractor, street):
     fused = FusedSelaVPR(network, (224, 224), make, torch.bfloat16)
     (global_, local), expected = fused(batch), network(batch)
     assert (global_ * expected[0]).sum(dim=-1).min() > least
+    network.projection = None
+    pooled = FusedSelaVPR(network, (224, 224), make, torch.bfloat16)(batch)[0]
+    assert (pooled * network(batch)[0]).sum(dim=-1).min() > 0.9995
     assert (local * expected[1]).sum(dim=-1).mean() > 0.9995
 
 

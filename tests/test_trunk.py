@@ -165,5 +165,8 @@ def test_real_images_keep_their_features(kernel, street, extractor):
     # Whitening raises the axes in which features differ least: bf16 has 0.9992 and int8 0.9969 of
     # the global feature there. What that does to answers is tested in test_retention.py.
     assert (global_ * expected[0]).sum(dim=-1).min() > 0.996
+    network.projection = None
+    pooled = Int8SelaVPR(network, (224, 224))(batch)[0]
+    assert (pooled * network(batch)[0]).sum(dim=-1).min() > 0.998
     angles = (local * expected[1]).sum(dim=-1).numpy()
     assert angles.mean() > 0.998 and np.quantile(angles, 0.01) > 0.995
