@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 from dataclasses import dataclass
+import logging
 import math
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
-from selavpr_model.confidence import Confidence, FEATURES, features_of, Layouts
+from selavpr_model.confidence import Confidence, FEATURES, features_of
 from selavpr_model.confidence_fit import adapted, shipped
 from selavpr_model.config import CalibrationConfig, RecognizerConfig
 from selavpr_model.places import are_distinct, distinct_from
@@ -27,6 +28,8 @@ from selavpr_model.records import Candidate, Place
 
 if TYPE_CHECKING:
     from selavpr_model.place_map import PlaceMap
+
+log = logging.getLogger(__name__)
 
 MIN_TRIALS = 5  # fewer queries from outside the map say nothing about its wrong answers
 METHOD = 'keyframes asked with their surroundings hidden'
@@ -58,7 +61,6 @@ class Calibration:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
         """Raises KeyError, TypeError or ValueError when `values` is not what to_dict gives."""
-        sure = values.get('confidence')
         return cls(
             min_similarity=float(values['min_similarity']),
             min_matches=int(values['min_matches']),
@@ -67,8 +69,22 @@ class Calibration:
             rotation_sigma_rad=float(values['rotation_sigma_rad']),
             samples=int(values['samples']),
             method=str(values['method']),
-            confidence=None if sure is None else Confidence.from_dict(sure),
+            confidence=_known(values.get('confidence')),
         )
+
+
+def _known(sure: Mapping[str, Any] | None) -> Confidence | None:
+    """A map's confidence; the general one where the map's weighs other numbers than this program.
+
+    Raises KeyError, TypeError or ValueError when it is not what Confidence.to_dict gives.
+    """
+    if sure is None or set(sure['weights']) == set(FEATURES):
+        return None if sure is None else Confidence.from_dict(sure)
+    log.warning(
+        'map: its confidence was made by another version and is replaced by the general one; '
+        'build the map again to fit it to its places'
+    )
+    return adapted(shipped())
 
 
 def keyframe_covariance(calibration: Calibration | None, config: RecognizerConfig) -> np.ndarray:
@@ -172,10 +188,9 @@ def _ask(place_map: PlaceMap, row: int, config: RecognizerConfig) -> _Answer:
     view = place_map.codes([row])[0]
     matcher = place_map.matcher(config.score)
     ranked = rerank(view, place_map.codes([c.row for c in asked]), asked, matcher, config.ties)
-    layouts = Layouts(view, place_map.codes, matcher)
     both = _only(ranked, shown), _only(ranked, hidden)
     trials = [
-        (features_of(part, layouts, config, 1)[0], not are_distinct(me, part[0].place, config))
+        (features_of(part, config, 1)[0], not are_distinct(me, part[0].place, config))
         for part in both
         if part
     ]

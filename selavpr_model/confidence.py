@@ -17,26 +17,21 @@ import numpy as np
 from scipy.special import expit, logit
 
 from selavpr_model.config import RecognizerConfig
-from selavpr_model.consistency import Matcher
 from selavpr_model.places import distinct_from
+from selavpr_model.ranking import root
 from selavpr_model.records import Candidate
 from selavpr_model.reliability import Bin
 
-LEVELS = ('match_level', 'similarity_level')
-"""Logarithms of the matches and of one over the cosine distance: they mean something only against
-those of the map's own wrong answers, which are subtracted."""
+LEVELS = ('match_level',)
+"""Logarithm of the matches: it means something only against the map's own wrong answers, whose
+median is subtracted."""
 FEATURES = (
-    'match_margin',  # log of the matches over those of the best distinct rival
-    'match_standing',  # how far the matches stand out of all rivals, robust deviations, asinh
-    'similarity_margin',  # the same two of the cosine
-    'similarity_standing',
-    'spread',  # share of the 8 x 8 blocks of the frame with a match
-    'agreement',  # share of all pairs of neighbouring blocks whose matches lead the same way
-    'agreement_margin',  # the same, more than that of the best distinct rival
+    'evidence',  # of the matches against those of all rivals, see evidence()
+    'support',  # log of the matches of the best keyframe beside it over those of the best rival
+    'similarity_margin',  # best cosine of the place over that of the best rival
     *LEVELS,
 )
-BLOCKS = 8
-LEAST_DISTANCE = 0.01  # of two cosines: nearer ones are alike
+LEAST_RIVAL = 1e-12  # sum over rivals that is never undercut
 CERTAIN = 1e-6  # a probability is never nearer to 0 or 1
 JUDGED = 5  # best candidates that get a confidence
 
@@ -99,122 +94,46 @@ def certain(p: np.ndarray) -> np.ndarray:
     return np.clip(p, CERTAIN, 1.0 - CERTAIN)
 
 
-class Layouts:
-    """Where the matches of a frame and a candidate lie: (spread, agreement), in [0, 1]."""
-
-    def __init__(
-        self,
-        view: np.ndarray,
-        codes: Callable[[Sequence[int]], list[np.ndarray]],
-        matcher: Matcher,
-    ) -> None:
-        """view: (cells, C) of the frame; codes: of rows, PlaceMap.codes; matcher: of the map."""
-        self._view, self._codes, self._matcher = view, codes, matcher
-        self._known: dict[int, tuple[float, float]] = {}
-
-    def __call__(self, candidate: Candidate) -> tuple[float, float]:
-        row = candidate.row
-        if row not in self._known:
-            pairs = self._matcher.pairs(self._view, self._codes([row])[0])
-            self._known[row] = layout(pairs, self._matcher.grid)
-        return self._known[row]
-
-
-def layout(pairs: np.ndarray, grid: tuple[int, int]) -> tuple[float, float]:
-    """Share of blocks with matches, and of neighbouring pairs of blocks that move alike.
-
-    pairs: (M, 2) of query and reference cells, row-major. Two neighbours move alike when their
-    median displacements differ by less than a block in both directions.
-    """
-    h, w = grid
-    if not len(pairs):
-        return 0.0, 0.0
-    at = np.stack(np.divmod(pairs, w), axis=-1) / (h, w)  # (M, query or reference, y or x)
-    block = np.minimum((at[:, 0] * BLOCKS).astype(int), BLOCKS - 1) @ (BLOCKS, 1)
-    moved = _medians(block, at[:, 1] - at[:, 0]).reshape(BLOCKS, BLOCKS, 2)
-    down, right = np.diff(moved, axis=0), np.diff(moved, axis=1)
-    alike = [(np.abs(d) < 1.0 / BLOCKS).all(axis=-1).sum() for d in (down, right)]
-    occupied = np.isfinite(moved[..., 0]).mean()
-    return float(occupied), float(sum(alike) / (2 * BLOCKS * (BLOCKS - 1)))
-
-
-def _medians(block: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """(BLOCKS^2, 2) median displacement of each block; NaN without matches."""
-    out = np.full((BLOCKS**2, 2), np.nan)
-    for axis in (0, 1):
-        order = np.lexsort((moved[:, axis], block))
-        counts = np.bincount(block, minlength=BLOCKS**2)
-        start = np.cumsum(counts) - counts
-        found = counts > 0
-        middle = (start + (counts - 1) // 2)[found]
-        out[found, axis] = moved[order[middle], axis]
-    return out
-
-
 def features_of(
-    candidates: Sequence[Candidate],
-    layouts: Layouts,
-    config: RecognizerConfig,
-    count: int = JUDGED,
+    candidates: Sequence[Candidate], config: RecognizerConfig, count: int = JUDGED
 ) -> np.ndarray:
     """(n, len(FEATURES)) of the first `count` of all re-ranked candidates, best first."""
     matches = np.array([c.mutual_matches for c in candidates], float)
     cosines = np.array([c.global_similarity for c in candidates], float)
     places = [c.place for c in candidates]
     rows = []
-    for i, candidate in enumerate(candidates[:count]):
+    for i in range(min(count, len(candidates))):
         rivals = distinct_from(places[i], places, config)
-        best = int(np.argmax(np.where(rivals, matches, -1.0)))
-        spread, agreement = layouts(candidate)
-        against = layouts(candidates[best])[1] if rivals.any() else agreement
-        rows.append((
-            _log_ratio(matches[i], matches[rivals]),
-            _standing(matches[i], matches[rivals], math.sqrt),
-            _lead(cosines[i], cosines[rivals]),
-            _standing(cosines[i], cosines[rivals]),
-            spread, agreement, agreement - against,
-            math.log(matches[i] + 1.0), -math.log(1.0 - cosines[i] + LEAST_DISTANCE),
-        ))  # fmt: skip
+        beside = ~rivals
+        beside[i] = False
+        level = math.log(matches[i] + 1.0)
+        if not rivals.any():  # nothing to compare with says nothing
+            rows.append((0.0, 0.0, 0.0, level))
+            continue
+        best = matches[rivals].max()
+        support = math.log((matches[beside].max() + 1.0) / (best + 1.0)) if beside.any() else 0.0
+        margin = cosines[~rivals].max() - cosines[rivals].max()
+        rows.append((evidence(matches[i], matches[rivals]), support, float(margin), level))
     return np.array(rows).reshape(-1, len(FEATURES))
 
 
-def _log_ratio(value: float, rivals: np.ndarray) -> float:
-    return math.log((value + 1.0) / (rivals.max() + 1.0)) if len(rivals) else 0.0
+def evidence(matches: float, rivals: np.ndarray) -> float:
+    """-log of the sum over all rivals of exp(root of their matches - root of these).
 
-
-def _spread(rivals: np.ndarray, least: float) -> tuple[float, float]:
-    """Median and robust standard deviation."""
-    median = float(np.median(rivals))
-    return median, max(1.4826 * float(np.median(np.abs(rivals - median))), least)
-
-
-def _standing(
-    value: float, rivals: np.ndarray, noise: Callable[[float], float] | None = None
-) -> float:
-    """noise: of a value that is the median, by counting; the deviation is never below it."""
-    if not len(rivals):
-        return 0.0
-    median = float(np.median(rivals))
-    median, deviation = _spread(rivals, max(noise(median), 1.0) if noise else 1e-3)
-    return math.asinh((value - median) / deviation)
-
-
-def _lead(value: float, rivals: np.ndarray) -> float:
-    if not len(rivals):
-        return 0.0
-    return math.asinh((value - float(rivals.max())) / _spread(rivals, 1e-3)[1])
+    Roots of counts vary by half, however large the counts (Anscombe 1948), so one scale fits all
+    scenes. Many rivals that are nearly as good weigh as much as one that is as good.
+    """
+    lead = root(rivals) - root(matches)
+    return float(-np.log(max(np.exp(lead).sum(), LEAST_RIVAL)))
 
 
 def assured(
-    candidates: Sequence[Candidate],
-    layouts: Layouts,
-    model: Confidence,
-    config: RecognizerConfig,
+    candidates: Sequence[Candidate], model: Confidence, config: RecognizerConfig
 ) -> list[Candidate]:
     """All candidates, the first JUDGED of them with their confidence."""
     if not candidates:
         return []
-    found = model.of(features_of(candidates, layouts, config))
+    found = model.of(features_of(candidates, config))
     sure = [replace(c, confidence=float(p)) for c, p in zip(candidates, found, strict=False)]
     return [*sure, *candidates[len(sure) :]]
 

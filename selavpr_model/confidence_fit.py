@@ -132,13 +132,13 @@ def _quantiles(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _centre(wrong: np.ndarray, typical: np.ndarray) -> np.ndarray:
-    """(F,) what is subtracted from features: the map's own wrong answers, as far as there are
-    enough; LEVELS mean nothing without them.
+    """(F,) what is subtracted from features: the LEVELS of the map's own wrong answers. What
+    compares a frame's candidates with each other stays as it is: it means the same in every map.
     """
     if not len(wrong):
         return np.asarray(typical)
-    own = np.where([name in LEVELS for name in FEATURES], 1.0, len(wrong) / (len(wrong) + TRUST))
-    return np.asarray(typical + own * (np.median(wrong, axis=0) - typical))
+    level = np.array([name in LEVELS for name in FEATURES])
+    return np.where(level, np.median(wrong, axis=0), typical)
 
 
 def adapted(

@@ -9,7 +9,7 @@ import logging
 import numpy as np
 
 from selavpr_model.calibration import keyframe_covariance
-from selavpr_model.confidence import assured, Layouts, over_time
+from selavpr_model.confidence import assured, over_time
 from selavpr_model.config import GeometryConfig, RecognizerConfig, TemporalConfig
 from selavpr_model.decision import conclude, follow, judge, Thresholds, thresholds
 from selavpr_model.errors import MapModelError
@@ -96,7 +96,7 @@ class PlaceRecognizer:
         with clock.stage('rerank'):
             candidates = rerank(view, codes, candidates, self._matcher, self.config.ties)
         with clock.stage('decide'):
-            recognition = self.decide(frame, self.assure(candidates, view), view)
+            recognition = self.decide(frame, self.assure(candidates), view)
         if self.geometry.enabled and frame.camera is not None:
             with clock.stage('verify'):
                 recognition = self.gate.check(recognition, features.local, frame.camera, asked)
@@ -111,16 +111,12 @@ class PlaceRecognizer:
             for rank, (row, similarity) in enumerate(zip(rows, similarities, strict=True))
         ]
 
-    def assure(self, candidates: list[Candidate], view: np.ndarray) -> list[Candidate]:
-        """The best re-ranked candidates with their confidence, where the map gives one.
-
-        view: as for decide.
-        """
+    def assure(self, candidates: list[Candidate]) -> list[Candidate]:
+        """The best re-ranked candidates with their confidence, where the map gives one."""
         measured = self._map.calibration
         if measured is None or measured.confidence is None:
             return candidates
-        layouts = Layouts(view, self._map.codes, self._matcher)
-        return assured(candidates, layouts, measured.confidence, self.config)
+        return assured(candidates, measured.confidence, self.config)
 
     def decide(self, frame: Frame, candidates: list[Candidate], view: np.ndarray) -> Recognition:
         """LOCALIZED, AMBIGUOUS or LOST from candidates in re-ranked order, with the reason.

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from selavpr_model.closures import ClosureJudge, Geometry, Verifier, View
-from selavpr_model.confidence import assured, Layouts, over_time
+from selavpr_model.confidence import assured, over_time
 from selavpr_model.confidence_fit import adapted, shipped
 from selavpr_model.config import (
     GeometryConfig,
@@ -193,8 +193,7 @@ class SlamSession:
         ]
         codes = self.place_map.codes([c.row for c in candidates])
         ranked = rerank(view, codes, candidates, self._matcher, self.configs.recognizer.ties)
-        layouts = Layouts(view, self.place_map.codes, self._matcher)
-        return assured(ranked, layouts, self._sure, self.configs.recognizer)
+        return assured(ranked, self._sure, self.configs.recognizer)
 
     def _over_time(self, alone: list[Candidate], belief: Belief | None) -> list[Candidate]:
         if belief is None:

@@ -20,6 +20,7 @@ from selavpr_model.confidence import certain
 from selavpr_model.config import TemporalConfig
 from selavpr_model.matching import count_mutual
 from selavpr_model.poses import inverse
+from selavpr_model.ranking import root
 from selavpr_model.records import Candidate, Place
 
 # The most believed places are moved one by one; what the others hold is nearly flat and stays.
@@ -265,9 +266,9 @@ def evidence_of(matches: Sequence[int], config: TemporalConfig) -> np.ndarray:
 
     Counts are judged against each other (robust standard deviations above the frame's median):
     night, rain or another season lower them all. Their roots are compared, as the deviation of a
-    count grows with its root; that of the root of a pure count is half (Anscombe, 1948).
+    count grows with its root.
     """
-    roots = np.sqrt(np.asarray(matches, dtype=float) + 3 / 8)
+    roots = root(matches)
     median = np.median(roots)
     deviation = max(1.4826 * float(np.median(np.abs(roots - median))), 0.5)
     deviations = (roots - median) / deviation

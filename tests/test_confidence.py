@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from selavpr_model.confidence import assured, Confidence, FEATURES, features_of, layout
+from selavpr_model.confidence import assured, Confidence, evidence, FEATURES, features_of
 from selavpr_model.confidence_fit import adapted, fit_logistic, fit_prior, shipped, Source
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.errors import MapMetadataError
@@ -42,12 +42,8 @@ def candidates(counts: list[int], cosine: float = 0.5) -> list[Candidate]:
     ]
 
 
-def somewhere(candidate: Candidate) -> tuple[float, float]:
-    return 0.5, 0.25
-
-
 def confidences(found: list[Candidate]) -> list[float]:
-    return [c.confidence for c in assured(found, somewhere, KEYS, CONFIG)[:5]]
+    return [c.confidence for c in assured(found, KEYS, CONFIG)[:5]]
 
 
 @given(COUNTS, COSINES)
@@ -68,14 +64,30 @@ def test_a_higher_cosine_never_makes_the_best_place_less_probable(counts, a, b):
     assert confidences(candidates(counts, high)) >= confidences(candidates(counts, low))
 
 
-@given(COUNTS)
-def test_neighbours_of_a_place_are_no_rivals(counts):
+@given(st.lists(st.integers(0, 900), min_size=2, max_size=30), st.integers(0, 900))
+def test_a_neighbour_is_no_rival_but_speaks_for_the_place(counts, matches):
     found = candidates(counts)
-    beside = replace(found[0], place=place(99, 2.0), row=99)
+    beside = replace(found[0], place=place(99, 2.0), row=99, mutual_matches=matches)
     alone, beside_it = (
-        features_of(f, somewhere, CONFIG, 1)[0] for f in (found, [found[0], beside, *found[1:]])
+        features_of(f, CONFIG, 1)[0] for f in (found, [found[0], beside, *found[1:]])
     )
-    np.testing.assert_allclose(alone, beside_it)
+    support = FEATURES.index('support')
+    np.testing.assert_allclose(np.delete(alone, support), np.delete(beside_it, support))
+    assert alone[support] == 0.0
+    assert np.sign(beside_it[support]) == np.sign(matches - found[1].mutual_matches)
+
+
+@given(st.integers(0, 900), st.lists(st.integers(0, 900), min_size=1, max_size=30))
+def test_every_rival_weakens_the_evidence_and_the_best_one_bounds_it(matches, rivals):
+    some, all_ = evidence(matches, np.array(rivals[1:])), evidence(matches, np.array(rivals))
+    lead = np.sqrt(matches + 3 / 8) - np.sqrt(max(rivals) + 3 / 8)
+    assert all_ <= some + 1e-12
+    assert min(lead - np.log(len(rivals)), 27.6) - 1e-9 <= all_ <= lead + 1e-9
+
+
+def test_a_candidate_without_any_rival_gets_no_evidence():
+    found = [replace(c, place=place(i, 0.1 * i)) for i, c in enumerate(candidates([90, 80]))]
+    assert features_of(found, CONFIG)[:, :3].tolist() == [[0.0] * 3] * 2
 
 
 @given(
@@ -90,25 +102,6 @@ def test_places_are_told_apart_at_once_as_one_by_one(others, posed):
     me = place(0, 0.0) if posed else replace(place(0, 0.0), pose=None)
     one_by_one = [are_distinct(me, other, CONFIG) for other in made]
     assert distinct_from(me, made, CONFIG).tolist() == one_by_one
-
-
-def test_matches_all_over_the_image_that_stay_where_they_are_agree_fully():
-    cells = np.arange(16 * 16)
-    assert layout(np.stack([cells, cells], axis=1), (16, 16)) == (1.0, 1.0)
-    assert layout(np.empty((0, 2), int), (16, 16)) == (0.0, 0.0)
-
-
-def test_matches_at_random_are_spread_but_do_not_agree():
-    rng = np.random.default_rng(0)
-    pairs = np.stack([np.arange(961), rng.permutation(961)], axis=1)
-    spread, agreement = layout(pairs, (31, 31))
-    assert spread == 1.0 and agreement < 0.6  # medians of 15 lie in the middle
-
-
-@given(st.lists(st.tuples(st.integers(0, 63), st.integers(0, 63)), max_size=40))
-def test_a_layout_is_a_pair_of_shares(pairs):
-    spread, agreement = layout(np.array(pairs, int).reshape(-1, 2), (8, 8))
-    assert 0.0 <= agreement <= 1.0 and 0.0 <= spread <= 1.0
 
 
 def made_up(seed: int, level: float = 0.0) -> Source:
@@ -214,6 +207,18 @@ def test_a_damaged_confidence_is_a_damaged_manifest(street_map, tmp_path):
     (tmp_path / 'manifest.json').write_bytes(encode(manifest))
     with pytest.raises(MapMetadataError, match='calibration'):
         PlaceMap.open(tmp_path)
+
+
+def test_a_map_whose_confidence_weighs_other_numbers_gets_the_general_one(
+    street_map, tmp_path, caplog
+):
+    manifest = json.loads((street_map / 'manifest.json').read_text())
+    del manifest['manifest_sha256']
+    manifest['calibration']['confidence']['weights'] = {'match_margin': 3.0, 'spread': 0.0}
+    (tmp_path / manifest['data']).symlink_to(street_map / manifest['data'])
+    (tmp_path / 'manifest.json').write_bytes(encode(manifest))
+    assert PlaceMap.open(tmp_path).calibration.confidence == adapted(shipped())
+    assert 'build the map again' in caplog.text
 
 
 def test_each_hypothesis_has_its_own_confidence(street_map, street, extractor):

@@ -22,7 +22,7 @@ from scipy.special import expit, logit
 from tqdm import tqdm
 
 from selavpr_model.calibration import keyframe_trials
-from selavpr_model.confidence import certain, Confidence, features_of, JUDGED, Layouts
+from selavpr_model.confidence import certain, Confidence, features_of, JUDGED
 from selavpr_model.confidence_fit import adapted, fit_logistic, fit_prior, Prior, SHIPPED, Source
 from selavpr_model.config import (
     ExtractorConfig,
@@ -156,8 +156,7 @@ def _try(name: str, data: RetrievalSet, stored: PlaceMap) -> Trials:
         global_ = stored.global_(at[str(file)])
         view = stored.codes([at[str(file)]])[0]
         ranked = _ranked(place_map, global_, view, config)
-        layouts = Layouts(view, place_map.codes, place_map.matcher(config.score))
-        x = features_of(ranked, layouts, config)
+        x = features_of(ranked, config)
         mass, answer = np.full(JUDGED, np.nan), 0
         if belief is not None and poses is not None:
             now = belief.update(query * 10**9, ranked, poses[query], view)
