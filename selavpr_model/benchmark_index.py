@@ -89,7 +89,7 @@ def _index(vectors: np.ndarray) -> VectorIndex:
     config, (rows, dim) = MapConfig(), vectors.shape
     index = VectorIndex(dim, False, vectors)
     if needs_index(rows, dim, config.index):
-        coarse = index.trained(rows, config.index_probes, config.index_refine)
+        coarse = index.trained(rows, config.index_refine)
         return VectorIndex(dim, False, vectors, coarse)
     return index
 

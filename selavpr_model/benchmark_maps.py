@@ -22,7 +22,7 @@ from selavpr_model.place_map import PlaceMap
 from selavpr_model.records import Features, ModelIdentity, Place
 from selavpr_model.sources import read_rgb
 
-PRESETS = ('exact', 'compact', 'tiny')
+PRESETS = ('exact', 'dense', 'compact', 'tiny')
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 
 
@@ -67,9 +67,7 @@ class GrownMap(PlaceMap):
                 self._places.append(place(row))
         self._index.add(global_)
         if len(global_) * global_.shape[1] > 25_000_000:
-            self._index.coarse = self._index.trained(
-                len(global_), self.config.index_probes, self.config.index_refine
-            )
+            self._index.coarse = self._index.trained(len(global_), self.config.index_refine)
 
 
 def grown(real: PlaceMap, global_: np.ndarray) -> GrownMap:

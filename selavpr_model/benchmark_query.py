@@ -20,7 +20,6 @@ from selavpr_model.checkpoint import Checkpoint
 from selavpr_model.config import ExtractorConfig, RecognizerConfig, TemporalConfig
 from selavpr_model.extractor import Extractor, identify, load_extractor
 from selavpr_model.formula_weights import formula_network
-from selavpr_model.matching import count_mutual
 from selavpr_model.network import SelaVPR
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.recognizer import PlaceRecognizer
@@ -28,6 +27,7 @@ from selavpr_model.records import Features, Frame, Recognition
 from selavpr_model.sources import read_rgb
 
 DEEP = 20  # ranks that must agree
+DEFAULT = RecognizerConfig().score
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +118,7 @@ class Bench:
             self.result.values[f'bytes_per_place.{kind}'] = local_bytes(one)
 
     def recognizer(
-        self, kind: str, k: int, replayed: bool = False, score: str = RecognizerConfig().score
+        self, kind: str, k: int, replayed: bool = False, score: str = DEFAULT
     ) -> PlaceRecognizer:
         """With a belief, as in the node; replayed: with features instead of a network."""
         extractor = self.model.extractor
@@ -146,8 +146,14 @@ class Bench:
             self.result.values[f'ms.stage.{name}.{stage}'] = statistics.median(values)
 
     def rerank(self, k: int) -> None:
-        """Reading and comparing k places, by preset, through the map and the recogniser."""
-        kinds = {kind: self.recognizer(kind, k, replayed=True) for kind in self.maps}
+        """Reading and comparing k places, by preset, through the map and the recogniser.
+
+        What is stored exactly is counted as in the paper, as its order is compared, too.
+        """
+        kinds = {
+            kind: self.recognizer(kind, k, True, 'mutual' if kind == 'exact' else DEFAULT)
+            for kind in self.maps
+        }
         times: dict[str, list[float]] = {name: [] for name in ('plain', *kinds)}
         for number in range(self.scale.rounds + 1):
             frame = Frame(number * 10**8, self.model.images[0])
@@ -160,18 +166,12 @@ class Bench:
             self.result.ratio(f'rerank_{kind}.k{k}', times['plain'][1:], times[kind][1:])
 
     def order(self, k: int) -> None:
-        """How often the first places are the reference's, by the count of the reference.
-
-        Its counts come from our kernel on float32 here, which is tested to give them, and quicker.
-        """
+        """How often the first places are the reference's, by the count of the reference."""
         kinds = {kind: self.recognizer(kind, k, True, 'mutual') for kind in self.maps}
         same: dict[str, list[bool]] = {kind: [] for kind in kinds}
-        for number, asked in enumerate(self.model.asked):
+        for number, asked in enumerate(self.model.asked[: self.scale.orders]):
             frame = Frame(number * 10**8, self.model.images[0])
-            rows = self.reference.search(asked.global_[None], k)
-            local = self.reference.local.numpy()
-            cells = asked.local.reshape(-1, asked.local.shape[-1])
-            counts = count_mutual(cells, [local[row % len(local)] for row in rows])
+            rows, counts, _ = self.reference.rerank(asked.global_, asked.local, k)
             for kind, recognizer in kinds.items():
                 same[kind].append(same_order(recognizer.process(frame), rows, counts))
         for kind in kinds:

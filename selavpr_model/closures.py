@@ -20,6 +20,9 @@ from selavpr_model.trail import motion_error_m, Spot
 
 KEPT = 3  # candidates of a keyframe that may turn out to be its loop
 STEPS = 20  # consecutive keyframes that say how many matches neighbours have
+# Loops are rare and short: a robot meets its old way again for seconds, after minutes without a
+# question. Looks saved up make some of these closures metric; a keyframe waits for one at most.
+SAVED_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +78,7 @@ class ClosureJudge:
         self._pending: deque[View] = deque()
         self._agreed: deque[View] = deque(maxlen=config.pending)  # with the one closed candidate
         self._links: dict[int, set[int]] = defaultdict(set)  # rows that show one place
-        self._budget = Budget(config.verifications_per_s)
+        self._budget = Budget(config.verifications_per_s, SAVED_S)
         self._looked: tuple[View, bool] | None = None  # the last look of geometry: agreed?
         self.verified: list[tuple[int, int]] = []  # rows
 
@@ -181,7 +184,7 @@ class ClosureJudge:
             if self._budget.is_there:
                 geometry, vouching = self._look(self._verifier, view, candidate), None
             elif vouching is None:
-                waiting = self._wait(view, candidate, 'no verifications left this second')
+                waiting = self._wait(view, candidate, 'no verifications left now')
                 yield from () if announced else (waiting,)
                 return
         if geometry is None and vouching is None and self._config.verify == 'always':

@@ -122,9 +122,9 @@ class MapConfig(Config):
 
     local_dtype: str = option(
         'compact',
-        'storage of local features: exact keeps all cells, compact at most 119 kB a place, tiny '
-        '60 kB, all as int8; int8, fp16 and fp32: as old maps have them, slower',
-        choices=('compact', 'exact', 'tiny', 'int8', 'fp16', 'fp32'),
+        'storage of local features: compact at most 119 kB a place, tiny 60 kB, dense all cells, '
+        'these as int8; exact all cells in float32; int8 and fp16: as old maps have them, slower',
+        choices=('compact', 'dense', 'exact', 'tiny', 'int8', 'fp16'),
     )
     thumbnail_px: int = option(
         160, 'width of the stored thumbnail; 0: none', unit='px', low=0, high=1024
@@ -132,14 +132,11 @@ class MapConfig(Config):
     frame_id: str = option('map', 'frame of the poses')
     index: str = option(
         'auto',
-        'search: flat compares all places, ivf a short list of them, auto by the size of the map',
-        choices=('auto', 'flat', 'ivf'),
-    )
-    index_probes: int = option(
-        2000, 'ivf: clusters of places that are looked into', low=1, high=65536
+        'search: flat compares all places, codes a short list, auto by the size of the map',
+        choices=('auto', 'flat', 'codes'),
     )
     index_refine: int = option(
-        6, 'ivf: places compared exactly, times those asked for', low=1, high=1000
+        10, 'codes: places compared exactly, times those asked for', low=1, high=1000
     )
     use_gpu_index: bool = option(True, 'search on the GPU where faiss-gpu and a GPU are there')
 
@@ -306,7 +303,11 @@ class SlamConfig(Config):
         choices=('auto', 'always', 'never'),
     )
     verifications_per_s: float = option(
-        0.5, 'closures that geometry looks at, by the stamps of the images', unit='1/s', low=0.0
+        0.5,
+        'closures that geometry looks at, on average, by the stamps of the images; of ten seconds '
+        'they are saved up',
+        unit='1/s',
+        low=0.0,
     )
     save_at_end: bool = option(True, 'save the map when the node stops or leaves SLAM')
 
@@ -355,7 +356,7 @@ class GeometryConfig(Config):
         1.0, 'least median angle at the points between two keyframes', unit='deg', low=0.0
     )
     max_position_m: float = option(
-        0.5, 'a metric position less certain than this is refused', unit='m', low=0.0
+        1.0, 'a metric position less certain than this is refused', unit='m', low=0.0
     )
 
 

@@ -3,14 +3,16 @@
 
 One adjustment of the query's pose over all its matches. A point is seen by the query and by one
 or more keyframes; it is not an unknown of its own but follows from their rays (and depths).
+What keyframes disagree about, no residual of the adjustment tells: it is redone without each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from selavpr_model.config import GeometryConfig
 from selavpr_model.geometry_fit import (
@@ -73,6 +75,45 @@ class Tracks:
 
 def metric_pose(references: Sequence[Reference], config: GeometryConfig) -> MetricPose:
     """A pose, or the reason why there is none; never raises for hard input."""
+    made = _known_enough(_fit(references, config), config)
+    if made.covariance is None or made.pose is None or len(references) < 3:
+        return made
+    C = bounded(made.covariance + jackknife(made.pose, references, config))
+    return _known_enough(replace(made, covariance=C), config)
+
+
+def jackknife(
+    T_map_camera: np.ndarray, references: Sequence[Reference], config: GeometryConfig
+) -> np.ndarray:
+    """(6, 6) covariance by how the pose changes without each keyframe: Tukey's delete-one
+    jackknife, on average not too small (Efron and Stein 1981).
+
+    In another season all matches with a keyframe err together, which blocks of the image cannot
+    tell. Each fit starts from afar: one to four steps from the pose of all keep half its error.
+    """
+    count, moved = len(references), list[np.ndarray]()
+    for i in range(count):
+        other = _fit([*references[:i], *references[i + 1 :]], config).pose
+        if other is not None:
+            turn = Rotation.from_matrix(other[:3, :3] @ T_map_camera[:3, :3].T).as_rotvec()
+            moved.append(np.r_[other[:3, 3] - T_map_camera[:3, 3], turn])
+    by = np.reshape(moved, (-1, 6))
+    return (count - 1) / count * by.T @ by
+
+
+def _known_enough(made: MetricPose, config: GeometryConfig) -> MetricPose:
+    """The same, without a pose whose position is less certain than config.max_position_m."""
+    if made.covariance is None:
+        return made
+    sigma = float(np.sqrt(np.linalg.eigvalsh(made.covariance[:3, :3])[-1]))
+    if sigma <= config.max_position_m:
+        return made
+    why = f'position known to {sigma:.2f} m only, {config.max_position_m:g} m allowed'
+    return replace(made, reason=why, pose=None, covariance=None)
+
+
+def _fit(references: Sequence[Reference], config: GeometryConfig) -> MetricPose:
+    """The pose of all keyframes, however well it is known."""
     if not references:
         return MetricPose(0, 'no keyframe with a pose agrees')
     tracks = join(references)
@@ -193,12 +234,8 @@ def _conclude(
     C = bounded(config.covariance_scale * C + shared_error(J, w, tracks, config))
     angle = float(np.degrees(np.median(_angles(tracks)[fixed])))
     good = int((fixed & (w > 0.25)).sum())
-    sigma = float(np.sqrt(np.linalg.eigvalsh(C[:3, :3])[-1]))
     if good < config.min_inliers:
         return MetricPose(good, f'{good} points fit, {config.min_inliers} needed')
-    if not np.isfinite(C).all() or sigma > config.max_position_m:
-        why = f'position known to {sigma:.2f} m only, {config.max_position_m:g} m allowed'
-        return MetricPose(good, why, angle_deg=angle)
     T = np.eye(4)
     T[:3, :3], T[:3, 3] = R, c
     return MetricPose(good, f'{good} points fit one pose', T, C, angle)

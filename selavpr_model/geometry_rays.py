@@ -49,7 +49,7 @@ class Cells:
         """local: (h, w, C), unit, of any number of cells; input_size: (H, W)."""
         grid = densify(local, input_size)
         height, width, channels = grid.shape
-        return cls(grid, LocalCodec('exact', (height, width, channels)).encode(grid))
+        return cls(grid, LocalCodec('dense', (height, width, channels)).encode(grid))
 
 
 def match_pixels(

@@ -15,7 +15,7 @@ from selavpr_model.vectors import Vectors
 logger = logging.getLogger(__name__)
 GPU_MAX_K = 2048  # limit of faiss' GPU k-selection
 FLAT_VALUES = 25_000_000  # about 8 ms of comparing on one core
-LEAST_ROWS = 100  # fewer make no clusters
+LEAST_ROWS = 100  # fewer say too little about what codes should be
 ABSORB_ROWS = 4096  # added rows that are compared one by one before they join the short lists
 
 Search = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
@@ -69,13 +69,13 @@ class VectorIndex:
         """(D,) float32 of one row."""
         return self._vectors.take(np.array([row]))[0]
 
-    def trained(self, rows: int, probes: int, refine: int) -> CoarseIndex:
+    def trained(self, rows: int, refine: int) -> CoarseIndex:
         """Short lists for the first `rows` rows; those in use go on as they are.
 
-        Their clusters are kept until the map has grown to twice what they were made for.
+        Their codes are kept until the map has grown to twice what they were chosen for.
         """
         if self.coarse is None or not self.coarse.fits(rows):
-            coarse = CoarseIndex.train(self._vectors, rows, probes, refine)
+            coarse = CoarseIndex.train(self._vectors, rows, refine)
         else:
             coarse = self.coarse.copy()
         coarse.catch_up(self._vectors, rows)
@@ -98,10 +98,10 @@ class VectorIndex:
         """(rows, products) that hold the k best between them."""
         if self._gpu is not None:
             return [tied(self._gpu_search, query, k, len(self))]
-        found, first = [], 0
-        rows = np.empty(0, np.int64) if self.coarse is None else self.coarse.shortlist(query, k)
-        if self.coarse is not None and len(rows) >= k:  # fewer: the lists looked into are short
-            first = len(self.coarse)
+        found, first, coarse = [], 0, self.coarse
+        rows = None if coarse is None else coarse.shortlist(query, k)
+        if coarse is not None and rows is not None:
+            first = len(coarse)
             at, products = exact(query, self._vectors.take(rows), k)
             found.append((rows[at], products))
         for start, block in self._vectors.blocks(first):
@@ -120,7 +120,7 @@ class VectorIndex:
 def needs_index(rows: int, dim: int, kind: str) -> bool:
     """Whether a map is large enough for short lists; kind: see MapConfig.index."""
     large = rows * dim > FLAT_VALUES
-    return rows >= LEAST_ROWS and (kind == 'ivf' or (kind == 'auto' and large))
+    return rows >= LEAST_ROWS and (kind == 'codes' or (kind == 'auto' and large))
 
 
 def exact(query: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

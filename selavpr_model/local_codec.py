@@ -14,7 +14,7 @@ import functools
 import numpy as np
 
 PEAK = 4.0  # deviations of a unit vector's channel (1 / sqrt(C)) that become 127
-PRESETS = {'compact': 119_000, 'exact': None, 'tiny': 60_000}  # bytes a place at most
+PRESETS = {'compact': 119_000, 'dense': None, 'tiny': 60_000}  # bytes a place at most
 FEW_CELLS = 1024  # grids up to this are kept whole; of larger ones every second cell, each way
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import logging
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from selavpr_model.records import Features, ModelIdentity, Place
 if TYPE_CHECKING:
     from selavpr_model.place_map import PlaceMap
 
+logger = logging.getLogger(__name__)
 UNIT_TOLERANCE = 0.02  # half precision leaves unit vectors this far from length 1
 ROWS_AT_ONCE = 256
 SAME = 0.9999
@@ -129,14 +131,20 @@ def places_from(folder: Path, data: dict[str, Any]) -> PlaceTable:
 
 
 def coarse_index(folder: Path, data: dict[str, Any], config: MapConfig) -> CoarseIndex | None:
-    """The short lists of the map; MapDataError if they are not of its rows."""
+    """The short lists of the map, if it has some of this version's kind.
+
+    MapDataError if they are not of its rows.
+    """
     if INDEX not in data or config.index == 'flat':
         return None
     rows, dim = data['global.npy'].shape
     try:
-        coarse = CoarseIndex.from_bytes(data[INDEX], config.index_probes, config.index_refine)
+        coarse = CoarseIndex.from_bytes(data[INDEX], config.index_refine)
     except ValueError as error:
         raise damaged(folder / INDEX, f'{error}') from error
+    if coarse is None:
+        logger.info('%s: of another version; all places are compared until it is saved', INDEX)
+        return None
     if (len(coarse), coarse.dim) != (rows, dim):
         got = f'{len(coarse)} rows of {coarse.dim}'
         raise damaged(folder / INDEX, f'expected {rows} rows of {dim}, got {got}')

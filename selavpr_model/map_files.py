@@ -117,7 +117,7 @@ def tidy(path: Path) -> None:
     """Delete what killed saves left, unless another process is writing or nothing may be."""
     with contextlib.suppress(OSError, MapError):
         if map_writer.leftovers(path, read_manifest(path)['data']):
-            with map_writer.lock(path):
+            with map_writer.lock(path, patience_s=0.0):
                 map_writer.remove_leftovers(path, read_manifest(path)['data'])
 
 

@@ -14,7 +14,7 @@ from selavpr_model.local_codec import LocalCodec, PRESETS, reach_of
 from selavpr_model.map_writer import DataWriter
 
 NOTHING = 1e-6  # a cell whose largest value is below this has no direction: stored as zeros
-STORED_DTYPE = {**dict.fromkeys(PRESETS, '|i1'), 'int8': '|i1', 'fp16': '<f2', 'fp32': '<f4'}
+STORED_DTYPE = {**dict.fromkeys(PRESETS, '|i1'), 'int8': '|i1', 'fp16': '<f2', 'exact': '<f4'}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,8 +102,10 @@ class LocalStore:
         return self.codec.encode(local) if self.codec else local.reshape(self.shape)
 
     def codes(self, rows: np.ndarray) -> list[np.ndarray]:
-        """(n,) rows -> (cells, channels) each: int8 where they lie, decoded without a preset."""
-        if self.codec is None:
+        """(n,) rows -> (cells, channels) each, int8 or float32: where they lie, if they can be
+        compared as they are, else decoded.
+        """
+        if self.codec is None and self._dtype != 'exact':
             return list(self.read(rows))
         return [block.codes[j] for block, j in map(self._find, rows)]
 

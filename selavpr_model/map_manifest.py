@@ -82,8 +82,24 @@ def decode(raw: bytes, where: Path) -> dict[str, Any]:
         raise _damaged(where, f'format is not {FORMAT!r}')
     _check_version(manifest.get('format_version'), where)
     _check_digest(raw, where)
+    manifest = _named_as_today(manifest)
     _check_fields(manifest, where)
     return manifest
+
+
+def _named_as_today(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Earlier maps say fp32 for what is exact now, and exact for what is dense.
+
+    What has not the form of a manifest stays, for the checks that follow.
+    """
+    try:
+        stored = manifest['local_dtype'], manifest['files']['local.npy']['dtype']
+        name = {('fp32', '<f4'): 'exact', ('exact', '|i1'): 'dense'}[stored]
+        storage = {**manifest['configs']['storage'], 'local_dtype': name}
+        configs = {**manifest['configs'], 'storage': storage}
+    except (KeyError, TypeError):
+        return manifest
+    return {**manifest, 'local_dtype': name, 'configs': configs}
 
 
 def _check_version(version: object, where: Path) -> None:
@@ -174,13 +190,19 @@ def model_entry(identity: ModelIdentity) -> dict[str, Any]:
 def map_config(manifest: dict[str, Any], where: Path) -> MapConfig:
     """The MapConfig the map was made with; its dtype must be the stored one."""
     try:
-        config = MapConfig.from_dict(manifest['configs'].get('storage'))
+        config = MapConfig.from_dict(_storage_of_today(manifest['configs'].get('storage')))
     except (ConfigError, TypeError, AttributeError) as error:
         raise _damaged(where, f'configs.storage: {error}') from error
     if config.local_dtype != manifest['local_dtype']:
         stored = manifest['local_dtype']
         raise _damaged(where, f'local_dtype {stored!r} is not that of configs.storage')
     return config
+
+
+def _storage_of_today(storage: dict[str, Any]) -> dict[str, Any]:
+    """Earlier maps named clusters of places, `ivf`, and how many were looked into."""
+    kept = {key: value for key, value in storage.items() if key != 'index_probes'}
+    return {**kept, 'index': 'codes'} if kept.get('index') == 'ivf' else kept
 
 
 def calibration(manifest: dict[str, Any], where: Path) -> Calibration | None:

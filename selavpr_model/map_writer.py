@@ -19,6 +19,7 @@ import logging
 import os
 from pathlib import Path
 import shutil
+import time
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 MANIFEST = 'manifest.json'
 LOCK = '.lock'
 WRITE_BYTES = 1 << 22
+RETRY_S = 0.02
 
 
 @contextlib.contextmanager
@@ -49,12 +51,16 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Hold `folder` as its only writer; the system lets go when the process dies, however."""
+def lock(folder: Path, patience_s: float = 1.0) -> Iterator[None]:
+    """Hold `folder` as its only writer; the system lets go when the process dies, however.
+
+    Whoever opens a map holds the lock for a moment, too, to delete what killed saves left: hence
+    the patience.
+    """
     handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(handle, patience_s)
         except BlockingIOError as error:
             message = f'{folder}: another process is writing this map; wait for it to end'
             raise MapBusyError(message) from error
@@ -63,6 +69,17 @@ def lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _take(handle: int, patience_s: float) -> None:
+    give_up = time.monotonic() + patience_s
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= give_up:
+                raise
+        time.sleep(RETRY_S)
 
 
 def sync_folder(folder: Path) -> None:

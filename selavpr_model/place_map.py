@@ -253,7 +253,7 @@ class PlaceMap:
     def _write_index(self, writer: map_writer.DataWriter, rows: int) -> None:
         config = self.config
         if needs_index(rows, self.identity.global_dim, config.index):
-            coarse = self._index.trained(rows, config.index_probes, config.index_refine)
+            coarse = self._index.trained(rows, config.index_refine)
             writer.blob(map_manifest.INDEX, coarse.to_bytes(), rows)
 
     def _row_bytes(self) -> int:

@@ -38,7 +38,7 @@ def official_order(counts: np.ndarray) -> np.ndarray:
     return np.where(counts == 1, 0, counts).argsort(kind='stable')[::-1]
 
 
-def root(matches: Sequence[int] | np.ndarray) -> np.ndarray:
+def root(matches: float | Sequence[int] | np.ndarray) -> np.ndarray:
     """Roots of counts (n,): those of a pure count deviate by half, large or small (Anscombe 1948,
     The transformation of Poisson, binomial and negative-binomial data)."""
     return np.sqrt(np.asarray(matches, dtype=float) + 3 / 8)

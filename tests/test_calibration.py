@@ -25,7 +25,7 @@ def corridor(places: int, spacing_m: float = 1.0) -> PlaceMap:
     rng = np.random.default_rng(0)
     steps = rng.standard_normal((places, 12, 8)).cumsum(axis=0)
     vectors = rng.standard_normal((places, 16)).cumsum(axis=0)
-    place_map = PlaceMap.empty(IDENTITY, MapConfig(local_dtype='fp32'))
+    place_map = PlaceMap.empty(IDENTITY, MapConfig(local_dtype='exact'))
     for i in range(places):
         T = np.eye(4)
         T[0, 3] = i * spacing_m

@@ -142,7 +142,7 @@ def test_a_wrong_size_is_refused_with_an_example(text):
     ('arguments', 'message'),
     [
         (['--k', '0'], 'RecognizerConfig.candidates'),
-        (['--local-dtype', 'int4'], 'compact, exact, tiny, int8, fp16, fp32'),
+        (['--local-dtype', 'int4'], 'compact, dense, exact, tiny, int8, fp16'),
         (['--size', '225'], '225'),
         (['--queries', '3'], 'START:STOP'),
         (['--json', 'no/such/folder/x.json'], 'existing folder'),
@@ -163,4 +163,4 @@ def test_options_show_the_help_and_the_default_of_their_configuration(monkeypatc
     text = ' '.join(call('evaluate', '--help').output.split())
     assert f'[default: {RecognizerConfig().candidates}]' in text
     assert f'[default: {ExtractorConfig().weights}]' in text
-    assert 'compact | exact' in text
+    assert 'compact | dense | exact' in text

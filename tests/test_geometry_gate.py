@@ -152,12 +152,13 @@ def test_an_image_cut_otherwise_is_not_of_this_camera() -> None:
 
 @given(
     st.floats(0.0, 50.0),
+    st.floats(0.0, 30.0),
     st.lists(st.tuples(st.floats(0.0, 5.0), st.booleans()), max_size=40),
 )
 def test_never_more_is_spent_than_was_earned(
-    per_s: float, steps: list[tuple[float, bool]]
+    per_s: float, saved_s: float, steps: list[tuple[float, bool]]
 ) -> None:
-    budget, now, spent = Budget(per_s), 0.0, 0
+    budget, now, spent = Budget(per_s, saved_s), 0.0, 0
     for wait, wanted in steps:
         now += wait
         budget.earn(now)
@@ -166,3 +167,31 @@ def test_never_more_is_spent_than_was_earned(
             spent += 1
     assert spent <= 1 + per_s * now + 1e-6
     assert spent == 0 or per_s > 0
+
+
+def spent_at(budget: Budget, second: float, wanted: int = 100) -> int:
+    """How many of so many are to be had at a time."""
+    budget.earn(second)
+    for had in range(wanted):
+        if not budget.is_there:
+            return had
+        budget.spend()
+    return wanted
+
+
+def test_by_default_nothing_is_saved_beyond_one_or_what_a_second_earns() -> None:
+    slow, fast = Budget(0.5), Budget(4.0)
+    assert [spent_at(slow, s) for s in (0.0, 1.0, 2.0, 100.0, 100.5)] == [1, 0, 1, 1, 0]
+    assert [spent_at(fast, s) for s in (0.0, 1.0, 100.0, 100.5)] == [1, 4, 4, 2]
+
+
+def test_what_is_saved_up_is_bounded_and_spent_one_by_one() -> None:
+    budget = Budget(0.5, saved_s=10.0)
+    assert spent_at(budget, 1000.0) == 1
+    assert [spent_at(budget, 1000.0 + 0.1 * i) for i in range(1, 7)] == [1, 1, 1, 1, 0, 0]
+    assert spent_at(budget, 1002.0) == 1
+    assert spent_at(budget, 900.0) == spent_at(budget, 901.0) == 0
+
+
+def test_nothing_a_second_is_nothing_however_long_it_is_saved() -> None:
+    assert spent_at(Budget(0.0, saved_s=10.0), 1e6) == 0

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from selavpr_model import geometry_pose
 from selavpr_model.config import GeometryConfig, MapConfig, RecognizerConfig
 from selavpr_model.errors import MapMetadataError
 from selavpr_model.geometry import MapGeometry
@@ -115,6 +117,78 @@ def test_most_errors_lie_inside_the_95_percent_ellipsoid(deep: bool) -> None:
         assert np.linalg.eigvalsh(C).min() > 0
         inside.append(float(error @ np.linalg.solve(C, error)) < 12.592)
     assert np.mean(inside) >= 0.8
+
+
+TRUTH = transform((0.25, 0.05, 0.2), (0.02, -0.05, 0.01))
+
+
+def one_off(seed: int, keys: list[np.ndarray]) -> list[Reference]:
+    """Keyframes of which one lies 0.3 m beside its pose, as if all its matches erred alike."""
+    made, which = references(TRUTH, keys, seed, px=4.0), seed % len(keys)
+    shift = np.random.default_rng(seed).normal(size=3)
+    moved = transform(tuple(0.3 * shift / np.linalg.norm(shift))) @ made[which].pose
+    made[which] = replace(made[which], pose=moved)
+    return made
+
+
+def share_inside(made: list[MetricPose]) -> float:
+    """Of the positions inside their 95 % ellipsoids."""
+    inside = []
+    for one in made:
+        error = error_of(one, TRUTH)[:3]
+        assert one.covariance is not None
+        inside.append(error @ np.linalg.solve(one.covariance[:3, :3], error) < 7.815)
+    return float(np.mean(inside))
+
+
+def test_what_one_keyframe_is_off_by_is_in_the_covariance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scenes = [one_off(seed, KEYS) for seed in range(12)]
+    made = [metric_pose(scene, EXACT) for scene in scenes]
+    assert share_inside(made) >= 0.95
+    assert all(np.linalg.eigvalsh(m.covariance).min() > 0 for m in made)
+    monkeypatch.setattr(geometry_pose, 'jackknife', lambda *_: np.zeros((6, 6)))
+    assert share_inside([metric_pose(scene, EXACT) for scene in scenes]) < 0.9
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 1000), st.integers(3, 5))
+def test_leaving_keyframes_out_moves_no_pose_and_never_shrinks_a_covariance(
+    seed: int, count: int
+) -> None:
+    more = [transform((-0.4, 0.2, 0.1)), transform((0.1, 0.4, -0.3))]
+    scene = one_off(seed, [*KEYS, *more][:count])
+    made, without = metric_pose(scene, EXACT), geometry_pose._fit(scene, EXACT)
+    assert made.pose is not None and without.pose is not None
+    np.testing.assert_array_equal(made.pose, without.pose)
+    np.testing.assert_array_equal(made.covariance, made.covariance.T)
+    added = made.covariance - without.covariance
+    assert np.linalg.eigvalsh(added).min() > -1e-9
+    assert np.trace(added) > 0
+
+
+@pytest.mark.parametrize('deep', [False, True])
+def test_of_two_keyframes_none_is_left_out(deep: bool) -> None:
+    scene = references(TRUTH, KEYS[:2], deep=deep)
+    made, without = metric_pose(scene, EXACT), geometry_pose._fit(scene, EXACT)
+    assert made.pose is not None
+    np.testing.assert_array_equal(made.pose, without.pose)
+    np.testing.assert_array_equal(made.covariance, without.covariance)
+
+
+def test_a_pose_that_depends_on_one_keyframe_is_refused() -> None:
+    """The jackknife counts against geometry.max_position_m, too."""
+    scene = one_off(1, KEYS)
+    C = metric_pose(scene, EXACT).covariance
+    assert C is not None
+    sigma = float(np.sqrt(np.linalg.eigvalsh(C[:3, :3])[-1]))
+    made = metric_pose(scene, replace(EXACT, max_position_m=0.99 * sigma))
+    assert made.pose is None and made.covariance is None
+    assert f'position known to {sigma:.2f} m only' in made.reason
+    alone = geometry_pose._fit(scene, EXACT).covariance
+    assert alone is not None
+    assert np.linalg.eigvalsh(alone[:3, :3])[-1] < (0.9 * sigma) ** 2
 
 
 @pytest.fixture(scope='module')

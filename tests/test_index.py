@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The index: equal to brute force, stable on ties, bit for bit what was added."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from map_helpers import one_torch_thread, unit
@@ -89,24 +91,69 @@ def street(rows: int, dim: int = 48, seed: int = 3) -> np.ndarray:
     return unit(steps + 20 * rng.normal(size=dim))
 
 
-def short_listed(vectors: np.ndarray, rows: int, probes: int = 8) -> VectorIndex:
+def short_listed(vectors: np.ndarray, rows: int) -> VectorIndex:
     """An index whose first `rows` vectors are in short lists."""
     first = VectorIndex(vectors.shape[1], False, vectors[:rows])
-    coarse = first.trained(rows, probes, refine=6)
+    coarse = first.trained(rows, refine=6)
     index = VectorIndex(vectors.shape[1], False, vectors[:rows], coarse)
     index.add(vectors[rows:])
     return index
 
 
-def test_short_lists_find_what_comparing_all_finds():
+def noise(rows: int, dim: int = 384, seed: int = 5) -> np.ndarray:
+    """Vectors without a preferred direction, as whitened features nearly are."""
+    return unit(np.random.default_rng(seed).normal(size=(rows, dim)))
+
+
+def alike(rows: int, dim: int = 384) -> np.ndarray:
+    """Vectors that are mostly the same, as features that are not whitened are."""
+    return unit(noise(rows, dim) + 4 * noise(1, dim, seed=6))
+
+
+def nearby(vectors: np.ndarray, count: int = 50, share: float = 0.5) -> np.ndarray:
+    """(count, D): some of the vectors, moved by `share` of their length."""
+    some = vectors[:: len(vectors) // count][:count]
+    return unit(some + share * noise(count, vectors.shape[1], seed=7))
+
+
+def recall(vectors: np.ndarray, index: VectorIndex, queries: np.ndarray, k: int) -> float:
+    """Share of the k nearest that the index finds, too."""
+    exact = filled(vectors)
+    pairs = [(exact.search(q, k)[0], index.search(q, k)[0]) for q in queries]
+    return float(np.mean([np.isin(truth, found).mean() for truth, found in pairs]))
+
+
+@pytest.mark.parametrize('made', [noise, alike])
+def test_short_lists_find_what_comparing_all_finds_with_and_without_whitening(made):
+    vectors = made(10_000)
+    queries, index = nearby(vectors), short_listed(vectors, 10_000)
+    assert len(index.coarse.shortlist(queries[:1], 20)) <= 500
+    assert recall(vectors, index, queries, 20) >= 0.98
+
+
+@pytest.mark.parametrize('dim', [1, 2, 7, 33, 1024])
+def test_short_lists_are_good_for_vectors_of_any_length(dim):
+    vectors = noise(3000, dim)
+    index = short_listed(vectors, 2500)
+    assert recall(vectors, index, nearby(vectors, 20), 5) >= 0.98
+
+
+def test_a_map_that_grows_beyond_what_its_codes_were_chosen_for_gets_others():
+    vectors = np.concatenate([alike(2500, 64), noise(7500, 64)])
+    first = short_listed(vectors[:2500], 2500)
+    coarse = CoarseIndex.from_bytes(first.coarse.to_bytes(), 6)  # it remembers for how many
+    assert coarse.fits(2500) and coarse.fits(5000)
+    assert not coarse.fits(5001) and not coarse.fits(2499)
+    index = VectorIndex(64, False, vectors, coarse)
+    index = VectorIndex(64, False, vectors, index.trained(10_000, refine=6))
+    assert recall(vectors, index, nearby(vectors), 20) >= 0.98
+
+
+def test_products_are_exact_behind_short_lists():
     vectors = street(6000)
-    queries = unit(vectors[::60] + 0.02 * np.random.default_rng(4).normal(size=(100, 48)))
-    index, exact = short_listed(vectors, 6000), filled(vectors)
-    found = [index.search(q, 20) for q in queries]
-    truth = [exact.search(q, 20) for q in queries]
-    recall = np.mean([np.isin(t[0], f[0]).mean() for t, f in zip(truth, found, strict=True)])
-    assert recall >= 0.98
-    for (rows, products), query in zip(found, queries, strict=True):
+    queries, index = nearby(vectors, 30, 0.02), short_listed(vectors, 6000)
+    for query in queries:
+        rows, products = index.search(query, 20)
         assert (products == exact_products(vectors, rows, query)).all(), 'products are exact'
         assert (np.diff(products) <= 0).all() and len(set(rows.tolist())) == 20
 
@@ -119,54 +166,99 @@ def exact_products(vectors: np.ndarray, rows: np.ndarray, query: np.ndarray) -> 
 
 def test_vectors_added_behind_short_lists_are_found_before_and_after_they_join_them(monkeypatch):
     monkeypatch.setattr('selavpr_model.index.ABSORB_ROWS', 64)
-    vectors = street(3000)
-    index = short_listed(vectors[:2000], 2000)
+    vectors = street(4000)
+    index = short_listed(vectors[:2500], 2500)
     joined = []
-    for row in range(2000, 2200):
+    for row in range(2500, 2700):
         index.add(vectors[row : row + 1])
         joined.append(len(index.coarse))
         assert index.search(vectors[row], 1)[0][0] == row
-    assert sorted(set(joined)) == [2000, 2064, 2128, 2192]
-    again = short_listed(vectors[:2000], 2000)
-    again.add(vectors[2000:2200])  # at once: the same rows, though others of them are in the lists
-    assert (again.search(vectors[2111], 5)[0] == index.search(vectors[2111], 5)[0]).all()
+    assert sorted(set(joined)) == [2500, 2564, 2628, 2692]
+    again = short_listed(vectors[:2500], 2500)
+    again.add(vectors[2500:2700])  # at once: the same rows, though others of them are in the lists
+    assert (again.search(vectors[2611], 5)[0] == index.search(vectors[2611], 5)[0]).all()
 
 
-def test_equal_vectors_come_in_the_order_of_the_rows_from_short_lists_too():
-    vectors = np.repeat(street(400), 5, axis=0)
-    index = short_listed(vectors, 1500)  # the twins of row 1499 lie on both sides
-    for row in (700, 1496, 1990):
-        twins = 5 * (row // 5) + np.arange(5)
-        assert index.search(vectors[row], 5)[0].tolist() == twins.tolist()
+@settings(max_examples=20, deadline=None)
+@given(row=st.integers(0, 2999), k=st.integers(1, 12))
+def test_equal_vectors_come_in_the_order_of_the_rows_from_short_lists_too(twins, row, k):
+    vectors, index = twins
+    expected = filled(vectors).search(vectors[row], k)[0]
+    first = 5 * (row // 5)
+    assert expected[:5].tolist() == list(range(first, first + min(k, 5)))
+    assert index.search(vectors[row], k)[0].tolist() == expected.tolist()
 
 
-def test_more_neighbours_than_the_short_lists_hold_are_found_by_comparing_all():
-    vectors = street(1000)
-    index, exact = short_listed(vectors, 1000, probes=1), filled(vectors)
-    for k in (400, 1000):
+@pytest.fixture(scope='module')
+def twins() -> tuple[np.ndarray, VectorIndex]:
+    """Five of each vector; those of row 2499 lie on both sides of the short lists' end."""
+    vectors = np.repeat(noise(600, 64), 5, axis=0)
+    return vectors, short_listed(vectors, 2498)
+
+
+def test_a_robot_that_stood_still_does_not_crowd_out_the_order():
+    """More equal vectors than a short list holds: all of them, or none, are looked at."""
+    vectors = noise(9000, 16)
+    vectors[1000:3000] = vectors[1000]
+    index = short_listed(vectors, 9000)
+    assert index.search(vectors[1000], 30)[0].tolist() == list(range(1000, 1030))
+    rows = index.coarse.shortlist(vectors[1000:1001], 30)
+    assert rows is None or np.isin(np.arange(1000, 3000), rows).all()
+
+
+def test_more_neighbours_than_short_lists_are_good_for_are_found_by_comparing_all():
+    vectors = street(3000)
+    index, exact = short_listed(vectors, 3000), filled(vectors)
+    for k in (400, 3000):
+        assert index.coarse.shortlist(vectors[5:6], k) is None
         assert (index.search(vectors[5], k)[0] == exact.search(vectors[5], k)[0]).all()
 
 
+def test_several_threads_find_what_one_finds():
+    vectors = noise(5000, 64)
+    queries, index = nearby(vectors), short_listed(vectors, 5000)
+    alone = [index.search(q, 20)[0].tolist() for q in queries]
+    with ThreadPoolExecutor(4) as pool:
+        together = pool.map(lambda q: index.search(q, 20)[0].tolist(), [*queries] * 4)
+        assert list(together) == alone * 4
+
+
 def test_training_twice_gives_the_same_bytes_and_they_come_back():
-    vectors = street(2000)
+    vectors = street(3000)
     with one_torch_thread():
-        first, second = (short_listed(vectors, 2000).coarse.to_bytes() for _ in range(2))
+        first, second = (short_listed(vectors, 3000).coarse.to_bytes() for _ in range(2))
     assert (first == second).all()
-    again = VectorIndex(48, False, vectors, CoarseIndex.from_bytes(first, 8, 6))
+    again = VectorIndex(48, False, vectors, CoarseIndex.from_bytes(first, 6))
     query = vectors[77]
-    assert (again.search(query, 9)[0] == short_listed(vectors, 2000).search(query, 9)[0]).all()
+    assert (again.search(query, 9)[0] == short_listed(vectors, 3000).search(query, 9)[0]).all()
 
 
-@pytest.mark.parametrize('raw', [b'', b'x' * 100, None])
+def test_a_map_saved_in_two_steps_has_the_rows_of_both_in_its_short_lists():
+    vectors = street(4000)
+    index = short_listed(vectors, 2500)
+    grown, shrunk = index.trained(4000, 6), index.trained(2000, 6)
+    assert (len(grown), len(index.coarse), len(shrunk)) == (4000, 2500, 2000)
+    at_once = CoarseIndex.train(VectorIndex(48, False, vectors)._vectors, 2500, 6)
+    at_once.catch_up(VectorIndex(48, False, vectors)._vectors)
+    assert (grown.to_bytes() == at_once.to_bytes()).all()
+
+
+@pytest.mark.parametrize('raw', [b'', b'x' * 100])
 def test_bytes_that_are_no_short_lists_are_refused(raw):
+    with pytest.raises(ValueError, match='not an index'):
+        CoarseIndex.from_bytes(np.frombuffer(raw, np.uint8), 6)
+
+
+@pytest.mark.parametrize('kind', ['Flat', 'PCAR4,IVF4,SQ8'])
+def test_short_lists_of_another_version_are_told_apart(kind):
     import faiss
 
-    flat = faiss.serialize_index(faiss.IndexFlatIP(8))
-    with pytest.raises(ValueError, match='not an index'):
-        CoarseIndex.from_bytes(flat if raw is None else np.frombuffer(raw, np.uint8), 8, 6)
+    other = faiss.index_factory(8, kind)
+    other.train(noise(500, 8))
+    assert CoarseIndex.from_bytes(faiss.serialize_index(other), 6) is None
 
 
 def test_the_size_of_the_map_decides_unless_it_is_said():
     assert not needs_index(60_000, 384, 'auto') and needs_index(70_000, 384, 'auto')
-    assert needs_index(500, 384, 'ivf') and not needs_index(50, 384, 'ivf')
+    assert needs_index(500, 384, 'codes') and not needs_index(50, 384, 'codes')
     assert not needs_index(10**6, 384, 'flat')

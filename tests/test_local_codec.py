@@ -23,7 +23,7 @@ def test_the_rotation_keeps_products_even_of_one_sided_cells():
     np.testing.assert_allclose(rotation(128) @ rotation(128).T, np.eye(128), atol=1e-5)
     cells = unit(0, 16, 16, 128)
     cells.reshape(-1, 128)[:128] = np.eye(128)
-    codec = LocalCodec('exact', (16, 16, 128))
+    codec = LocalCodec('dense', (16, 16, 128))
     kept = codec.decode(codec.encode(cells)).reshape(cells.shape)
     assert (kept * cells).sum(axis=-1).min() > 0.995
 
@@ -31,10 +31,10 @@ def test_the_rotation_keeps_products_even_of_one_sided_cells():
 @pytest.mark.parametrize(
     ('preset', 'shape', 'stored'),
     [
-        ('exact', DENSE, (3721, 128)),
+        ('dense', DENSE, (3721, 128)),
         ('compact', DENSE, (961, 123)),
         ('tiny', DENSE, (961, 62)),
-        ('exact', TOKENS, (256, 384)),
+        ('dense', TOKENS, (256, 384)),
         ('compact', TOKENS, (256, 384)),
         ('tiny', TOKENS, (256, 234)),
     ],

@@ -209,7 +209,7 @@ def test_values_that_are_not_finite_are_found_though_the_hash_is_right(copy, nam
     assert type(error) is MapDataError and name in str(error) and 'finite' in str(error)
 
 
-@pytest.mark.parametrize('dtype', ['fp16', 'fp32'])
+@pytest.mark.parametrize('dtype', ['fp16', 'exact'])
 def test_local_features_that_are_not_finite_are_found(tmp_path, dtype):
     some_map(4, dtype).save(tmp_path / 'map')
     array = array_of(tmp_path / 'map', 'local.npy')
@@ -562,7 +562,7 @@ def test_a_map_of_version_1_opens_and_is_verified_as_a_whole(by_row, copy):
     def make_old(manifest: dict) -> None:
         manifest['format_version'] = 1
         del manifest['files'][CHECKSUMS]
-        for name in ('index', 'index_probes', 'index_refine'):
+        for name in ('index', 'index_refine'):
             del manifest['configs']['storage'][name]
 
     sign(copy, make_old)
@@ -571,9 +571,27 @@ def test_a_map_of_version_1_opens_and_is_verified_as_a_whole(by_row, copy):
     assert type(error_of(copy)) is MapDataError
 
 
+@pytest.mark.parametrize(('before', 'now'), [('exact', 'dense'), ('fp32', 'exact')])
+def test_a_map_that_was_stored_under_an_earlier_name_opens_and_grows(tmp_path, before, now):
+    some_map(4, now).save(tmp_path / 'map')
+    new = PlaceMap.open(tmp_path / 'map', IDENTITY)
+
+    def rename(manifest: dict) -> None:
+        manifest['local_dtype'] = manifest['configs']['storage']['local_dtype'] = before
+
+    sign(tmp_path / 'map', rename)
+    old = PlaceMap.open(tmp_path / 'map', IDENTITY)
+    assert old.config == new.config and old.config.local_dtype == now
+    np.testing.assert_array_equal(old.codes([3])[0], new.codes([3])[0])
+    old.add(some_features(9), some_place(9))
+    old.save(tmp_path / 'map', overwrite=True)
+    assert json.loads((tmp_path / 'map' / 'manifest.json').read_text())['local_dtype'] == now
+    assert len(PlaceMap.open(tmp_path / 'map', IDENTITY)) == 5
+
+
 def test_short_lists_are_saved_with_the_map_and_refused_when_they_are_not_of_it(tmp_path):
     made = some_map(150)
-    made.config = MapConfig(local_dtype='int8', thumbnail_px=0, index='ivf')
+    made.config = MapConfig(local_dtype='int8', thumbnail_px=0, index='codes')
     made.save(tmp_path / 'map')
     opened = PlaceMap.open(tmp_path / 'map', IDENTITY)
     assert len(opened._index.coarse) == 150
@@ -589,3 +607,28 @@ def test_short_lists_are_saved_with_the_map_and_refused_when_they_are_not_of_it(
         lambda m: m['files'].update({'index.faiss': {**entry, 'sha256': sha256(file)}}),
     )
     assert 'not an index' in str(error_of(tmp_path / 'map'))
+
+
+def test_short_lists_of_an_earlier_version_are_left_aside_until_the_next_save(tmp_path, caplog):
+    import faiss
+
+    made = some_map(150)
+    made.config = MapConfig(local_dtype='int8', thumbnail_px=0, index='codes')
+    made.save(tmp_path / 'map')
+    file = data_of(tmp_path / 'map') / 'index.faiss'
+    clusters = faiss.index_factory(made.identity.global_dim, 'PCAR4,IVF3,SQ8')
+    clusters.train(np.concatenate(made._index.blocks()))
+    file.write_bytes(faiss.serialize_index(clusters).tobytes())
+    entry = {'bytes': file.stat().st_size, 'dtype': 'blob', 'shape': [150]}
+
+    def make_old(manifest: dict) -> None:
+        manifest['configs']['storage'].update(index='ivf', index_probes=2000)
+        manifest['files']['index.faiss'] = {**entry, 'sha256': sha256(file)}
+
+    sign(tmp_path / 'map', make_old)
+    with caplog.at_level('INFO', 'selavpr_model.map_checks'):
+        opened = PlaceMap.open(tmp_path / 'map', IDENTITY)
+    assert 'another version' in caplog.text and opened.config == made.config
+    assert opened.search(some_features(77).global_, 5)[0][0] == 77
+    opened.save(tmp_path / 'map', overwrite=True)
+    assert len(PlaceMap.open(tmp_path / 'map', IDENTITY)._index.coarse) == 150

@@ -66,7 +66,7 @@ def test_the_manifest_says_where_each_place_came_from(two, tmp_path):
 def test_maps_of_another_model_or_storage_are_refused_and_nothing_is_written(tmp_path):
     a = saved(tmp_path / 'a', 'a', range(3))
     other = saved(tmp_path / 'other', 'b', range(3), OTHER)
-    stored = saved(tmp_path / 'stored', 'b', range(3), local_dtype='fp32')
+    stored = saved(tmp_path / 'stored', 'b', range(3), local_dtype='exact')
     framed = saved(tmp_path / 'framed', 'b', range(3), frame_id='odom')
     with pytest.raises(MapModelError):
         merge_maps([a.path, other.path], tmp_path / 'c')

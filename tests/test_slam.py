@@ -181,6 +181,15 @@ def test_one_look_vouches_for_the_closures_that_agree_with_it():
     assert all(20 <= rival < 30 for _, _, rival in asked)  # elsewhere, and not standing out
 
 
+def test_looks_are_saved_up_for_a_loop_and_a_keyframe_has_one_at_most():
+    def yes(before, after, rival):
+        return Geometry(True, 80, '80 of 90 matches fit one motion')
+
+    made = [c for c in judged(yes, verifications_per_s=0.5) if c.kind is VERIFIED]
+    # keyframe 45 decides about itself and the five before it; then one keyframe a second
+    assert [c.after.id for c in made if c.inliers] == [40, 46, 47]
+
+
 def test_without_calibration_always_stays_a_candidate_and_auto_does_not():
     assert VERIFIED not in {c.kind for c in judged(lambda *_: None, verify='always')}
     assert VERIFIED in {c.kind for c in judged(lambda *_: None, verify='auto')}

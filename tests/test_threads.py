@@ -36,7 +36,7 @@ noise = np.random.default_rng(0)
 image = noise.integers(0, 256, (480, 640, 3)).astype(np.uint8)
 for _ in range(4):
     features = extractor.extract(cv2.GaussianBlur(image, (31, 31), 5))
-codec = LocalCodec('exact', extractor.identity.local_shape)
+codec = LocalCodec('dense', extractor.identity.local_shape)
 codes = codec.encode(features.local)
 count_mutual(codes, [codes] * 20)
 vectors = noise.random((20_000, 384), np.float32)
