@@ -18,6 +18,7 @@ import numpy as np
 from selavpr_model.config import ExtractorConfig, MapConfig
 from selavpr_model.errors import SourceError
 from selavpr_model.extractor import Extractor
+from selavpr_model.index import needs_index
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.records import Features, ModelIdentity, Place
 from selavpr_model.sources import read_rgb
@@ -66,7 +67,7 @@ class GrownMap(PlaceMap):
             for row in range(first, first + len(vectors)):
                 self._places.append(place(row))
         self._index.add(global_)
-        if len(global_) * global_.shape[1] > 25_000_000:
+        if needs_index(len(global_), global_.shape[1], self.config.index):
             self._index.coarse = self._index.trained(len(global_), self.config.index_refine)
 
 
