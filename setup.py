@@ -37,7 +37,7 @@ setup(
     packages=find_packages(include=('selavpr_model*', 'selavpr_ros*')),
     package_data={'selavpr_model': ['shipped/*.safetensors', 'shipped/*.json']},
     ext_modules=[
-        kernel('mutual', 'native/tile.h'),
+        kernel('mutual', 'native/tile.h', 'native/rounded.h'),
         kernel('trunk', 'native/vnni.h', 'native/attention.h'),
     ],
     python_requires='>=3.10',

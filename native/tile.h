@@ -31,13 +31,19 @@ struct Scratch {
   std::vector<typename K::R> cells;                // a tile of reference cells, rows padded
   std::vector<S> start, row_best, column_best;     // start: of a cell's accumulators
   std::vector<int32_t> row_arg, column_arg;        // column_*: K::LANES for each cell of the tile
+  std::vector<S> row_second, column_second;        // the second best; K::SECOND alone has these
+  std::vector<int64_t> column_lead;                // of a reference cell's best over its second
 
   Scratch(const Shape& shape) {
-    const int64_t vectors = (shape.query_cells + K::LANES - 1) / K::LANES;
+    const int64_t lanes = (shape.query_cells + K::LANES - 1) / K::LANES * K::LANES;
     cells.resize(TILE * steps_of<K>(shape.channels) * K::GROUP);
     start.resize(TILE);
-    row_best.resize(vectors * K::LANES), row_arg.resize(vectors * K::LANES);
+    row_best.resize(lanes), row_arg.resize(lanes);
     column_best.resize(TILE * K::LANES), column_arg.resize(TILE * K::LANES);
+    if constexpr (K::SECOND) {
+      row_second.resize(lanes), column_second.resize(TILE * K::LANES);
+      column_lead.resize(shape.reference_cells);
+    }
   }
 };
 
@@ -52,6 +58,28 @@ INLINE inline void each(const F& f) {
   each_of(f, std::make_integer_sequence<int, N>{});
 }
 
+// Enters N vectors of values, and the numbers of their cells, into the best so far of K::LANES cells
+// that lie from `at` on.
+template <class K, int N, class Value, class Number>
+INLINE inline void enter(std::vector<typename K::Score>& bests, std::vector<int32_t>& args,
+                         std::vector<typename K::Score>& seconds, int64_t at, const Value& value,
+                         const Number& number) {
+  auto best = K::load(bests.data() + at);
+  auto arg = K::load_index(args.data() + at);
+  if constexpr (K::SECOND) {
+    auto second = K::load(seconds.data() + at);
+    each<N>([&](auto n) INLINE {
+      second = K::second(value(n), best, second);
+      K::keep(value(n), K::index(number(n)), best, arg);
+    });
+    K::store(seconds.data() + at, second);
+  } else {
+    each<N>([&](auto n) INLINE { K::keep(value(n), K::index(number(n)), best, arg); });
+  }
+  K::store(bests.data() + at, best);
+  K::store_index(args.data() + at, arg);
+}
+
 // M query vectors against all cells of a tile; `rows` is a multiple of K::NR.
 // q: (M, steps, LANES * GROUP); first: number of the first query vector; from: of the tile's cell 0
 template <class K, int M>
@@ -60,8 +88,6 @@ void compare(const typename K::Q* q, int64_t steps, int64_t first, int64_t from,
   using V = typename K::V;
   constexpr int N = K::NR;
   const int64_t width = K::LANES * K::GROUP;
-  auto* row_best = s.row_best.data() + first * K::LANES;
-  auto* row_arg = s.row_arg.data() + first * K::LANES;
   for (int64_t j = 0; j < rows; j += N) {
     const typename K::R* r = s.cells.data() + j * steps * K::GROUP;
     V acc[M * N];
@@ -78,23 +104,17 @@ void compare(const typename K::Q* q, int64_t steps, int64_t first, int64_t from,
         each<M>([&](auto m) INLINE { acc[m * N + n] = K::dot(acc[m * N + n], cells[m], cell); });
       });
     } while (++c < steps);
-    each<M>([&](auto m) INLINE {  // each query cell's best so far, smaller j first
-      auto best = K::load(row_best + m * K::LANES);
-      auto arg = K::load_index(row_arg + m * K::LANES);
-      each<N>([&](auto n) INLINE {
-        K::keep(acc[m * N + n], K::index(static_cast<int32_t>(from + j + n)), best, arg);
-      });
-      K::store(row_best + m * K::LANES, best);
-      K::store_index(row_arg + m * K::LANES, arg);
+    each<M>([&](auto m) INLINE {  // of each query cell, smaller j first
+      enter<K, N>(
+          s.row_best, s.row_arg, s.row_second, (first + m) * K::LANES,
+          [&](auto n) INLINE { return acc[m * N + n]; },
+          [&](auto n) INLINE { return static_cast<int32_t>(from + j + n); });
     });
-    each<N>([&](auto n) INLINE {  // each reference cell's best so far, a lane by itself
-      auto best = K::load(s.column_best.data() + (j + n) * K::LANES);
-      auto arg = K::load_index(s.column_arg.data() + (j + n) * K::LANES);
-      each<M>([&](auto m) INLINE {
-        K::keep(acc[m * N + n], K::index(static_cast<int32_t>(first + m)), best, arg);
-      });
-      K::store(s.column_best.data() + (j + n) * K::LANES, best);
-      K::store_index(s.column_arg.data() + (j + n) * K::LANES, arg);
+    each<N>([&](auto n) INLINE {  // of each reference cell, a lane by itself
+      enter<K, M>(
+          s.column_best, s.column_arg, s.column_second, (j + n) * K::LANES,
+          [&](auto m) INLINE { return acc[m * N + n]; },
+          [&](auto m) INLINE { return static_cast<int32_t>(first + m); });
     });
   }
 }
@@ -124,17 +144,26 @@ int64_t load_tile(const typename K::Code* reference, int64_t rows, int64_t chann
 
 // Over the lanes of each cell: the largest value, the smallest query cell among equals.
 template <class K>
-void reduce_columns(const Scratch<K>& s, int64_t rows, int32_t* to_query) {
+void reduce_columns(Scratch<K>& s, int64_t from, int64_t rows, int32_t* to_query) {
   for (int64_t j = 0; j < rows; ++j) {
     const auto* best = s.column_best.data() + j * K::LANES;
     const auto* arg = s.column_arg.data() + j * K::LANES;
     auto top = best[0];
     int32_t at = arg[0] * K::LANES;
+    int top_lane = 0;
     for (int lane = 1; lane < K::LANES; ++lane) {
       const int32_t cell = arg[lane] * K::LANES + lane;
-      if (best[lane] > top || (best[lane] == top && cell < at)) top = best[lane], at = cell;
+      if (best[lane] > top || (best[lane] == top && cell < at))
+        top = best[lane], at = cell, top_lane = lane;
     }
-    to_query[j] = at;
+    to_query[from + j] = at;
+    if constexpr (K::SECOND) {
+      const auto* seconds = s.column_second.data() + j * K::LANES;
+      auto second = *std::max_element(seconds, seconds + K::LANES);
+      for (int lane = 0; lane < K::LANES; ++lane)
+        if (lane != top_lane) second = std::max(second, best[lane]);
+      s.column_lead[from + j] = static_cast<int64_t>(top) - second;
+    }
   }
 }
 
@@ -146,18 +175,20 @@ void nearest(const std::vector<typename K::Q>& query, const typename K::Code* re
   const int64_t vectors = (shape.query_cells + K::LANES - 1) / K::LANES;
   std::fill(s.row_best.begin(), s.row_best.end(), K::LOWEST);
   std::fill(s.row_arg.begin(), s.row_arg.end(), 0);
+  std::fill(s.row_second.begin(), s.row_second.end(), K::LOWEST);
   for (int64_t from = 0; from < shape.reference_cells; from += TILE) {
     const int64_t rows = std::min<int64_t>(TILE, shape.reference_cells - from);
     const int64_t padded =
         load_tile<K>(reference + from * shape.channels, rows, shape.channels, s);
     std::fill_n(s.column_best.begin(), padded * K::LANES, K::LOWEST);
     std::fill_n(s.column_arg.begin(), padded * K::LANES, 0);
+    if constexpr (K::SECOND) std::fill_n(s.column_second.begin(), padded * K::LANES, K::LOWEST);
     int64_t first = 0;
     for (; first + K::MR <= vectors; first += K::MR)
       compare<K, K::MR>(query.data() + first * steps * width, steps, first, from, padded, s);
     compare_rest<K, K::MR - 1>(vectors - first, query.data() + first * steps * width, steps,
                                first, from, padded, s);
-    reduce_columns<K>(s, rows, to_query + from);
+    reduce_columns<K>(s, from, rows, to_query);
   }
   std::copy_n(s.row_arg.begin(), shape.query_cells, to_reference);
 }

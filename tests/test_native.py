@@ -88,6 +88,53 @@ def test_unit_vectors_of_a_dense_grid_agree_with_torch_up_to_rounding():
     np.testing.assert_allclose(best, similarity.max(axis=0), atol=1e-6)
 
 
+NEAR_TIES = {
+    'far apart': 1.0,
+    'within rounding': 1e-4,  # 16-bit codes cannot tell these cells apart
+    'within rounding of floats': 1e-7,
+}
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 120),
+    st.integers(1, 300),
+    st.one_of(st.integers(1, 70), st.just(128)),
+    st.sampled_from(sorted(NEAR_TIES)),
+    st.sampled_from([1e-12, 1.0, 1e6]),
+)
+def test_codes_of_16_bits_answer_as_floats_do(seed, nq, nr, channels, ties, scale):
+    if 'avx512' not in native.instruction_sets():
+        pytest.skip('this machine compares floats as they are')
+    rng = np.random.default_rng(seed)
+    few = rng.normal(size=(5, channels))  # cells differ a little from one of these
+    near = [few[rng.integers(5, size=n)] for n in (nq, nr, nr)]
+    noise = NEAR_TIES[ties]
+    query, *references = [
+        (scale * (cells + noise * rng.normal(size=cells.shape))).astype(np.float32)
+        for cells in near
+    ]
+    ours = native.nearest(query, references, 1, 'avx512')
+    floats = native.nearest(query, references, 1, 'avx2')  # the same sums in the same order
+    assert all(np.array_equal(a, b) for a, b in zip(ours, floats, strict=True))
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, 3e38, 0.0, 1e-30])
+@pytest.mark.parametrize('cells', [slice(None), slice(3, 9)], ids=['all', 'some'])
+@pytest.mark.parametrize('sides', [(0,), (1,), (0, 1)], ids=['query', 'reference', 'both'])
+def test_floats_that_have_no_codes_are_compared_as_they_are(value, cells, sides):
+    if 'avx512' not in native.instruction_sets():
+        pytest.skip('this machine compares floats as they are')
+    rng = np.random.default_rng(0)
+    pair = [rng.normal(size=(40, 20)).astype(np.float32) for _ in range(2)]
+    for side in sides:
+        pair[side][cells] = value
+    ours = native.nearest(pair[0], [pair[1]], 1, 'avx512')
+    floats = native.nearest(pair[0], [pair[1]], 1, 'avx2')
+    assert all(np.array_equal(a, b) for a, b in zip(ours, floats, strict=True))
+
+
 def _seeded() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
