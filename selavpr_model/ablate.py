@@ -20,7 +20,7 @@ from selavpr_model.errors import ConfigError
 from selavpr_model.evaluate import evaluate
 from selavpr_model.extractor import Extractor, load_extractor
 from selavpr_model.metrics import RECALL_AT
-from selavpr_model.options import Config, option
+from selavpr_model.options import Config, like, option
 from selavpr_model.train_config import ValidationConfig
 from selavpr_model.train_run import (
     make_recipe,
@@ -51,21 +51,13 @@ class RowConfig(Config):
     run: str = option(FROZEN, 'one of the runs, or frozen: the weights before any training')
     weights: str = option('', 'instead of a run: name of known weights or path to a file')
     candidates: int = option(20, 'places re-ranked', low=1, high=1000)
-    blocks: int = option(0, 'frozen: blocks used; 0: as the weights say', low=0, high=40)
-    final_norm: str = option(
-        'auto', 'frozen: LayerNorm after the last block', choices=('auto', 'yes', 'no')
+    blocks: int = like(ExtractorConfig, 'blocks', 'frozen: blocks used; 0: as the weights say')
+    final_norm: str = like(ExtractorConfig, 'final_norm', 'frozen: LayerNorm after the last block')
+    global_feature: str = like(
+        ExtractorConfig, 'global_feature', 'global feature, as of the extractor'
     )
-    global_feature: str = option(
-        'auto', 'global feature, as of the extractor', choices=('auto', 'gem', 'cls')
-    )
-    local_head: str = option(
-        'auto', 'local features, as of the extractor', choices=('auto', 'upconv', 'tokens')
-    )
-    score: str = option(
-        RecognizerConfig().score,
-        'matches that count, as of the recognizer',
-        choices=('consistent', 'mutual'),
-    )
+    local_head: str = like(ExtractorConfig, 'local_head', 'local features, as of the extractor')
+    score: str = like(RecognizerConfig, 'score', 'matches that count, as of the recognizer')
 
 
 @dataclass(frozen=True, slots=True)

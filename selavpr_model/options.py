@@ -52,6 +52,12 @@ class Config:
         return dataclasses.asdict(self)
 
 
+def like(other: type[Config], name: str, help: str) -> Any:
+    """A dataclass field as that of another configuration, with a help text of its own."""
+    f = other.__dataclass_fields__[name]
+    return field(default=f.default, metadata={**f.metadata, 'help': help})
+
+
 def check_value(f: dataclasses.Field[Any], value: Any, owner: str) -> None:
     """Raise ConfigError unless `value` has the default's type and lies in the field's range."""
     if not _same_kind(value, f.default):

@@ -27,7 +27,7 @@ from selavpr_ros.replay import write_json
 TRUTH_PICTURE = 'truth.png'
 COLUMNS = (
     'kind', 'key_from', 'key_to', 'stamp_from_ns', 'stamp_to_ns', 'similarity', 'matches',
-    'inliers', 'reject', 'reason',
+    'inliers', 'pose_type', 'reject', 'reason',
 )  # fmt: skip
 
 
@@ -136,8 +136,8 @@ def write_closures(path: Path, closures: Iterable[LoopClosure]) -> None:
         for c in closures:
             writer.writerow((
                 c.kind.name, c.before.id, c.after.id, c.before.stamp_ns, c.after.stamp_ns,
-                f'{c.global_similarity:.6f}', c.mutual_matches, c.inliers, int(c.reject),
-                c.reason,
+                f'{c.global_similarity:.6f}', c.mutual_matches, c.inliers, c.pose_kind.name,
+                int(c.reject), c.reason,
             ))  # fmt: skip
 
 

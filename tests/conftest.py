@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+import math
 import os
 from pathlib import Path
+import shutil
 from typing import Any
 
 import pytest
@@ -74,3 +76,49 @@ def ros() -> Iterator[None]:
     rclpy.init()
     yield
     rclpy.try_shutdown()
+
+
+@pytest.fixture(scope='module')
+def robot(ros: None, street_map: Path) -> Iterator[Any]:
+    """On the street, and patient with the camera; a module may put its own in its place."""
+    from robot import Robot
+
+    with Robot(map=str(street_map), no_image_after_s=600.0) as robot:
+        yield robot.until_active()
+
+
+@pytest.fixture(scope='module')
+def camera(robot: Any) -> Any:
+    return robot.camera()
+
+
+@pytest.fixture(scope='session')
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A map nobody writes to."""
+    from map_helpers import some_map
+
+    path = tmp_path_factory.mktemp('sound') / 'map'
+    some_map(8).save(path)
+    return path
+
+
+@pytest.fixture
+def copy(sound: Path, tmp_path: Path) -> Path:
+    """The same, to be damaged."""
+    return Path(shutil.copytree(sound, tmp_path / 'map'))
+
+
+@pytest.fixture(scope='module')
+def quick() -> Iterator[None]:
+    """Torch on one thread."""
+    from map_helpers import one_torch_thread
+
+    with one_torch_thread():
+        yield
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builds keep their work after every 8 places, however slow this machine is."""
+    monkeypatch.setattr('selavpr_model.map_builder.CHUNK_PLACES', 8)
+    monkeypatch.setattr('selavpr_model.map_builder.CHUNK_SECONDS', math.inf)

@@ -1,36 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""Small real maps, a cheap deterministic extractor, and a process that can be killed.
-
-Run as a script it is a zygote: it imports everything once and forks for each job it reads, so
-that a test can start, kill -9 and repeat many times within seconds.
-"""
+"""Small real maps, how to damage one, and a cheap deterministic extractor."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 import contextlib
 import hashlib
-import itertools
 import json
 import math
-import os
 from pathlib import Path
-import random
-import signal
-import subprocess
-import sys
 import time
 from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 
+from selavpr_model import map_manifest
 from selavpr_model.config import ExtractorConfig, KeyframeConfig, MapConfig
+from selavpr_model.errors import MapError
 from selavpr_model.map_builder import build_map
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.records import Features, Frame, ModelIdentity, Place
 
 GRID = (4, 4, 16)
+DTYPES = ('int8', 'fp16', 'exact')  # storage of local features
 IDENTITY = ModelIdentity(
     fingerprint=hashlib.sha256(b'test features').hexdigest(),
     weights='test',
@@ -119,19 +113,26 @@ class Drive:
         return Frame(stamp, some_image(index), 'cam', pose, name=f'{index:04d}.jpg')
 
 
+def build(out: Path, extractor: Any = None, frames: Any = None, **more: Any) -> PlaceMap:
+    """A map of a drive in which two frames are broken, unless other frames are given."""
+    options = {
+        'keyframes': KeyframeConfig(distance_m=1.0),
+        'config': MapConfig(thumbnail_px=16),
+        'source': {'type': 'test', 'length': 60},
+        'progress': False,
+    }
+    frames = Drive(60, broken=(5, 17)) if frames is None else frames
+    return build_map(frames, extractor or CheapExtractor(), out, **{**options, **more})
+
+
 def build_drive(out: Path, seconds: float = 0.0, length: int = 60, **more: Any) -> PlaceMap:
     """61 % of the frames become places, three and a bit chunks of CHUNK_PLACES = 8."""
     from selavpr_model import map_builder
 
     map_builder.CHUNK_PLACES, map_builder.CHUNK_SECONDS = 8, math.inf
-    options: dict[str, Any] = {
-        'keyframes': KeyframeConfig(distance_m=1.0),
-        'config': MapConfig(thumbnail_px=16),
-        'source': {'type': 'test', 'length': length},
-        'progress': False,
-    }
     drive = Drive(length, broken=(5, 17))
-    return build_map(drive, CheapExtractor(seconds), out, **{**options, **more})
+    more = {'source': {'type': 'test', 'length': length}, **more}
+    return build(out, CheapExtractor(seconds), drive, **more)
 
 
 def array_bytes(place_map: PlaceMap) -> dict[str, str]:
@@ -150,135 +151,37 @@ def one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-# ---------------------------------------------------------------- to be killed
+def cells_of(seed: int) -> np.ndarray:
+    return some_features(seed).local.reshape(-1, GRID[2])
 
 
-def job_save(path: str, seed: int) -> None:
-    """Replace the map at `path`."""
-    some_map(places=20, seed=seed).save(path, overwrite=True)
+# ---------------------------------------------------------------- damage to saved maps
 
 
-def job_saves(path: str, seed: int) -> None:
-    """Replace the map at `path` by that of `seed`, by that of `seed` + 1, and so on for ever."""
-    maps = some_map(places=20, seed=seed), some_map(places=20, seed=seed + 1)
-    for place_map in itertools.cycle(maps):
-        place_map.save(path, overwrite=True)
+def data_of(path: Path) -> Path:
+    return path / json.loads((path / 'manifest.json').read_bytes())['data']
 
 
-def job_build(path: str, seconds: float, overwrite: bool = True) -> None:
-    build_drive(Path(path), seconds, overwrite=overwrite)
+def array_of(path: Path, name: str) -> np.ndarray:
+    return np.load(data_of(path) / name)
 
 
-JOBS: dict[str, Callable[..., None]] = {
-    'save': job_save,
-    'saves': job_saves,
-    'build': job_build,
-}
+def sign(path: Path, change: Callable[[dict], object]) -> None:
+    """Change the manifest and give it a right checksum again."""
+    manifest = json.loads((path / 'manifest.json').read_bytes())
+    change(manifest)
+    (path / 'manifest.json').write_bytes(map_manifest.encode(manifest))
 
 
-def kill_before_operation(number: int, folder: str) -> None:
-    """End this process as by kill -9 just before its `number`-th change below `folder`."""
-    left = [number]
-
-    def hook(event: str, args: tuple[Any, ...]) -> None:
-        writes = event == 'open' and isinstance(args[2], int) and args[2] & os.O_CREAT
-        changes = event in ('os.rename', 'os.remove', 'os.mkdir', 'os.rmdir') or writes
-        if changes and (folder in str(args[0]) or not str(args[0]).startswith('/')):
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hook)
+def sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def zygote() -> None:
-    """Fork for each JSON line; answer with the child's id, then with how it ended."""
-    # what a job imports while it runs, once
-    import faiss  # noqa: F401
-
-    import selavpr_model.calibration  # noqa: F401
-
-    for line in sys.stdin:
-        job = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            with contextlib.suppress(BrokenPipeError):
-                if job['operation']:
-                    kill_before_operation(job['operation'], job['path'])
-                JOBS[job['job']](job['path'], **job['options'])
-            os._exit(0)
-        print(child, flush=True)
-        print(os.waitpid(child, 0)[1], flush=True)
-
-
-def version_of(file: Path | None) -> tuple[int, int]:
-    """Differs after the file was replaced."""
-    return (file.stat().st_ino, file.stat().st_mtime_ns) if file else (0, 0)
-
-
-class Killer:
-    """Starts jobs in the zygote and ends them with SIGKILL."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        )
-
-    def run(
-        self,
-        job: str,
-        path: Path,
-        after_s: float | None = None,
-        operation: int = 0,
-        changed: Path | None = None,
-        **options: Any,
-    ) -> bool:
-        """Whether the job was killed, before a file operation or after some seconds.
-
-        The seconds count from the start or, if given, from when the file `changed` is replaced.
-        """
-        before = version_of(changed)
-        assert self.process.stdin and self.process.stdout
-        order = {'job': job, 'path': str(path), 'operation': operation, 'options': options}
-        self.process.stdin.write(json.dumps(order) + '\n')
-        self.process.stdin.flush()
-        child = int(self.process.stdout.readline())
-        while changed and version_of(changed) == before:
-            time.sleep(0.001)
-        if after_s is not None:
-            time.sleep(after_s)
-            # the child stays a zombie until the zygote waits, so the id is still its own, except
-            # when it ended long ago: then there is no such process
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        status = int(self.process.stdout.readline())
-        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, f'the job failed: {status}'
-        return os.WIFSIGNALED(status)
-
-    def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait(20)
-
-
-@contextlib.contextmanager
-def running_killer() -> Iterator[Killer]:
-    it = Killer()
-    try:
-        yield it
-    finally:
-        it.close()
-
-
-def moments(count: int, low: float, high: float, seed: int) -> list[float]:
-    """Random moments in seconds, the same every time."""
-    rng = random.Random(seed)
-    return [rng.uniform(low, high) for _ in range(count)]
-
-
-if __name__ == '__main__':
-    zygote()
+def error_of(path: Path, identity: ModelIdentity = IDENTITY) -> MapError:
+    """The error of opening, which is one line that names the map and a cure."""
+    with pytest.raises(MapError) as caught:
+        PlaceMap.open(path, identity)
+    message = str(caught.value)
+    assert '\n' not in message and str(path) in message, message
+    assert ';' in message, f'no cure in: {message}'
+    return caught.value

@@ -203,3 +203,19 @@ class Robot:
                     if answer.header.stamp == message.header.stamp:
                         return answer
         raise AssertionError(f'no hypotheses; {self.report()}')
+
+
+def drops(robot: Robot, reason: str) -> int:
+    return int(robot.localizer.health.dropped().get(reason, 0))
+
+
+def until_dropped(robot: Robot, camera: Any, message: Any, reason: str) -> None:
+    """Publish until one is dropped for that reason."""
+    before = drops(robot, reason)
+
+    def dropped() -> bool:
+        robot.publish(camera, message)
+        robot.rest(0.1)
+        return drops(robot, reason) > before
+
+    robot.until(dropped, f'drop {reason}')

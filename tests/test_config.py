@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import pkgutil
 
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
+from selavpr_model import config as package
 from selavpr_model.config import ExtractorConfig, GROUPS, ModelConfig, NodeConfig
 from selavpr_model.errors import ConfigError, SelaVPRError
 
@@ -20,6 +23,18 @@ def test_every_field_has_help_and_a_default_in_its_own_range(cls):
     values = cls().to_dict()
     assert cls.from_dict(values) == cls()
     assert all(f.metadata['help'] for f in dataclasses.fields(cls))
+
+
+def test_every_class_of_the_package_is_had_from_it():
+    modules = [m.name for m in pkgutil.iter_modules(package.__path__, 'selavpr_model.config.')]
+    made = {
+        name
+        for module in map(importlib.import_module, modules)
+        for name, value in vars(module).items()
+        if getattr(value, '__module__', '') == module.__name__
+    }
+    assert len(made) >= 15 and set(package.__all__) == {*made, 'Config', 'GROUPS'}
+    assert all(hasattr(package, name) for name in package.__all__)
 
 
 def test_an_unknown_key_names_the_nearest_one():

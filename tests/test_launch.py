@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Launch files, the RViz view and the example overrides, against config.py and the node.
+"""Launch files, the RViz view and the example overrides, against the configuration and the node.
 
 `launch` is not on PyPI. Its classes are replaced by ones that only keep what they were given;
 where the real ones are there, the files are loaded with those, too.

@@ -30,11 +30,6 @@ def robot(ros: None, street_map: Path) -> Iterator[Robot]:
         yield robot.until_active()
 
 
-@pytest.fixture(scope='module')
-def camera(robot: Robot) -> Any:
-    return robot.camera()
-
-
 def test_an_image_of_a_mapped_place_gives_that_place_first(robot: Robot, camera: Any, street: Any):
     stamp = robot.next_stamp()
     answer = robot.ask(camera, robot.picture(street[7].image, stamp))

@@ -31,11 +31,6 @@ def robot(ros: None, street_map: Path) -> Iterator[Robot]:
         yield robot.until_active()
 
 
-@pytest.fixture(scope='module')
-def camera(robot: Robot) -> Any:
-    return robot.camera()
-
-
 @pytest.fixture
 def copied(street_map: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(street_map, tmp_path / 'map'))

@@ -58,7 +58,7 @@ def tracked(*patterns: str) -> list[Path]:
 class TestLayers:
     """selavpr_model runs without ROS; only selavpr_ros knows messages."""
 
-    @pytest.mark.parametrize('path', MODEL, ids=lambda path: path.name)
+    @pytest.mark.parametrize('path', MODEL, ids=lambda path: str(path.relative_to(ROOT)))
     def test_the_model_imports_no_ros(self, path: Path) -> None:
         wrong = [n for n in imports(path) if ROS_MODULES.fullmatch(n.partition('.')[0])]
         wrong += [n for n in imports(path) if n.partition('.')[0] == 'selavpr_ros']
@@ -66,7 +66,9 @@ class TestLayers:
 
     def test_importing_all_of_the_model_loads_no_ros(self) -> None:
         names = [
-            f'selavpr_model.{p.stem}' for p in MODEL if p.stem not in ('__init__', '__main__')
+            '.'.join(p.relative_to(ROOT).with_suffix('').parts)
+            for p in MODEL
+            if p.stem not in ('__init__', '__main__')
         ]
         code = (
             'import importlib, sys\n'
@@ -196,6 +198,21 @@ class TestInterfaces:
         names = ('LOW_GLOBAL', 'LOW_LOCAL', 'AMBIGUOUS', 'GEOMETRY', 'TEMPORAL', 'PRIOR')
         for bit, name in enumerate(names):
             assert getattr(LoopClosure, name) == getattr(PlaceHypothesis, name) == 1 << bit
+
+
+class TestInstall:
+    """What pip puts into an environment."""
+
+    def test_setup_py_installs_every_folder_with_code(self) -> None:
+        code = (
+            'import setuptools\n'
+            'from distutils.core import run_setup\n'
+            f'print(*run_setup({str(ROOT / "setup.py")!r}, stop_after="init").packages)'
+        )
+        words = [sys.executable, '-c', code]
+        made = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True)
+        folders = {'.'.join(p.relative_to(ROOT).parent.parts) for p in (*MODEL, *ROS)}
+        assert set(made.stdout.split()) == folders >= {'selavpr_model.config'}
 
 
 class TestFiles:

@@ -2,6 +2,7 @@
 """`selavpr slam`: a recording driven in SLAM mode, scored and written."""
 
 import csv
+from dataclasses import replace
 import json
 
 import numpy as np
@@ -10,8 +11,9 @@ from replay_helpers import command
 
 from selavpr_model.config import ScoreConfig
 from selavpr_model.place_map import PlaceMap
-from selavpr_model.records import ClosureKind, LoopClosure, Place
+from selavpr_model.records import ClosureKind, LoopClosure, Place, PoseKind, Reject
 from selavpr_model.slam_score import Run, same_by_pose, score
+from selavpr_ros.slam_replay import write_closures
 
 
 def closure(kind, before, after):
@@ -38,6 +40,20 @@ def test_a_closure_of_what_is_no_revisit_counts_against_precision_only():
 def test_nothing_closed_has_no_precision():
     made = score(Run([], {0: 0}, {0: []}), same_by_pose([None], ScoreConfig()))
     assert made['precision'] is None and made['recall'] is None
+
+
+def test_a_row_of_the_table_says_all_of_a_closure_but_its_pose(tmp_path):
+    seen = replace(closure(ClosureKind.VERIFIED, 3, 9), inliers=70, pose_kind=PoseKind.METRIC)
+    ruled_out = replace(closure(ClosureKind.REJECTED, 4, 8), reject=Reject.GEOMETRY)
+    turned = replace(closure(ClosureKind.CANDIDATE, 1, 2), pose_kind=PoseKind(1))
+    write_closures(tmp_path / 'closures.csv', [seen, ruled_out, turned])
+    assert (tmp_path / 'closures.csv').read_text().splitlines() == [
+        'kind,key_from,key_to,stamp_from_ns,stamp_to_ns,similarity,matches,inliers,pose_type,'
+        'reject,reason',
+        'VERIFIED,3,9,3,9,0.900000,100,70,METRIC,0,why',
+        'REJECTED,4,8,4,8,0.900000,100,0,NONE,8,why',
+        'CANDIDATE,1,2,1,2,0.900000,100,0,ROTATION_AND_DIRECTION,0,why',
+    ]
 
 
 @pytest.fixture
@@ -67,6 +83,7 @@ def test_the_command_writes_map_closures_score_and_picture(few, tmp_path):
     assert summary['recall'] >= 0.5
     rows = list(csv.DictReader((out / 'closures.csv').open()))
     verified = [row for row in rows if row['kind'] == 'VERIFIED']
+    assert {row['pose_type'] for row in rows} == {'NONE'}, 'the camera is not calibrated'
     assert len(verified) == summary['verified'] and all(row['reason'] for row in rows)
     assert len(PlaceMap.open(out / 'map')) == 42
     assert (out / 'drive.png').stat().st_size > 5000

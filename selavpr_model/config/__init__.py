@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""Every default of selavpr, once, with its unit, range and help text.
+
+ROS parameters, command line options, YAML keys and the README's table are derived from these
+classes or tested against them. Objects are frozen and checked when they are made.
+"""
+
+from selavpr_model.config.decision import RecognizerConfig, TemporalConfig
+from selavpr_model.config.evaluation import EvaluationConfig, ReplayConfig, ScoreConfig
+from selavpr_model.config.geometry import GeometryConfig
+from selavpr_model.config.maps import CalibrationConfig, KeyframeConfig, MapConfig
+from selavpr_model.config.model import ExtractorConfig, ModelConfig
+from selavpr_model.config.node import GROUPS, NodeConfig
+from selavpr_model.config.slam import SlamConfig
+from selavpr_model.config.training import MiningConfig, SourceConfig
+from selavpr_model.options import Config
+
+__all__ = [
+    'GROUPS',
+    'CalibrationConfig',
+    'Config',
+    'EvaluationConfig',
+    'ExtractorConfig',
+    'GeometryConfig',
+    'KeyframeConfig',
+    'MapConfig',
+    'MiningConfig',
+    'ModelConfig',
+    'NodeConfig',
+    'RecognizerConfig',
+    'ReplayConfig',
+    'ScoreConfig',
+    'SlamConfig',
+    'SourceConfig',
+    'TemporalConfig',
+]

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""What becomes a place, how it is stored, and how a map measures its own thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from selavpr_model.options import Config, option
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeConfig(Config):
+    """When a frame becomes a place of the map: moved or turned enough since the last one."""
+
+    distance_m: float = option(1.0, 'new keyframe after moving this far', unit='m', low=0.0)
+    angle_deg: float = option(
+        20.0, 'new keyframe after turning this far', unit='deg', low=0.0, high=180.0
+    )
+    time_s: float = option(
+        1.0, 'new keyframe after this long, for frames without a pose', unit='s', low=0.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MapConfig(Config):
+    """How places are stored and found."""
+
+    local_dtype: str = option(
+        'compact',
+        'storage of local features: compact at most 119 kB a place, tiny 60 kB, dense all cells, '
+        'these as int8; exact all cells in float32; int8 and fp16: as old maps have them, slower',
+        choices=('compact', 'dense', 'exact', 'tiny', 'int8', 'fp16'),
+    )
+    thumbnail_px: int = option(
+        160, 'width of the stored thumbnail; 0: none', unit='px', low=0, high=1024
+    )
+    frame_id: str = option('map', 'frame of the poses')
+    index: str = option(
+        'auto',
+        'search: flat compares all places, codes a short list, auto by the size of the map',
+        choices=('auto', 'flat', 'codes'),
+    )
+    index_refine: int = option(
+        10, 'codes: places compared exactly, times those asked for', low=1, high=1000
+    )
+    use_gpu_index: bool = option(True, 'search on the GPU where faiss-gpu and a GPU are there')
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationConfig(Config):
+    """How a map measures its thresholds on its own keyframes when it is built.
+
+    A quantile is taken over what queries from outside the map score.
+    """
+
+    samples: int = option(200, 'keyframes used as queries, evenly spread', low=1)
+    ratio_quantile: float = option(
+        0.99, 'of their match ratio: this share is turned down by it', low=0.0, high=1.0
+    )
+    matches_quantile: float = option(
+        0.5,
+        'of their matches; half, as another season lowers those of right answers, too',
+        low=0.0,
+        high=1.0,
+    )
+    similarity_quantile: float = option(
+        0.01, 'of their similarity; a floor below what any street has', low=0.0, high=1.0
+    )
