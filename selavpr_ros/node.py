@@ -7,7 +7,7 @@ Nothing that can go wrong ends the node: it says what is wrong and what cures it
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 import time
 from typing import Any
 
@@ -141,8 +141,10 @@ class LocalizerNode(LifecycleNode):
         job = self.worker.post(self.pipeline.end_slam)
         try:
             job.result(SAVE_TIMEOUT_S)
-        except Exception as error:  # stopped already, no space, not allowed
-            self.voice.error(f'the map was not saved: {error or type(error).__name__}')
+        except CancelledError:  # destroyed before
+            return
+        except Exception as error:  # no space, not allowed, took too long
+            self.voice.error(f'the map was not saved: {str(error) or type(error).__name__}')
 
     @property
     def configured(self) -> bool:
@@ -159,6 +161,13 @@ class LocalizerNode(LifecycleNode):
     def processing(self) -> bool:
         """Whether images are wanted now."""
         return self.active and self.mode != 'PAUSE'
+
+    @property
+    def can_publish(self) -> bool:
+        """Whether ROS is still up. The handle says so without the lock of its context, which a
+        shutdown holds while it waits for the worker."""
+        handle = self.context.handle
+        return handle is not None and handle.ok()
 
     @property
     def loading(self) -> bool:
@@ -209,7 +218,7 @@ class LocalizerNode(LifecycleNode):
 
     def _loaded(self, job: Future[None]) -> None:
         """On the worker, also when the job was cancelled by the end of the node."""
-        if not job.cancelled() and self.context.ok():
+        if not job.cancelled() and self.can_publish:
             if error := job.exception():
                 self.voice.exception('loading failed', error)
             self.announce_map()

@@ -93,7 +93,7 @@ class Stream:
 
     def failed(self, error: Exception) -> None:
         """On the worker: an image raised what nobody expected."""
-        if not self._node.context.ok():
+        if not self._node.can_publish:
             return  # Ctrl-C during inference: there is nowhere left to publish to
         self._node.health.failed(error)
         self._node.health.drop('error', str(error))

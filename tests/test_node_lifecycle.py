@@ -7,10 +7,12 @@ from pathlib import Path
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 import weakref
 
+import pytest
 from rclpy.parameter import Parameter
 from robot import PATIENCE_S, Robot, until_dropped
 from selavpr.msg import LocalizerStatus
@@ -60,6 +62,19 @@ def test_without_autostart_the_node_waits_for_its_manager(ros: None, street_map:
         assert robot.call('get_state').current_state.label == 'finalized'
 
 
+def test_a_shutdown_from_python_and_a_load_that_ends_meanwhile_do_not_block_each_other(
+    ros: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr('selavpr_ros.node.SAVE_TIMEOUT_S', 10.0)
+    ending = threading.Event()
+    with Robot() as robot:
+        node = robot.until_active().localizer
+        destroy = node.destroy_node
+        monkeypatch.setattr(node, 'destroy_node', lambda: (ending.set(), destroy()))
+        node.worker.post(lambda: ending.wait(PATIENCE_S)).add_done_callback(node._loaded)
+    assert 'not saved' not in capfd.readouterr().err
+
+
 # ---------------------------------------------------------------- in a process of its own
 
 
@@ -86,6 +101,7 @@ def test_the_executable_starts_says_what_is_missing_and_ends_on_sigint(ros: None
 
 WITHOUT_TORCH = """
 import sys
+import threading
 class NoTorch:
     def find_spec(self, name, path=None, target=None):
         if name == 'torch':
