@@ -42,9 +42,13 @@ class Matcher:
         query (N, C), references K of (N, C): int8 codes of one codec, or float32 unit rows.
         """
         found, partner = mutual(as_cells(query), [as_cells(row) for row in references], threads)
+        return self.counted(found, partner), partner
+
+    def counted(self, found: np.ndarray, partner: np.ndarray) -> np.ndarray:
+        """(K, N) bool: which of the mutual matches (K, N) with their partners (K, N) count."""
         if self.score == 'mutual':
-            return found, partner
-        return consistent(found, partner, self.grid, self.reach), partner
+            return found
+        return consistent(found, partner, self.grid, self.reach)
 
     def count(
         self, query: np.ndarray, references: Sequence[np.ndarray], threads: int | None = None

@@ -28,7 +28,7 @@ from selavpr_model.extractor import Extractor
 from selavpr_model.geometry import MapGeometry
 from selavpr_model.joined import by_codes, Joined
 from selavpr_model.keyframes import KeyframeSelector
-from selavpr_model.matching import count_mutual
+from selavpr_model.matching import as_cells, mutual
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.ranking import rerank
 from selavpr_model.records import (
@@ -166,10 +166,10 @@ class SlamSession:
             return False
         if self._last_view is None:
             return True
-        same = int(count_mutual(view, [self._last_view])[0])
-        if 1.0 - same / len(view) < self.configs.slam.novelty:
+        found, partner = mutual(as_cells(view), [as_cells(self._last_view)])
+        if 1.0 - found.mean() < self.configs.slam.novelty:
             return False
-        self._judge.observe_step(int(self._matcher.count(view, [self._last_view])[0]))
+        self._judge.observe_step(int(self._matcher.counted(found, partner).sum()))
         return True
 
     def _grow(self, rows: int) -> None:
