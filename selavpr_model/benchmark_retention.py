@@ -60,12 +60,15 @@ def retention(
 ) -> None:
     """Agreement of the first answer and change of R@1, against the preset `exact`.
 
-    Recall in percentage points, of the set where it is lowest; agreement over all queries.
+    Recall in percentage points, of the set where it is lowest; agreement over all queries, and
+    over those that exact storage answers right: else which wrong place comes first is chance.
     """
     same: dict[str, list[bool]] = {kind: [] for kind in kinds}
+    right: list[bool] = []
     for name, one in validation_sets(data, scale.queries).items():
         by_kind = answers(one, extractor, kinds, RecognizerConfig(candidates=CANDIDATES))
         recalls = {kind: recall_at_1(one, found) for kind, found in by_kind.items()}
+        right += answered_right(one, by_kind['exact'])
         for kind in kinds:
             same[kind] += agreement(by_kind[kind], by_kind['exact'])
             key = f'retention.{kind}.{name}'
@@ -73,13 +76,16 @@ def retention(
             result.values[f'{key}.recall_at_1_delta'] = recalls[kind] - recalls['exact']
     for kind in kinds:
         if kind != 'exact' and same[kind]:
-            _summarise(kind, same[kind], result)
+            _summarise(kind, same[kind], right, result)
 
 
-def _summarise(kind: str, same: Sequence[bool], result: Result) -> None:
+def _summarise(kind: str, same: Sequence[bool], right: Sequence[bool], result: Result) -> None:
     key = f'retention.{kind}'
     deltas = [result.values.get(f'{key}.{name}.recall_at_1_delta', 0.0) for name in SETS]
     result.values[f'{key}.top1_agreement'] = 100 * float(np.mean(same))
+    if any(right):
+        known = np.array(same)[np.array(right)]
+        result.values[f'{key}.top1_agreement_where_right'] = 100 * float(np.mean(known))
     result.values[f'{key}.recall_at_1_delta'] = min(deltas)
 
 
@@ -109,6 +115,12 @@ def agreement(ours: Sequence[Answer], exact: Sequence[Answer]) -> list[bool]:
     """Whether the first place of the re-ranked order is the same."""
     pairs = zip(ours, exact, strict=True)
     return [bool(a.reranked_rows[0] == b.reranked_rows[0]) for a, b in pairs]
+
+
+def answered_right(data: RetrievalSet, found: Sequence[Answer]) -> list[bool]:
+    """Whether the first place of the re-ranked order is the query's."""
+    pairs = zip(found, data.positives(), strict=True)
+    return [bool(a.reranked_rows[0] in positive) for a, positive in pairs]
 
 
 def recall_at_1(data: RetrievalSet, found: Sequence[Answer]) -> float:

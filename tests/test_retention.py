@@ -14,6 +14,7 @@ import pytest
 from selavpr_model.benchmark_maps import PRESETS
 from selavpr_model.benchmark_retention import (
     agreement,
+    answered_right,
     answers,
     recall_at_1,
     thinned,
@@ -49,6 +50,7 @@ def test_a_preset_keeps_the_first_place(data, found, preset, others, lost):
     assert np.mean(same) >= 1 - others * ONE
     exact, fewer = recall_at_1(data, found['exact']), recall_at_1(data, found[preset])
     assert exact > 50  # these queries tell something
+    assert exact == pytest.approx(100 * np.mean(answered_right(data, found['exact'])))
     assert fewer >= exact - 100 * lost * ONE - 0.01
 
 
