@@ -190,6 +190,35 @@ class TestWithout:
         assert 'does not fit this version or machine' in caplog.text
 
 
+def checked(tmp_path: Path, compiler: str, flags: list[str], emulator: list[str]) -> str:
+    """What tests/native_check.cpp prints."""
+    program = str(tmp_path / 'native_check')
+    source = str(ROOT / 'tests' / 'native_check.cpp')
+    words = [compiler, '-std=c++17', '-pthread', '-w', *flags, source, '-o', program]
+    made = subprocess.run(words, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    ran = subprocess.run([*emulator, program], capture_output=True, text=True)
+    assert ran.returncode == 0 and ran.stdout.endswith('\n0 wrong\n'), ran.stdout + ran.stderr
+    return ran.stdout
+
+
+@pytest.mark.skipif(not shutil.which('g++'), reason='no g++')
+def test_sanitizers_find_nothing(tmp_path):
+    flags = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all']
+    assert 'set 0' in checked(tmp_path, 'g++', flags, [])
+
+
+@pytest.mark.skipif(
+    not (shutil.which('aarch64-linux-gnu-g++') and shutil.which('qemu-aarch64')),
+    reason='apt-get install g++-aarch64-linux-gnu qemu-user',
+)
+@pytest.mark.parametrize(('cpu', 'sets'), [('max', {3, 4}), ('cortex-a53', {3})])
+def test_neon_in_an_emulator_equals_the_full_matrix(tmp_path, cpu, sets):
+    emulator = ['qemu-aarch64', '-cpu', cpu]
+    printed = checked(tmp_path, 'aarch64-linux-gnu-g++', ['-O2', '-static'], emulator)
+    assert all((f'set {n}\n' in printed) == (n in sets) for n in (1, 2, 3, 4))
+
+
 @pytest.mark.skipif(not shutil.which('g++'), reason='no g++')
 def test_setup_py_survives_a_compiler_that_fails(tmp_path):
     """`optional`: the package installs without the kernel."""
