@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 import re
+import threading
 import time
 import traceback
 from typing import Any, TYPE_CHECKING
@@ -33,10 +34,12 @@ class Voice:
     """Logs a line when it is new, and a lasting one again after a while.
 
     Lines that differ only in their numbers are one line: each damaged image has another size.
+    Both threads of the node speak.
     """
 
     def __init__(self, logger: Any) -> None:
         self._logger = logger
+        self._lock = threading.Lock()  # of what was said
         self._said: dict[str, float] = {}
         self._parts: dict[str, Part] = {}
 
@@ -74,17 +77,21 @@ class Voice:
             if new:
                 self._logger.info(f'{part.name}: well again, {part.message}')
         elif new or (bare(part.message) != bare(before.message) and self._fresh(line)):
-            (self._logger.error if part.level == ERROR else self._logger.warning)(line)
+            if part.level == ERROR:  # a line of code each: rclpy lets none change its severity
+                self._logger.error(line)
+            else:
+                self._logger.warning(line)
 
     def _fresh(self, text: str, repeat_s: float = REPEAT_S) -> bool:
         now, text = time.monotonic(), bare(text)
-        if now < self._said.get(text, 0.0):
-            return False
-        self._said = {line: due for line, due in self._said.items() if due > now}
-        if len(self._said) >= REMEMBERED:
-            del self._said[min(self._said, key=self._said.__getitem__)]
-        self._said[text] = now + repeat_s
-        return True
+        with self._lock:
+            if now < self._said.get(text, 0.0):
+                return False
+            self._said = {line: due for line, due in self._said.items() if due > now}
+            if len(self._said) >= REMEMBERED:
+                del self._said[min(self._said, key=self._said.__getitem__)]
+            self._said[text] = now + repeat_s
+            return True
 
 
 def bare(text: str) -> str:

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+import sys
 from typing import Any
 
 import pytest
+from rclpy.logging import get_logger
 
 from selavpr_ros import status
 from selavpr_ros.diagnostics import ERROR, OK, Part, WARN
@@ -72,6 +75,33 @@ def test_another_trouble_of_the_same_part_is_told_and_growing_numbers_are_not(lo
         ('error', 'Input: bad QoS'),
         ('info', 'Input: well again, 640x480'),
     ]
+
+
+def test_rclpys_own_logger_takes_every_severity_in_any_order(
+    ros: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    levels = [WARN, ERROR, OK, ERROR, WARN]
+    voice = Voice(get_logger('voice'))
+    for n, level in enumerate(levels):
+        voice.tell([Part('Input', level, 'abcde'[n])])
+    said = capfd.readouterr().err
+    assert [f'Input: {letter}' in said for letter in 'abde'] == [True] * 4
+    assert 'Input: well again, c' in said
+
+
+def test_both_threads_of_the_node_may_speak_at_once(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voice = Voice(log)
+    monkeypatch.setattr(status, 'REPEAT_S', 0.0005)  # so that lines are forgotten all the time
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            lines = ('x' * (n % 90) for n in range(20_000))
+            list(pool.map(voice.warn, lines))  # raises what a thread raised
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_two_bad_parameters_are_told_once_each(log: Log) -> None:
