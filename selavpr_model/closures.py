@@ -86,6 +86,11 @@ class ClosureJudge:
         """Matches of two consecutive keyframes."""
         self._steps.append(matches)
 
+    @property
+    def step_matches(self) -> float | None:
+        """What consecutive keyframes match like lately; None before there were two."""
+        return float(np.median(self._steps)) if self._steps else None
+
     def reset(self) -> None:
         """Nothing leads from the views so far to the next ones."""
         self._pending.clear()
@@ -129,9 +134,10 @@ class ClosureJudge:
 
     def _strength(self, seen: View, candidate: Candidate) -> float:
         """Matches over those of consecutive keyframes; 1 for another run, in another light."""
-        if candidate.place.session != seen.place.session or not self._steps:
+        usual = self.step_matches
+        if candidate.place.session != seen.place.session or usual is None:
             return 1.0
-        return candidate.mutual_matches / float(np.median(self._steps))
+        return candidate.mutual_matches / usual
 
     def _is_strong(self, seen: View, candidate: Candidate) -> bool:
         return self._strength(seen, candidate) >= self._config.least_strength

@@ -95,15 +95,20 @@ def certain(p: np.ndarray) -> np.ndarray:
 
 
 def features_of(
-    candidates: Sequence[Candidate], config: RecognizerConfig, count: int = JUDGED
-) -> np.ndarray:
-    """(n, len(FEATURES)) of the first `count` of all re-ranked candidates, best first."""
-    matches = np.array([c.mutual_matches for c in candidates], float)
-    cosines = np.array([c.global_similarity for c in candidates], float)
+    candidates: Sequence[Candidate], config: RecognizerConfig, count: int = JUDGED,
+    elsewhere: Sequence[Candidate] = (),
+) -> np.ndarray:  # fmt: skip
+    """(n, len(FEATURES)) of the first `count` of all re-ranked candidates, best first.
+
+    elsewhere: re-ranked, too, and known to show other places than the frame: rivals of them all.
+    """
+    every, known = [*candidates, *elsewhere], np.ones(len(elsewhere), bool)
+    matches = np.array([c.mutual_matches for c in every], float)
+    cosines = np.array([c.global_similarity for c in every], float)
     places = [c.place for c in candidates]
     rows = []
     for i in range(min(count, len(candidates))):
-        rivals = distinct_from(places[i], places, config)
+        rivals = np.append(distinct_from(places[i], places, config), known)
         beside = ~rivals
         beside[i] = False
         level = math.log(matches[i] + 1.0)
@@ -128,12 +133,13 @@ def evidence(matches: float, rivals: np.ndarray) -> float:
 
 
 def assured(
-    candidates: Sequence[Candidate], model: Confidence, config: RecognizerConfig
-) -> list[Candidate]:
-    """All candidates, the first JUDGED of them with their confidence."""
+    candidates: Sequence[Candidate], model: Confidence, config: RecognizerConfig,
+    elsewhere: Sequence[Candidate] = (),
+) -> list[Candidate]:  # fmt: skip
+    """All candidates, the first JUDGED of them with their confidence; see features_of."""
     if not candidates:
         return []
-    found = model.of(features_of(candidates, config))
+    found = model.of(features_of(candidates, config, elsewhere=elsewhere))
     sure = [replace(c, confidence=float(p)) for c, p in zip(candidates, found, strict=False)]
     return [*sure, *candidates[len(sure) :]]
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 import functools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class Prior:
     origin: str = ''
 
     def to_dict(self) -> dict[str, Any]:
-        model = {k: v for k, v in self.model.to_dict().items() if k in _MODEL}
+        model = {k: v for k, v in self.model.to_dict().items() if k in MODEL}
         typical = dict(zip(FEATURES, self.typical, strict=True))
         return {
             'origin': self.origin, **model, 'typical': typical, 'right': list(self.right),
@@ -59,13 +60,26 @@ class Prior:
         return cls(model, typical, right, wrong, float(values['share']), str(values['origin']))
 
 
-_MODEL = ('intercept', 'weights', 'sequence')
+MODEL = ('intercept', 'weights', 'sequence')
 
 
 @functools.lru_cache(maxsize=1)
 def shipped() -> Prior:
     """The coefficients that come with the package."""
     return Prior.from_dict(json.loads(SHIPPED.read_text()))
+
+
+@functools.lru_cache(maxsize=1)
+def growing() -> Confidence:
+    """The coefficients for a map that grows, for `at_level`."""
+    return Confidence.from_dict(json.loads(SHIPPED.read_text())['growing'])
+
+
+def at_level(model: Confidence, matches: float) -> Confidence:
+    """The model where this many matches are the level that LEVELS are compared with."""
+    level = np.array([name in LEVELS for name in FEATURES])
+    shift = math.log(matches + 1.0) * float(np.array(model.weights) @ level)
+    return replace(model, intercept=model.intercept - shift)
 
 
 def fit_logistic(

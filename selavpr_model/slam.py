@@ -14,8 +14,8 @@ import math
 import numpy as np
 
 from selavpr_model.closures import ClosureJudge, Geometry, Verifier, View
-from selavpr_model.confidence import assured, over_time
-from selavpr_model.confidence_fit import adapted, shipped
+from selavpr_model.confidence import assured, Confidence, over_time
+from selavpr_model.confidence_fit import adapted, at_level, growing, shipped
 from selavpr_model.config import (
     GeometryConfig,
     KeyframeConfig,
@@ -30,6 +30,7 @@ from selavpr_model.joined import by_codes, Joined
 from selavpr_model.keyframes import KeyframeSelector
 from selavpr_model.matching import as_cells, mutual
 from selavpr_model.place_map import PlaceMap
+from selavpr_model.places import distinct_from
 from selavpr_model.ranking import rerank
 from selavpr_model.records import (
     Candidate,
@@ -95,7 +96,7 @@ class SlamSession:
         self._belief.reset()
         self._matcher = place_map.matcher(self.configs.recognizer.score)
         self._geometry = MapGeometry(place_map, self.configs.geometry)
-        self._sure = adapted(shipped())  # a map that grows has not been asked yet
+        self._general = adapted(shipped())  # for the places of earlier runs
         self._judge = ClosureJudge(
             config, self._spots, self._count, verifier or self._verify, self.configs.recognizer
         )
@@ -117,20 +118,22 @@ class SlamSession:
         view = self.place_map.code(features.local)
         if not self._is_keyframe(frame, view):
             return SlamStep(Recognition(frame.stamp_ns, self._state, (), 'between two keyframes'))
-        alone = self._search(features, view, spot)
+        self.session = self.session or f'slam-{frame.stamp_ns}'
+        here = self._place(frame, spot)
+        alone = self._search(features, view, spot, here)
         belief = self._believe(spot, alone, view)
         candidates = self._over_time(alone, belief)
         recognition = self._decide(frame, candidates, belief)
         if alone:
             recognition = replace(recognition, alone_confidence=alone[0].confidence)
-        place = self._add(frame, features, spot)
-        seen = View(place, len(self.place_map) - 1, spot, tuple(candidates))
+        self._add(here, frame, features, spot)
+        seen = View(here, len(self.place_map) - 1, spot, tuple(candidates))
         closures = self._judge.step(seen, belief, self.configs.temporal)
         for closure in self._judge.verified:
             self._belief.link(*closure)
         self._judge.verified.clear()
         self._last_view, self._state = view, recognition.state
-        return SlamStep(recognition, tuple(closures), place)
+        return SlamStep(recognition, tuple(closures), here)
 
     @property
     def added(self) -> int:
@@ -177,28 +180,58 @@ class SlamSession:
         for spot in self._spots[len(self._belief) : rows]:
             self._belief.grow(spot.pose[None], spot.leg)
 
-    def _search(self, features: Features, view: np.ndarray, spot: Spot) -> list[Candidate]:
-        """Re-ranked candidates among the places that are not recent, best first."""
+    def _search(
+        self, features: Features, view: np.ndarray, spot: Spot, here: Place
+    ) -> list[Candidate]:
+        """Re-ranked candidates among the places that are not recent, best first.
+
+        The recent ones are matched, too: those that were left behind show what a wrong answer
+        looks like, when few other places are known and when a straight street looks alike for
+        longer than places are recent.
+        """
         old = self._first_row + self._trail.searchable(spot)
         self._grow(old)
         if old < self.configs.slam.min_places:
             return []
         recent, places = len(self.place_map) - old, self.place_map.places
-        k = self.configs.recognizer.candidates
-        rows, similarities = self.place_map.search(features.global_, k + recent)
-        found = [(int(r), float(s)) for r, s in zip(rows, similarities, strict=True) if r < old]
+        config = self.configs.recognizer
+        rows, similarities = self.place_map.search(features.global_, config.candidates + recent)
+        left = self._left(spot, here, old)
+        found = [(r, s) for r, s in zip(rows.tolist(), similarities, strict=True)]
+        chosen = [one for one in found if one[0] < old][: config.candidates]
+        chosen += [one for one in found if one[0] in left]
         candidates = [
-            Candidate(places[row], row, similarity, rank)
-            for rank, (row, similarity) in enumerate(found[:k])
+            Candidate(places[row], row, float(similarity), rank)
+            for rank, (row, similarity) in enumerate(chosen)
         ]
         codes = self.place_map.codes([c.row for c in candidates])
-        ranked = rerank(view, codes, candidates, self._matcher, self.configs.recognizer.ties)
-        return assured(ranked, self._sure, self.configs.recognizer)
+        every = rerank(view, codes, candidates, self._matcher, config.ties)
+        ranked, elsewhere = ([c for c in every if (c.row in left) is way] for way in (False, True))
+        return self._assured(ranked, elsewhere)
+
+    def _left(self, spot: Spot, here: Place, old: int) -> set[int]:
+        """Rows from `old` on that are sure to show another place, by this leg's odometry."""
+        recent = [r for r in range(old, len(self._spots)) if self._spots[r].leg == spot.leg]
+        others = [self.place_map.places[row] for row in recent]
+        apart = distinct_from(here, others, self.configs.recognizer)
+        return {row for row, distinct in zip(recent, apart, strict=True) if distinct}
+
+    def _assured(self, ranked: list[Candidate], elsewhere: list[Candidate]) -> list[Candidate]:
+        return assured(ranked, self._sure(ranked), self.configs.recognizer, elsewhere)
+
+    def _sure(self, ranked: list[Candidate]) -> Confidence:
+        """The model for a frame's candidates. An earlier run was in another light, where matches
+        with this run's own keyframes are no measure.
+        """
+        usual = self._judge.step_matches
+        if not ranked or ranked[0].place.session != self.session or usual is None:
+            return self._general
+        return at_level(growing(), usual)
 
     def _over_time(self, alone: list[Candidate], belief: Belief | None) -> list[Candidate]:
         if belief is None:
             return alone
-        return list(over_time(alone, belief.rows, self._belief.mass_of, self._sure))
+        return list(over_time(alone, belief.rows, self._belief.mass_of, self._sure(alone)))
 
     def _count(self, row: int, others: Sequence[int]) -> np.ndarray:
         """Matches of a place with others, (n,)."""
@@ -237,16 +270,17 @@ class SlamSession:
         judged, state, reason = follow(candidates, belief, needed, config)
         return Recognition(frame.stamp_ns, state, judged, reason)
 
-    def _add(self, frame: Frame, features: Features, spot: Spot) -> Place:
-        self.session = self.session or f'slam-{frame.stamp_ns}'
+    def _place(self, frame: Frame, spot: Spot) -> Place:
+        """What the frame is as a keyframe."""
         pose = None if spot.blind else spot.pose
-        place = Place(
+        return Place(
             self.place_map.next_id, frame.stamp_ns, frame.name, self.session,
             frame.camera_frame, pose,
         )  # fmt: skip
+
+    def _add(self, place: Place, frame: Frame, features: Features, spot: Spot) -> None:
         self.place_map.add(features, place, frame.image)
         if frame.camera is not None:
             self.place_map.cameras.setdefault(self.session, frame.camera)
         self._trail.add(spot)
         self._spots.append(spot)
-        return place

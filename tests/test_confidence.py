@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 
 from selavpr_model.confidence import assured, Confidence, evidence, FEATURES, features_of
-from selavpr_model.confidence_fit import adapted, fit_logistic, fit_prior, shipped, Source
+from selavpr_model.confidence_fit import (
+    adapted,
+    at_level,
+    fit_logistic,
+    fit_prior,
+    growing,
+    shipped,
+    Source,
+)
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.errors import MapMetadataError
 from selavpr_model.map_manifest import encode
@@ -88,6 +96,25 @@ def test_every_rival_weakens_the_evidence_and_the_best_one_bounds_it(matches, ri
 def test_a_candidate_without_any_rival_gets_no_evidence():
     found = [replace(c, place=place(i, 0.1 * i)) for i, c in enumerate(candidates([90, 80]))]
     assert features_of(found, CONFIG)[:, :3].tolist() == [[0.0] * 3] * 2
+
+
+@given(COUNTS, st.lists(st.integers(0, 900), min_size=1, max_size=9))
+def test_what_is_known_to_be_elsewhere_is_a_rival_of_every_candidate(counts, left):
+    found = candidates(counts)
+    elsewhere = [Candidate(found[0].place, 500 + i, 0.0, 500 + i, n) for i, n in enumerate(left)]
+    alone, beside = (features_of(found, CONFIG, elsewhere=e)[0] for e in ((), elsewhere))
+    apart = [replace(c, place=place(c.row, 20.0 * c.row)) for c in elsewhere]
+    np.testing.assert_allclose(beside, features_of([*found, *apart], CONFIG)[0])
+    assert len(found) == 1 or beside[0] <= alone[0] + 1e-12
+
+
+@given(COUNTS, st.integers(1, 400))
+def test_a_growing_map_compares_matches_with_those_of_its_own_keyframes(counts, usual):
+    found = candidates(counts)
+    low, high = (
+        assured(found, at_level(growing(), n), CONFIG)[0].confidence for n in (usual, 2 * usual)
+    )
+    assert high <= low
 
 
 @given(

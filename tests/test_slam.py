@@ -91,6 +91,16 @@ def test_the_grown_map_is_saved_and_a_second_run_closes_with_it(
         assert abs(now - then) <= 2 or truth[max(now, then), min(now, then)]
 
 
+def test_where_it_was_never_before_the_robot_is_not_sure(corridor, driven):
+    truth, (slam, steps) = corridor[0], driven
+    answers = [step.recognition for step in steps if step.recognition.candidates]
+    sure = {a.stamp_ns // 10**9: a.alone_confidence for a in answers}
+    new, again = ([p for i, p in sure.items() if truth[i].any() is np.bool_(w)] for w in (0, 1))
+    assert len(new) >= 10 and max(new) < 0.9 < max(again)
+    assert np.mean(new) < 0.3 < np.mean(again)
+    assert slam.configs.slam.session == 'corridor'
+
+
 def test_a_robot_that_stands_still_adds_one_place(corridor, extractor):
     _, frames, features = corridor
     slam = session(extractor)
