@@ -2,7 +2,10 @@
 """Fit the shipped coefficients of selavpr_model.confidence, on training data alone; resumable.
 
 Features and trials lie in --cache by the model's fingerprint, so that a second call goes on or
-takes seconds. Towns come from tools/render_town.py, a folder each with summer/ and winter/.
+takes seconds. Towns come from tools/render_town.py, a folder each with summer/, winter/ and, on
+another way, summer2/.
+
+Maps that grow get coefficients of their own, from the training drives in SLAM mode.
 
 python tools/fit_confidence.py --data ../shared/data --towns /tmp/town/train --write --held-out
 """
@@ -14,16 +17,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 import json
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 from scipy.special import expit, logit
+from slam_trials import Asked, asked, drives, ODOMETRY
 from tqdm import tqdm
 
 from selavpr_model.calibration import keyframe_trials
 from selavpr_model.confidence import certain, Confidence, features_of, JUDGED
-from selavpr_model.confidence_fit import adapted, fit_logistic, fit_prior, Prior, SHIPPED, Source
+from selavpr_model.confidence_fit import (
+    adapted,
+    fit_logistic,
+    fit_prior,
+    MODEL,
+    Prior,
+    SHIPPED,
+    Source,
+)
 from selavpr_model.config import (
     ExtractorConfig,
     KeyframeConfig,
@@ -38,10 +51,12 @@ from selavpr_model.map_builder import build_map
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.ranking import rerank
 from selavpr_model.recognizer import believe
-from selavpr_model.records import Candidate, Frame
+from selavpr_model.records import Candidate, Features, Frame
 from selavpr_model.sources import read_rgb
 from selavpr_model.trials import is_drive, places_of, poses_of, same_place, take_away
 from selavpr_model.trust import ALONE, MATCHES, OVER_TIME, Series, SIMILARITY, Trust, trust
+
+T = TypeVar('T')
 
 TOWN_M = 5.0
 ABSENT, SEED = 0.3, 1
@@ -141,6 +156,25 @@ def tried(name: str, data: RetrievalSet, extractor: Extractor, cache: Path) -> T
     return Trials(**dict(np.load(file)))
 
 
+def tried_growing(
+    data: Path, towns: Path, extractor: Extractor, cache: Path
+) -> Iterator[tuple[str, Asked]]:
+    """The drives in SLAM mode, from the cache or made."""
+    for name, drive in drives(data, towns):
+        known: dict[Path, Features] = {}
+        for how, odometry in ODOMETRY.items():
+            file = cache / f'slam_{name.replace(" ", "_")}{how.replace(" ", "_")}.npz'
+            if not file.is_file():
+                np.savez(file, **vars(asked(drive, extractor, known, odometry)))
+            yield name + how, Asked(**dict(np.load(file)))
+
+
+def leaving(name: str, trials: dict[str, T]) -> dict[str, T]:
+    """Those of other places: without all drives of one town or circuit."""
+    place = name.split()[0]
+    return {n: t for n, t in trials.items() if n.split()[0] != place}
+
+
 def _try(name: str, data: RetrievalSet, stored: PlaceMap) -> Trials:
     data = take_away(data, ABSENT, SEED)
     config = same_place(data, RecognizerConfig())
@@ -189,29 +223,47 @@ def fitted(trials: dict[str, Trials], origin: str = '') -> Prior:
     """First one frame alone, then with the belief on the drives."""
     found = [Source(t.x[:, 0], t.right[:, 0], t.keys_x[~t.keys_right]) for t in trials.values()]
     prior = fit_prior(found, origin)
-    drives = [t for t in trials.values() if np.isfinite(t.mass).all()]
-    if not drives:
+    driven = [t for t in trials.values() if np.isfinite(t.mass).all()]
+    if not driven:
         return prior
-    parts = [_over_time(t, adapted(prior, t.keys_x, t.keys_right)) for t in drives]
-    constant, factors = fit_logistic(
-        np.concatenate([logits for logits, _ in parts]),
-        np.concatenate([right for _, right in parts]),
-        np.concatenate([np.full(len(right), ONE_DRIVE / len(right)) for _, right in parts]),
-    )
-    sequence = (round(constant, 4), round(float(factors[0]), 4), round(float(factors[1]), 4))
-    return replace(prior, model=replace(prior.model, sequence=sequence))
+    parts = [_over_time(t, adapted(prior, t.keys_x, t.keys_right)) for t in driven]
+    weights = np.concatenate([np.full(len(right), ONE_DRIVE / len(right)) for _, right in parts])
+    return replace(prior, model=replace(prior.model, sequence=_sequence(parts, weights)))
 
 
-def _over_time(t: Trials, model: Confidence) -> tuple[np.ndarray, np.ndarray]:
+def fitted_growing(trials: dict[str, Asked]) -> Confidence:
+    """For maps that grow; every keyframe counts alike: towns are revisited for a moment."""
+    found = list(trials.values())
+    right = np.concatenate([t.right[:, 0] for t in found])
+    intercept, weights = fit_logistic(np.concatenate([t.x[:, 0] for t in found]), right)
+    rounded = tuple(round(float(w), 4) for w in weights)
+    model = Confidence(round(intercept, 4), rounded, (0.0, 1.0, 1.0))
+    return replace(model, sequence=_sequence([_over_time(t, model) for t in found]))
+
+
+def _sequence(
+    parts: list[tuple[np.ndarray, np.ndarray]], weights: np.ndarray | None = None
+) -> tuple[float, float, float]:
+    logits, right = (np.concatenate(column) for column in zip(*parts, strict=True))
+    constant, factors = fit_logistic(logits, right, weights)
+    return round(constant, 4), round(float(factors[0]), 4), round(float(factors[1]), 4)
+
+
+def _over_time(t: Trials | Asked, model: Confidence) -> tuple[np.ndarray, np.ndarray]:
     """Logits (Q, 2) of the frame's own confidence and of the belief, for the answered places."""
     rows = np.arange(len(t.x))
     alone, mass = model.of(t.x[rows, t.answer]), certain(t.mass[rows, t.answer])
     return logit(np.column_stack([alone, mass])), t.right[rows, t.answer]
 
 
-def judged(t: Trials, prior: Prior) -> tuple[Trust, str]:
-    """How a source fares, with its map's own correction; and what the correction did."""
+def adapted_to(t: Trials, prior: Prior) -> tuple[Confidence, str]:
+    """The model with the map's own correction; and what the correction did."""
     model = adapted(prior, t.keys_x, t.keys_right)
+    return model, f'{model.weights[0] / max(prior.model.weights[0], 1e-9):.2f}'
+
+
+def judged(t: Trials | Asked, model: Confidence) -> Trust:
+    """How a source fares."""
     sure, right = model.of(t.x[:, 0]), t.right[:, 0]
     series = {
         SIMILARITY: Series(t.cosine, t.cosine_right),
@@ -222,11 +274,10 @@ def judged(t: Trials, prior: Prior) -> tuple[Trust, str]:
         logits, hit = _over_time(t, model)
         constant, frame, before = model.sequence
         series[OVER_TIME] = Series(expit(constant + logits @ (frame, before)), hit)
-    factor = model.weights[0] / max(prior.model.weights[0], 1e-9)
-    return trust(series, int(t.possible.sum()), 0.99), f'{factor:.2f}'
+    return trust(series, int(t.possible.sum()), 0.99)
 
 
-def line(name: str, found: Trust, note: str) -> list[str]:
+def line(name: str, found: Trust, note: str = '') -> list[str]:
     cells = [name]
     for kind in (SIMILARITY, MATCHES, ALONE, OVER_TIME):
         curve = found.curves.get(kind)
@@ -257,16 +308,25 @@ def main() -> None:
     for name in ('source', 'a cosine', 'b matches', 'c one frame', 'd with time', 'slope'):
         table.add_column(name)
     for name in trials:  # each by a model that has not seen it
-        others = {n: t for n, t in trials.items() if n != name}
-        table.add_row(*line(f'without {name}', *judged(trials[name], fitted(others))))
+        model, slope = adapted_to(trials[name], fitted(leaving(name, trials)))
+        table.add_row(*line(f'without {name}', judged(trials[name], model), slope))
     if args.held_out:
         for name, data in held_out(args.data):
-            table.add_row(*line(name, *judged(tried(name, data, extractor, cache), prior)))
+            t = tried(name, data, extractor, cache)
+            model, slope = adapted_to(t, prior)
+            table.add_row(*line(name, judged(t, model), slope))
+    grown = dict(tried_growing(args.data, args.towns, extractor, cache))
+    growing = fitted_growing(grown)
+    for name, found in grown.items():
+        model = fitted_growing(leaving(name, grown))
+        table.add_row(*line(f'SLAM without {name}', judged(found, model)))
     console = Console(width=180)
-    console.print(prior.model.to_dict())
+    console.print(prior.model.to_dict(), growing.to_dict())
     console.print(table)
     if args.write:
-        SHIPPED.write_text(json.dumps(prior.to_dict(), indent=1) + '\n')
+        shown = {k: v for k, v in growing.to_dict().items() if k in MODEL}
+        made = {**prior.to_dict(), 'growing': shown}
+        SHIPPED.write_text(json.dumps(made, indent=1) + '\n')
 
 
 if __name__ == '__main__':
