@@ -215,6 +215,15 @@ def require_free(path: Path, overwrite: bool) -> None:
         _require_free(path, overwrite)
 
 
+def require_room(path: Path) -> None:
+    """Raise what a save to `path` would raise before it writes data; makes the folder."""
+    with writing(path):
+        _require_free(path, overwrite=True)
+        make_folder(path)
+        with lock(path):
+            pass
+
+
 def _require_free(path: Path, overwrite: bool) -> None:
     if path.exists() and not path.is_dir():
         raise MapExistsError(f'{path}: is a file; choose another name for the map')

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import gc
 import logging
 from pathlib import Path
@@ -77,14 +77,32 @@ class Pipeline:
     def load(self, wanted: Wanted) -> None:
         """Make true what the parameters ask for; what is loaded already stays loaded.
 
-        Does not raise: a problem is left in `model_problem` or `map_problem`.
+        Does not raise: a problem is left in `model_problem` or `map_problem`. A growing map is
+        saved before another map or model takes its place.
         """
+        if self.slam is not None:
+            if not self._is_other(self.slam, wanted):
+                self._wanted = wanted
+                return
+            try:
+                self.end_slam()
+            except (SelaVPRError, OSError) as error:  # it stays, and so does what it was made by
+                self.map_problem = self._told(error)
+                return
         self._wanted = wanted
         extractor = self._load_model(wanted.extractor)
         if extractor is not None:
             self._load_map(wanted, extractor)
             if wanted.slam is not None:
                 self.start_slam(wanted)
+
+    def _is_other(self, slam: SlamSession, wanted: Wanted) -> bool:
+        """Whether another map or model is asked for than what is growing."""
+        before, path = self._wanted, slam.place_map.path
+        if before is None or wanted.extractor != before.extractor:
+            return True
+        here = path is not None and Path(wanted.map).expanduser() == path
+        return wanted.map != before.map and not here
 
     def _load_model(self, config: ExtractorConfig) -> Extractor | None:
         if self.extractor is not None and self.extractor.config == config:
@@ -109,6 +127,8 @@ class Pipeline:
         try:
             if here is not None and path == kept and fits(here, extractor):
                 self._use(extractor, here, wanted)
+            elif wanted.slam is not None and path is not None and not is_map(path):
+                self.place_map = self.recognizer = None  # a new one will grow
             elif path is not None:
                 self._use(extractor, self._open(path, extractor), wanted)
             self.map_problem = '' if path is not None else NO_MAP
@@ -116,17 +136,19 @@ class Pipeline:
             self.map_problem = self._told(error)
 
     def load_map(self, path: str, wanted: Wanted) -> None:
-        """Replace the map; raises what is wrong with the new one and then keeps the old one."""
+        """Replace the map; raises what is wrong with the new one and then keeps the old one. One
+        that grows is saved first, and raises if that fails.
+        """
         if self.extractor is None and self._wanted is not None:
             self._load_model(wanted.extractor)
         if self.extractor is None:
             raise NotReadyError(f'no model to use the map with: {self.model_problem}')
         place_map = self._open(Path(path).expanduser(), self.extractor)
+        self.end_slam()
+        self._wanted = wanted = replace(wanted, map=path)
         self._use(self.extractor, place_map, wanted)
         self.map_problem = ''
-        if self.slam is not None:
-            self.slam = None
-            self.start_slam(wanted)
+        self.start_slam(wanted)
 
     def _open(self, path: Path, extractor: Extractor) -> PlaceMap:
         from selavpr_model.place_map import PlaceMap
@@ -183,32 +205,71 @@ class Pipeline:
         return self.slam is not None or self.recognizer is not None
 
     def start_slam(self, wanted: Wanted) -> None:
-        """Let the map grow, or a new one where there is none; a damaged one is not replaced."""
+        """Let the map grow, or a new one where there is none; a damaged one is not replaced.
+
+        Does not raise: where the map could not be saved, `map_problem` says so and nothing grows.
+        """
         if self.slam is not None or self.extractor is None or wanted.slam is None:
             return
+        known = None if self.place_map is None else self.place_map.path
+        target = Path(wanted.map).expanduser() if wanted.map else known
+        if target is not None and target != known and is_map(target):
+            return  # it is there and could not be opened: `map_problem` says why
+        try:
+            self.slam = self._session(self.extractor, wanted, wanted.slam, target)
+        except (SelaVPRError, OSError) as error:
+            self.map_problem = self._told(error)
+        else:
+            self.map_problem = ''
+
+    def _session(
+        self, extractor: Extractor, wanted: Wanted, config: SlamConfig, target: Path | None
+    ) -> SlamSession:
+        from selavpr_model.map_writer import require_room
         from selavpr_model.place_map import PlaceMap
         from selavpr_model.slam import SlamConfigs, SlamSession
 
+        if config.save_at_end and target is not None:
+            require_room(target)  # now, not after an hour's drive
+        elif config.save_at_end:
+            logger.warning(
+                'SLAM: no map is given, so nothing will be saved at the end; set the parameter '
+                '`map`, or call ~/save_map with a path'
+            )
         if self.place_map is None:
-            if wanted.map and (Path(wanted.map).expanduser() / 'manifest.json').exists():
-                return
-            self.place_map = PlaceMap.empty(self.extractor.identity, MapConfig(frame_id='odom'))
+            logger.info('SLAM: a new map grows, to be saved to %s', target)
+            self.place_map = PlaceMap.empty(extractor.identity, MapConfig(frame_id='odom'))
         configs = SlamConfigs(
-            wanted.slam, wanted.keyframes, wanted.recognizer, wanted.temporal, wanted.geometry
+            config, wanted.keyframes, wanted.recognizer, wanted.temporal, wanted.geometry
         )
-        self.slam = SlamSession(self.extractor, self.place_map, configs)
-        self.map_problem = ''
+        return SlamSession(extractor, self.place_map, configs)
 
     def end_slam(self) -> None:
-        """Save what has grown, where `map` says, and localise in it from now on."""
+        """Save what has grown, where `map` says, and localise in it from now on.
+
+        Raises, and lets the map go on growing, where it can be saved nowhere.
+        """
         slam, wanted = self.slam, self._wanted
+        if slam is not None and wanted is not None and slam.added:
+            if slam.configs.slam.save_at_end:
+                self._save_grown(slam, wanted.map)
+            self._use(slam.extractor, slam.place_map, wanted)
         self.slam = self.closures = None
-        if slam is None or wanted is None or not slam.added:
+
+    def _save_grown(self, slam: SlamSession, wanted: str) -> None:
+        """To the folder that is wanted, else, so that no drive is lost, to one of our own."""
+        from selavpr_model.weights import home
+
+        known = slam.place_map.path
+        target = Path(wanted).expanduser() if wanted else known
+        if target is None:
             return
-        target = wanted.map or slam.place_map.path
-        if slam.configs.slam.save_at_end and target:
-            self.save_map(str(target), overwrite=True)
-        self._use(slam.extractor, slam.place_map, wanted)
+        try:
+            slam.place_map.save(target, overwrite=True)
+        except (SelaVPRError, OSError) as error:
+            spare = home() / 'rescued' / slam.session
+            slam.place_map.save(spare, overwrite=True)
+            logger.error('%s; the grown map was saved to %s instead', error, spare)
 
     def query(self, frame: Frame) -> Recognition:
         """Recognise a single image without touching the stream's temporal state."""
@@ -222,7 +283,8 @@ class Pipeline:
 
     def _ready(self) -> PlaceRecognizer:
         if self.recognizer is None:
-            raise NotReadyError(self.model_problem or self.map_problem)
+            growing = 'a growing map answers no single images; leave SLAM first'
+            raise NotReadyError(self.model_problem or self.map_problem or growing)
         return self.recognizer
 
     def save_map(self, path: str, overwrite: bool) -> None:
@@ -255,6 +317,11 @@ class Pipeline:
         self.extractor = self.place_map = self.recognizer = self._wanted = None
         self.model_problem = self.map_problem = 'not loaded: the node is not configured'
         gc.collect()
+
+
+def is_map(path: Path) -> bool:
+    """Whether a map was saved there, be it damaged."""
+    return (path / 'manifest.json').exists()
 
 
 def fits(place_map: PlaceMap, extractor: Extractor) -> bool:

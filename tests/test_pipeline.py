@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""Model, map and SLAM behind the node: whatever is asked meanwhile, no grown map is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from selavpr_model.config import RecognizerConfig, SlamConfig, TemporalConfig
+from selavpr_model.errors import MapExistsError, MapSpaceError
+from selavpr_model.place_map import PlaceMap
+from selavpr_model.records import Frame
+from selavpr_ros.pipeline import NotReadyError, Pipeline, Wanted
+
+FRAMES = 4
+
+
+@pytest.fixture
+def wanted(extractor: Any, tmp_path: Path) -> Wanted:
+    """SLAM in a new map."""
+    return Wanted(
+        extractor.config, str(tmp_path / 'grown'), RecognizerConfig(), TemporalConfig(),
+        SlamConfig(session='drive'),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def driven(extractor: Any, street: list[Frame]) -> Callable[[Wanted], Pipeline]:
+    """A pipeline after a few frames in SLAM."""
+
+    def drive(wanted: Wanted) -> Pipeline:
+        pipeline = Pipeline()
+        pipeline.extractor = extractor  # loaded already
+        pipeline.load(wanted)
+        assert pipeline.slam is not None, pipeline.map_problem
+        for second, frame in enumerate(street[:FRAMES], 1_700_000_000):
+            pipeline.process(Frame(second * 10**9, frame.image, 'camera'))
+        assert pipeline.slam.added == FRAMES
+        return pipeline
+
+    return drive
+
+
+def sessions(path: str | Path) -> list[str]:
+    return [place.session for place in PlaceMap.open(path).places]
+
+
+def test_a_map_that_is_not_there_yet_is_no_problem_in_slam(driven, wanted, caplog):
+    with caplog.at_level(logging.INFO):
+        pipeline = driven(wanted)
+    assert pipeline.map_problem == ''
+    assert [r for r in caplog.records if r.levelno > logging.INFO] == []
+    assert f'a new map grows, to be saved to {wanted.map}' in caplog.text
+    pipeline.end_slam()
+    assert sessions(wanted.map) == ['drive'] * FRAMES
+
+
+def test_another_map_by_parameter_saves_the_growing_one_first(driven, wanted, street_map):
+    pipeline = driven(wanted)
+    pipeline.load(dataclasses.replace(wanted, map=str(street_map)))
+    assert sessions(wanted.map) == ['drive'] * FRAMES
+    assert pipeline.slam is not None and pipeline.slam.place_map is pipeline.place_map
+    assert pipeline.place_map.path == street_map and not pipeline.map_problem
+
+
+def test_another_model_by_parameter_saves_it_too_and_goes_on_in_it(driven, wanted):
+    pipeline = driven(wanted)
+    model = dataclasses.replace(wanted.extractor, batch_size=3)
+    pipeline.load(dataclasses.replace(wanted, extractor=model))
+    assert sessions(wanted.map) == ['drive'] * FRAMES
+    assert pipeline.slam is not None and pipeline.slam.extractor.config == model
+    assert len(pipeline.slam.place_map) == FRAMES
+
+
+def test_parameters_of_the_same_map_let_it_grow_on(driven, wanted):
+    pipeline = driven(wanted)
+    slam = pipeline.slam
+    pipeline.load(dataclasses.replace(wanted, recognizer=RecognizerConfig(candidates=7)))
+    assert pipeline.slam is slam and not Path(wanted.map, 'manifest.json').exists()
+
+
+def test_load_map_saves_the_growing_one_first(driven, wanted, street_map):
+    pipeline = driven(wanted)
+    pipeline.load_map(str(street_map), wanted)
+    assert sessions(wanted.map) == ['drive'] * FRAMES
+    assert pipeline.slam is not None and pipeline.slam.place_map.path == street_map
+
+
+def test_load_map_of_nothing_leaves_the_growing_one_alone(driven, wanted, tmp_path):
+    pipeline = driven(wanted)
+    slam = pipeline.slam
+    with pytest.raises(Exception, match='nowhere'):
+        pipeline.load_map(str(tmp_path / 'nowhere'), wanted)
+    assert pipeline.slam is slam and slam.added == FRAMES
+
+
+@pytest.mark.parametrize('kind', ['other files', 'a file', 'no folder can be made'])
+def test_slam_does_not_start_where_its_map_could_not_be_saved(extractor, wanted, kind, caplog):
+    path = Path(wanted.map)
+    if kind == 'other files':
+        path.mkdir()
+        (path / 'holiday.jpg').write_bytes(b'x')
+    elif kind == 'a file':
+        path.write_bytes(b'x')
+    else:
+        wanted = dataclasses.replace(wanted, map='/proc/grown')
+    pipeline = Pipeline()
+    pipeline.extractor = extractor
+    pipeline.load(wanted)
+    assert pipeline.slam is None and wanted.map in pipeline.map_problem
+    assert not pipeline.ready and pipeline.map_problem in caplog.text
+
+
+def test_a_damaged_map_is_neither_grown_nor_replaced(extractor, wanted):
+    path = Path(wanted.map)
+    path.mkdir()
+    (path / 'manifest.json').write_text('{')
+    pipeline = Pipeline()
+    pipeline.extractor = extractor
+    pipeline.load(wanted)
+    assert pipeline.slam is None and str(path) in pipeline.map_problem
+    assert (path / 'manifest.json').read_text() == '{'
+
+
+def test_without_a_folder_it_says_at_once_that_nothing_will_be_saved(driven, wanted, caplog):
+    pipeline = driven(dataclasses.replace(wanted, map=''))
+    assert 'nothing will be saved at the end' in caplog.text and '~/save_map' in caplog.text
+    pipeline.end_slam()
+    assert pipeline.slam is None and pipeline.place_map.path is None
+
+
+def test_what_cannot_be_saved_at_the_end_is_saved_elsewhere(
+    driven, wanted, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setenv('SELAVPR_HOME', str(tmp_path / 'home'))
+    pipeline = driven(wanted)
+    (Path(wanted.map) / 'holiday.jpg').write_bytes(b'x')
+    pipeline.end_slam()
+    spare = tmp_path / 'home' / 'rescued' / 'drive'
+    assert sessions(spare) == ['drive'] * FRAMES
+    assert 'holiday.jpg' in caplog.text and str(spare) in caplog.text
+
+
+def test_what_can_be_saved_nowhere_grows_on(driven, wanted, tmp_path, monkeypatch):
+    monkeypatch.setenv('SELAVPR_HOME', '/proc/home')
+    pipeline = driven(wanted)
+    (Path(wanted.map) / 'holiday.jpg').write_bytes(b'x')
+    with pytest.raises((MapExistsError, MapSpaceError)):
+        pipeline.end_slam()
+    assert pipeline.slam is not None and pipeline.slam.added == FRAMES
+    pipeline.load(dataclasses.replace(wanted, map=str(tmp_path / 'other')))
+    assert pipeline.slam is not None and '/proc/home' in pipeline.map_problem
+
+
+def test_a_growing_map_says_why_it_answers_no_single_image(driven, wanted, street):
+    with pytest.raises(NotReadyError, match='leave SLAM first'):
+        driven(wanted).query(street[0])
