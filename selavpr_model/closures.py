@@ -186,7 +186,8 @@ class ClosureJudge:
             yield closure(ClosureKind.REJECTED, candidate, view.place, never, Reject.TEMPORAL)
             return
         geometry, vouching = None, self._vouching(view)
-        if self._verifier is not None and self._config.verify != 'never':
+        may_look = self._config.verify != 'never' and self._config.verifications_per_s > 0
+        if self._verifier is not None and may_look:
             if self._budget.is_there:
                 geometry, vouching = self._look(self._verifier, view, candidate), None
             elif vouching is None:
@@ -263,7 +264,9 @@ class ClosureJudge:
         return longest_run([n < low for n in seen]) >= config.left_keyframes
 
     def _wait(self, view: View, candidate: Candidate, why: str) -> LoopClosure:
-        self._pending.append(view)
+        """Announced, first of the view's best: the verdict that follows is about the same."""
+        others = tuple(c for c in view.best if c.row != candidate.row)
+        self._pending.append(replace(view, best=(candidate, *others)))
         return closure(ClosureKind.CANDIDATE, candidate, view.place, why)
 
     def _expire(self, row: int) -> Iterator[LoopClosure]:

@@ -6,7 +6,7 @@ No call raises for hard input: there is always a result with a reason.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TYPE_CHECKING
 
@@ -139,8 +139,12 @@ class MapGeometry:
     Called with two rows it is a closures.Verifier.
     """
 
-    def __init__(self, place_map: PlaceMap, config: GeometryConfig | None = None) -> None:
-        self._map = place_map
+    def __init__(
+        self, place_map: PlaceMap, config: GeometryConfig | None = None,
+        unposed: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        """unposed: sessions whose poses count as not known."""
+        self._map, self._unposed = place_map, unposed
         self._config = config or GeometryConfig()
 
     def __call__(
@@ -175,7 +179,8 @@ class MapGeometry:
         if camera is None:
             return None
         cells = self._map.local([row])[0]
-        return Keyframe(cells.reshape(*self._map.grid, -1), camera, place.pose)
+        pose = None if place.session in self._unposed else place.pose
+        return Keyframe(cells.reshape(*self._map.grid, -1), camera, pose)
 
     def _input_size(self) -> tuple[int, int]:
         how: Any = self._map.identity.description['preprocessing']

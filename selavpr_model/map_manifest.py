@@ -247,6 +247,14 @@ def cameras(manifest: dict[str, Any], where: Path) -> dict[str, Camera]:
     return found
 
 
+def adrift(manifest: dict[str, Any], where: Path) -> set[str]:
+    """Sessions whose poses are not in the frame of the map; none in maps that do not say."""
+    found = manifest.get('adrift', [])
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise _damaged(where, f'adrift: expected names of sessions, got {found!r}')
+    return set(found)
+
+
 def _camera(entry: dict[str, Any]) -> Camera:
     K, bent = np.array(entry['K'], float), np.array(entry['distortion'], float)
     width, height = (int(n) for n in entry['size'])

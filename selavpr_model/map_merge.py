@@ -12,7 +12,7 @@ from selavpr_model import map_writer
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.errors import InputError
 from selavpr_model.map_files import require_model
-from selavpr_model.place_map import PlaceMap
+from selavpr_model.place_map import ODOMETRY, PlaceMap
 
 
 def merge_maps(
@@ -55,6 +55,8 @@ def _append(merged: PlaceMap, other: PlaceMap) -> dict[str, Any]:
         )
     renumbered = _renumber(merged, other)
     merged.cameras = {**other.cameras, **merged.cameras}
+    alone = len(merged) and its.frame_id == ODOMETRY  # no two runs share a frame
+    merged.adrift |= other.sessions if alone else other.adrift
     for row, place in enumerate(other.places):
         merged.copy(other, row, replace(place, id=renumbered.get(place.id, place.id)))
     return {

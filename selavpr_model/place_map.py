@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     from selavpr_model.calibration import Calibration
 
 logger = logging.getLogger(__name__)
+ODOMETRY = 'odom'  # frame of a map that grew: that of one run's odometry
 
 
 class PlaceMap:
     """Places in rows; rows and ids never change, adding appends.
 
     What was opened stays memory-mapped and read-only; places added later live in RAM and reach
-    the disk with the next save. `configs`, `source`, `cameras` and `calibration` are saved, too.
+    the disk with the next save. `configs`, `source`, `cameras`, `adrift` and `calibration` are
+    saved, too.
     """
 
     def __init__(self, identity: ModelIdentity, config: MapConfig) -> None:
@@ -45,6 +47,7 @@ class PlaceMap:
         self.configs: dict[str, dict[str, Any]] = {}
         self.calibration: Calibration | None = None
         self.cameras: dict[str, Camera] = {}  # of each session
+        self.adrift: set[str] = set()  # sessions with poses in their own odometry, not the map's
         self._places = PlaceTable()
         self._thumbnails: list[np.ndarray] = []  # JPEG bytes, (n,) uint8; empty: none
         self._index = VectorIndex(identity.global_dim, config.use_gpu_index)
@@ -95,6 +98,7 @@ class PlaceMap:
         self.source, self.configs = manifest['source'], manifest['configs']
         self.calibration = map_manifest.calibration(manifest, path)
         self.cameras = map_manifest.cameras(manifest, path)
+        self.adrift = map_manifest.adrift(manifest, path)
         return self
 
     def _adopt(self, path: Path, manifest: dict[str, Any]) -> None:
@@ -285,4 +289,5 @@ class PlaceMap:
             'calibration': None if self.calibration is None else self.calibration.to_dict(),
             'source': self.source,
             'cameras': {s: map_manifest.camera_entry(c) for s, c in self.cameras.items()},
+            'adrift': sorted(self.adrift),
         }

@@ -18,7 +18,7 @@ from selavpr_model.geometry_gate import GeometryGate
 from selavpr_model.joined import by_codes, by_geometry, Joined
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.ranking import rerank
-from selavpr_model.records import Candidate, Frame, Recognition, State
+from selavpr_model.records import Candidate, Frame, Place, Recognition, State
 from selavpr_model.stages import StageClock
 from selavpr_model.temporal import TemporalBelief
 
@@ -29,6 +29,7 @@ NO_THRESHOLDS = (
     'the map has no thresholds, as its places are too few or too near each other; map more, or '
     'set recognizer.min_similarity, min_matches and min_match_ratio'
 )
+NOT_ALIGNED = 'no pose, as those of session {} are in its own odometry, not in the map frame'
 
 
 class PlaceRecognizer:
@@ -105,11 +106,15 @@ class PlaceRecognizer:
     def retrieve(self, global_: np.ndarray) -> list[Candidate]:
         """The k most similar places by their global feature (D,), best first."""
         rows, similarities = self._map.search(global_, self.config.candidates)
-        places = self._map.places
         return [
-            Candidate(places[row], int(row), float(similarity), rank)
+            Candidate(self._place(row), int(row), float(similarity), rank)
             for rank, (row, similarity) in enumerate(zip(rows, similarities, strict=True))
         ]
+
+    def _place(self, row: int) -> Place:
+        """With its pose, where that is one in the frame of the map."""
+        place = self._map.places[row]
+        return replace(place, pose=None) if place.session in self._map.adrift else place
 
     def assure(self, candidates: list[Candidate]) -> list[Candidate]:
         """The best re-ranked candidates with their confidence, where the map gives one."""
@@ -140,8 +145,10 @@ class PlaceRecognizer:
         answer = Recognition(
             frame.stamp_ns, state, judged, reason, alone=alone, alone_confidence=sure
         )
-        pose = judged[0].place.pose
+        place, pose = judged[0].place, judged[0].place.pose
         if state is not State.LOCALIZED or pose is None:
+            if state is State.LOCALIZED and place.session in self._map.adrift:
+                return replace(answer, reason=f'{reason}; {NOT_ALIGNED.format(place.session)}')
             return answer
         covariance = keyframe_covariance(self._map.calibration, self.config)
         return replace(answer, pose=pose, covariance=covariance)
@@ -167,10 +174,18 @@ def believe(
     place_map: PlaceMap, config: RecognizerConfig, temporal: TemporalConfig
 ) -> TemporalBelief | None:
     """A fresh belief over the map's places, or None where frames are to stand alone."""
-    places = place_map.places
-    if not temporal.enabled or not places:
+    poses = place_map.poses
+    if not temporal.enabled or not len(poses):
         return None
-    if np.isnan(place_map.poses[:, 0, 0]).any():
+    if np.isnan(poses[:, 0, 0]).any():
         log.info('the map has places without poses: each frame is decided alone')
         return None
-    return TemporalBelief(places, temporal, config.distinct_radius_m, config.distinct_angle_deg)
+    legs = 0 if not place_map.adrift else _legs(place_map)
+    radius, angle = config.distinct_radius_m, config.distinct_angle_deg
+    return TemporalBelief(poses, temporal, radius, angle, legs)
+
+
+def _legs(place_map: PlaceMap) -> np.ndarray:
+    """(N,) 0 for places in the frame of the map, another number for each other session."""
+    number = {session: i for i, session in enumerate(sorted(place_map.adrift), 1)}
+    return np.array([number.get(place.session, 0) for place in place_map.places])

@@ -89,7 +89,7 @@ class SlamSession:
         self._spots = old  # of each row of the map
         self._first_row = len(old)
         self._belief = TemporalBelief(
-            (), temporal, self.configs.recognizer.distinct_radius_m,
+            np.empty((0, 4, 4)), temporal, self.configs.recognizer.distinct_radius_m,
             self.configs.recognizer.distinct_angle_deg,
         )  # fmt: skip
         self._grow(len(old))
@@ -119,6 +119,8 @@ class SlamSession:
         if not self._is_keyframe(frame, view):
             return SlamStep(Recognition(frame.stamp_ns, self._state, (), 'between two keyframes'))
         self.session = self.session or f'slam-{frame.stamp_ns}'
+        if self._first_row:  # how this run's odometry lies in the frame of the map is not known
+            self.place_map.adrift.add(self.session)
         here = self._place(frame, spot)
         alone = self._search(features, view, spot, here)
         belief = self._believe(spot, alone, view)
@@ -177,8 +179,10 @@ class SlamSession:
 
     def _grow(self, rows: int) -> None:
         """Let the belief know the places up to this row."""
-        for spot in self._spots[len(self._belief) : rows]:
-            self._belief.grow(spot.pose[None], spot.leg)
+        new = self._spots[len(self._belief) : rows]
+        if new:
+            poses = np.stack([spot.pose for spot in new])
+            self._belief.grow(poses, np.array([spot.leg for spot in new]))
 
     def _search(
         self, features: Features, view: np.ndarray, spot: Spot, here: Place

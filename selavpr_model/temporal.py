@@ -21,7 +21,7 @@ from selavpr_model.config import TemporalConfig
 from selavpr_model.matching import count_mutual
 from selavpr_model.poses import inverse
 from selavpr_model.ranking import root
-from selavpr_model.records import Candidate, Place
+from selavpr_model.records import Candidate
 
 # The most believed places are moved one by one; what the others hold is nearly flat and stays.
 ACTIVE = 500
@@ -65,28 +65,30 @@ class TemporalBelief:
     """Probability of each place and of none, updated frame by frame."""
 
     def __init__(
-        self, places: Sequence[Place], config: TemporalConfig, radius_m: float, angle_deg: float
-    ) -> None:
-        """All places need poses. radius_m, angle_deg: places this near are one place."""
+        self, poses: np.ndarray, config: TemporalConfig, radius_m: float, angle_deg: float,
+        legs: int | np.ndarray = 0,
+    ) -> None:  # fmt: skip
+        """poses, legs: as for `grow`; radius_m, angle_deg: places this near are one place."""
         self._config = config
         self._radius_m, self._cos_same = radius_m, math.cos(math.radians(angle_deg))
         self._poses: np.ndarray = np.empty((0, 4, 4))
         self._belief: np.ndarray = np.empty(0)
         self._legs: np.ndarray = np.empty(0)
         self._links: dict[int, set[int]] = {}
-        self.grow(np.array([place.pose for place in places]).reshape(-1, 4, 4))
+        self.grow(poses, legs)
         self.reset()
 
     def __len__(self) -> int:
         return len(self._belief)
 
-    def grow(self, poses: np.ndarray, leg: int = 0) -> None:
-        """Append places (n, 4, 4), not believed in yet. Poses of two legs are in frames whose
-        relation is not known, such as two runs' odometry: no motion leads from one to the other.
+    def grow(self, poses: np.ndarray, legs: int | np.ndarray = 0) -> None:
+        """Append places (n, 4, 4) of legs (n,), or of one, not believed in yet. Poses of two legs
+        are in frames whose relation is not known, such as two runs' odometry: no motion leads from
+        one to the other.
         """
         self._belief = np.append(self._belief, np.zeros(len(poses)))
         self._poses = np.concatenate([self._poses, poses])
-        self._legs = np.append(self._legs, np.full(len(poses), leg * FAR_M))
+        self._legs = np.append(self._legs, np.broadcast_to(legs, len(poses)) * FAR_M)
         self._axes = self._poses[:, :3, 2]  # optical axes
         self._positions = self._points(self._poses, self._legs)
         self._tree = cKDTree(self._positions)

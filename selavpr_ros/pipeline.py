@@ -226,7 +226,7 @@ class Pipeline:
         self, extractor: Extractor, wanted: Wanted, config: SlamConfig, target: Path | None
     ) -> SlamSession:
         from selavpr_model.map_writer import require_room
-        from selavpr_model.place_map import PlaceMap
+        from selavpr_model.place_map import ODOMETRY, PlaceMap
         from selavpr_model.slam import SlamConfigs, SlamSession
 
         if config.save_at_end and target is not None:
@@ -238,7 +238,7 @@ class Pipeline:
             )
         if self.place_map is None:
             logger.info('SLAM: a new map grows, to be saved to %s', target)
-            self.place_map = PlaceMap.empty(extractor.identity, MapConfig(frame_id='odom'))
+            self.place_map = PlaceMap.empty(extractor.identity, MapConfig(frame_id=ODOMETRY))
         configs = SlamConfigs(
             config, wanted.keyframes, wanted.recognizer, wanted.temporal, wanted.geometry
         )

@@ -76,12 +76,20 @@ class Services:
         response.map = self._node.map_info()
         return response
 
-    def set_mode(self, request: Any, response: Any) -> Any:
-        name, pipeline = MODE_NAMES.get(request.mode), self._node.pipeline
+    async def set_mode(self, request: Any, response: Any) -> Any:
+        name, pipeline, before = (
+            MODE_NAMES.get(request.mode), self._node.pipeline, self._node.mode,
+        )  # fmt: skip
         if name == 'SLAM' and self._node.configured and pipeline.model_problem:
             response.message = pipeline.model_problem
         elif name:
             self._node.set_mode(name)
+            if name == 'SLAM' and self._node.configured:
+                await self._on_worker(lambda: None)  # behind what starts it
+                if pipeline.slam is None:
+                    self._node.set_mode(before)
+                    response.message = pipeline.map_problem
+                    return response
             response.accepted, response.message = True, f'in mode {name}'
         else:
             response.message = (

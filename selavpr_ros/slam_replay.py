@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from selavpr_model.config import ExtractorConfig, MapConfig, ScoreConfig
 from selavpr_model.extractor import Extractor, load_extractor
-from selavpr_model.place_map import PlaceMap
+from selavpr_model.place_map import ODOMETRY, PlaceMap
 from selavpr_model.poses import inverse
 from selavpr_model.records import Frame, LoopClosure, Recognition
 from selavpr_model.slam import SlamConfigs, SlamSession
@@ -107,7 +107,7 @@ def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
 
 
 def open_session(request: SlamRequest, extractor: Extractor) -> SlamSession:
-    empty = PlaceMap.empty(extractor.identity, MapConfig(frame_id='odom'))
+    empty = PlaceMap.empty(extractor.identity, MapConfig(frame_id=ODOMETRY))
     return SlamSession(extractor, empty, request.configs)
 
 

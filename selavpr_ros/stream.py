@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from selavpr_ros.node import LocalizerNode
 
 SECOND = 1_000_000_000
+TOO_OLD = (
+    "stamped {age:.1f} s before this node's clock, max_frame_age_s is {limit:g} s; "
+    'synchronise the clocks (chrony, PTP), or raise it'
+)
 
 
 class Stream:
@@ -106,8 +110,10 @@ class Stream:
             problem = node.pipeline.model_problem
             node.health.drop('no_model' if problem else 'no_map', problem)
             return None
-        if node.stamps.too_old(arrival.stamp_ns, node.now_ns(), _ns(config.max_frame_age_s)):
-            node.health.drop('too_old', f'older than {config.max_frame_age_s} s')
+        now, limit = node.now_ns(), config.max_frame_age_s
+        if node.stamps.too_old(arrival.stamp_ns, now, _ns(limit)):
+            age = (now - arrival.stamp_ns) / SECOND
+            node.health.drop('too_old', TOO_OLD.format(age=age, limit=limit))
             return None
         try:
             return self._decoded(arrival, config)

@@ -56,6 +56,15 @@ def test_every_session_keeps_its_camera(two, tmp_path):
         assert np.array_equal(merged.cameras[session].K, camera.K)
 
 
+@pytest.mark.parametrize(('frame', 'expected'), [('map', set()), ('odom', {'b'})])
+def test_runs_that_have_no_frame_in_common_stay_apart(tmp_path, frame, expected):
+    a, b = (saved(tmp_path / s, s, range(8), frame_id=frame) for s in 'ab')
+    merged = merge_maps([a.path, b.path], tmp_path / 'c', progress=False)
+    assert merged.adrift == PlaceMap.open(tmp_path / 'c').adrift == expected
+    again = merge_maps([merged.path], tmp_path / 'd', progress=False)
+    assert again.adrift == expected
+
+
 def test_the_manifest_says_where_each_place_came_from(two, tmp_path):
     merged = merge_maps([m.path for m in two], tmp_path / 'c', progress=False)
     first, second = merged.source['maps']

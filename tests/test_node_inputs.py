@@ -148,6 +148,8 @@ def test_an_old_frame_is_dropped_before_inference(robot: Robot, camera: Any, str
     assert robot.set('max_frame_age_s', 1.0).successful
     old = robot.picture(street[1].image, time.time_ns() - 20 * SECOND)
     until_dropped(robot, camera, old, 'too_old')
+    why = robot.localizer.health.last_drop
+    assert 'stamped 2' in why and 'chrony' in why and 'max_frame_age_s is 1 s' in why
     assert robot.set('max_frame_age_s', 0.0).successful
     assert robot.ask(camera, old).hypotheses[0].place_id == 1
 

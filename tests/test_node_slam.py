@@ -101,3 +101,13 @@ def test_a_damaged_map_is_not_replaced_by_a_new_one(corridor, tmp_path):
         robot.until_status('manifest is damaged')
     assert [p.name for p in path.iterdir()] == ['manifest.json']
     assert (path / 'manifest.json').read_text() == '{'
+
+
+def test_slam_that_could_not_save_its_map_is_refused_with_the_reason(street_map, tmp_path):
+    (tmp_path / 'holiday.jpg').write_bytes(b'x')
+    with Robot(map=str(street_map)) as robot:
+        robot.until_active()
+        assert robot.set('map', str(tmp_path)).successful
+        answer = robot.call('set_mode', mode=SetMode.Request.SLAM)
+        assert not answer.accepted and 'holiday.jpg' in answer.message
+        assert robot.localizer.mode == 'LOCALIZE' and robot.localizer.pipeline.slam is None

@@ -7,14 +7,17 @@ from collections.abc import Callable
 import dataclasses
 import logging
 from pathlib import Path
+import shutil
 from typing import Any
 
+import numpy as np
 import pytest
 
 from selavpr_model.config import RecognizerConfig, SlamConfig, TemporalConfig
 from selavpr_model.errors import MapExistsError, MapSpaceError
 from selavpr_model.place_map import PlaceMap
-from selavpr_model.records import Frame
+from selavpr_model.recognizer import believe
+from selavpr_model.records import Frame, State
 from selavpr_ros.pipeline import NotReadyError, Pipeline, Wanted
 
 FRAMES = 4
@@ -160,3 +163,53 @@ def test_what_can_be_saved_nowhere_grows_on(driven, wanted, tmp_path, monkeypatc
 def test_a_growing_map_says_why_it_answers_no_single_image(driven, wanted, street):
     with pytest.raises(NotReadyError, match='leave SLAM first'):
         driven(wanted).query(street[0])
+
+
+def drive_on(pipeline: Pipeline, frames: list[Frame]) -> None:
+    """With odometry that starts at its own origin."""
+    for i, frame in enumerate(frames):
+        odom = np.eye(4)
+        odom[2, 3] = 30.0 * i
+        pipeline.process(Frame((1_800_000_000 + 30 * i) * 10**9, frame.image, 'camera', odom=odom))
+
+
+@pytest.mark.parametrize('reopened', [False, True])
+def test_places_of_another_runs_odometry_give_no_pose_in_the_frame_of_the_map(
+    extractor, street, street_map, tmp_path, wanted, reopened
+):
+    path = Path(shutil.copytree(street_map, tmp_path / 'copy'))
+    posed = PlaceMap.open(path)
+    alone = dataclasses.replace(wanted, map=str(path), temporal=TemporalConfig(enabled=False))
+    pipeline = Pipeline()
+    pipeline.extractor = extractor
+    pipeline.load(alone)
+    new = [dataclasses.replace(f, image=np.ascontiguousarray(f.image[:, ::-1])) for f in street]
+    drive_on(pipeline, new)
+    assert pipeline.slam is not None and pipeline.slam.added == len(new)
+    pipeline.end_slam()
+    if reopened:
+        pipeline = Pipeline()
+        pipeline.extractor = extractor
+        pipeline.load(dataclasses.replace(alone, slam=None))
+    assert pipeline.place_map.adrift == {'drive'}
+    told = [pipeline.process(frame) for frame in new]
+    assert all(answer.candidates[0].place.session == 'drive' for answer in told)
+    localized = [answer for answer in told if answer.state is State.LOCALIZED]
+    assert localized and all('own odometry' in answer.reason for answer in localized)
+    assert all(a.pose is None and a.candidates[0].place.pose is None for a in told)
+    for row, frame in enumerate(street):
+        answer = pipeline.process(frame)
+        assert answer.candidates[0].row == row and answer.state is State.LOCALIZED
+        np.testing.assert_array_equal(answer.pose, posed.places[row].pose)
+
+
+def test_no_motion_leads_from_the_map_into_another_runs_odometry(extractor, street_map):
+    joined, other = PlaceMap.open(street_map), PlaceMap.open(street_map)
+    first = len(joined)
+    for row, place in enumerate(other.places):
+        joined.copy(other, row, dataclasses.replace(place, id=100 + row, session='drive'))
+    mixed = believe(joined, RecognizerConfig(), TemporalConfig())
+    joined.adrift.add('drive')
+    apart = believe(joined, RecognizerConfig(), TemporalConfig())
+    assert mixed is not None and first in mixed._around(0)
+    assert apart is not None and first not in apart._around(0)

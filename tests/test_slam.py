@@ -212,3 +212,23 @@ def test_a_place_that_stayed_in_view_is_no_loop():
     best = Candidate(place(20, 20), 20, 0.9, 0, 100)
     view = View(place(40, 40), 40, spots[40], (best,))
     assert not judge._was_left(view, best)
+
+
+def test_a_budget_of_nothing_is_as_verify_never():
+    no = Geometry(agrees=False, inliers=7, reason='7 inliers, 20 needed')
+    made, never = (
+        [(c.kind, c.after.id, c.reason) for c in judged(lambda *_: no, **slam)]
+        for slam in ({'verifications_per_s': 0.0}, {'verify': 'never'})
+    )
+    assert made == never and VERIFIED in {kind for kind, *_ in made}
+
+
+def test_a_verdict_is_about_the_pair_that_was_announced():
+    spots = [Spot(i * 10**9, odometry(float(i)), 0, False, float(i), float(i)) for i in range(60)]
+    judge = ClosureJudge(SlamConfig(), spots, lambda row, rows: [0] * len(rows))
+    first, second = (Candidate(place(row, row), row, 0.9, 0, 100) for row in (0, 9))
+    view = View(place(40, 40), 40, spots[40], (first, second), best=(first, second))
+    announced = judge._wait(view, second, 'no verifications left now')
+    (verdict,) = judge._expire(40 + SlamConfig().pending + 1)
+    assert (announced.kind, verdict.kind) == (CANDIDATE, REJECTED)
+    assert announced.before.id == verdict.before.id == 9

@@ -32,7 +32,8 @@ STREET = [Place(i, i, pose=at(2.0 * i)) for i in range(60)]
 
 
 def belief(config: TemporalConfig | None = None, places: list[Place] = STREET) -> TemporalBelief:
-    return TemporalBelief(places, config or TemporalConfig(), 5.0, 60.0)
+    poses = np.array([place.pose for place in places])
+    return TemporalBelief(poses, config or TemporalConfig(), 5.0, 60.0)
 
 
 def view(shown: dict[int, int], seed: int, places: list[Place] = STREET) -> list[Candidate]:
