@@ -77,9 +77,8 @@ class Services:
         return response
 
     async def set_mode(self, request: Any, response: Any) -> Any:
-        name, pipeline, before = (
-            MODE_NAMES.get(request.mode), self._node.pipeline, self._node.mode,
-        )  # fmt: skip
+        name, before = MODE_NAMES.get(request.mode), self._node.mode
+        pipeline = self._node.pipeline
         if name == 'SLAM' and self._node.configured and pipeline.model_problem:
             response.message = pipeline.model_problem
         elif name:
