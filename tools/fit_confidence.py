@@ -27,7 +27,7 @@ from slam_trials import Asked, asked, drives, ODOMETRY
 from tqdm import tqdm
 
 from selavpr_model.calibration import keyframe_trials
-from selavpr_model.confidence import certain, Confidence, features_of, JUDGED
+from selavpr_model.confidence import assured, certain, Confidence, features_of, JUDGED
 from selavpr_model.confidence_fit import (
     adapted,
     fit_logistic,
@@ -35,6 +35,7 @@ from selavpr_model.confidence_fit import (
     MODEL,
     Prior,
     SHIPPED,
+    shipped,
     Source,
 )
 from selavpr_model.config import (
@@ -185,6 +186,8 @@ def _try(name: str, data: RetrievalSet, stored: PlaceMap) -> Trials:
     drive = is_drive(data.queries)
     belief = believe(place_map, config, TemporalConfig(enabled=drive))
     poses, positives = poses_of(data.queries), data.positives()
+    keys = keyframe_trials(place_map, config, KEYFRAMES)
+    sure = adapted(shipped(), *keys)  # what moves the belief, as in a map built now
     rows = []
     for query, file in enumerate(tqdm(data.queries.files, name)):
         global_ = stored.global_(at[str(file)])
@@ -193,7 +196,8 @@ def _try(name: str, data: RetrievalSet, stored: PlaceMap) -> Trials:
         x = features_of(ranked, config)
         mass, answer = np.full(JUDGED, np.nan), 0
         if belief is not None and poses is not None:
-            now = belief.update(query * 10**9, ranked, poses[query], view)
+            told = assured(ranked, sure, config)
+            now = belief.update(query * 10**9, told, poses[query], view)
             mass = np.array([belief.mass_of(c.row) for c in ranked[:JUDGED]])
             if accepts(ranked[:JUDGED], now, TemporalConfig().min_belief):
                 answer = next(i for i, c in enumerate(ranked) if c.row in now.rows)
@@ -203,7 +207,6 @@ def _try(name: str, data: RetrievalSet, stored: PlaceMap) -> Trials:
             x, right, mass, answer, top.global_similarity, top.row in positives[query],
             ranked[0].mutual_matches, len(positives[query]) > 0,
         ))  # fmt: skip
-    keys = keyframe_trials(place_map, config, KEYFRAMES)
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     return Trials(*columns, *keys)
 
