@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-import json
 import logging
 from pathlib import Path
 from typing import Annotated, Any, TYPE_CHECKING
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 import typer
 
+from selavpr_model.cli_outputs import require_outputs, write_json
 from selavpr_model.config import ExtractorConfig, KeyframeConfig, MapConfig
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def info(map_: Map, json_out: JsonOut = None) -> None:
     """Show what a map says about itself; quick, reads only the manifest."""
     from selavpr_model.map_files import read_manifest
 
+    require_outputs(json_out=json_out)
     manifest = read_manifest(map_)
     show(f'map {map_}', describe(manifest))
     write_json(json_out, manifest)
@@ -51,6 +52,7 @@ def check(
     from selavpr_model.map_checks import problems
     from selavpr_model.place_map import PlaceMap
 
+    require_outputs(json_out=json_out)
     place_map = PlaceMap.open(map_, everything=True)
     rows = tqdm(range(len(place_map) if deep else 0), 'check', unit='place', disable=not deep)
     found = [problem for row in rows for problem in problems(place_map, row)]
@@ -80,6 +82,7 @@ def merge(
     """
     from selavpr_model.map_merge import merge_maps
 
+    require_outputs(out, json_out)
     merged = merge_maps(maps, out, overwrite)
     show(f'map {out}', describe(merged.manifest))
     write_json(json_out, merged.manifest)
@@ -161,8 +164,3 @@ def show(title: str, rows: dict[str, object]) -> None:
     console = Console()
     console.print(title, soft_wrap=True, highlight=False, markup=False)
     console.print(table)
-
-
-def write_json(path: Path | None, value: object) -> None:
-    if path is not None:
-        path.write_text(json.dumps(value, indent=1) + '\n')

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated, Any, TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import typer
 
 from selavpr_model.cli import app, from_config, run
 from selavpr_model.cli_map import map_app
+from selavpr_model.cli_outputs import require_outputs, write_json
 from selavpr_model.config import (
     ExtractorConfig,
     GeometryConfig,
@@ -78,6 +78,7 @@ def build_map(
     """
     from selavpr_model.cli_map import build_from
 
+    require_outputs(out, out_json)
     frames, origin = open_source(source, poses, image_topic, parse_pose(base_camera))
     extractor = dataclasses.replace(
         EXTRACTOR, weights=weights, random_weights=random_weights, device=device,
@@ -161,6 +162,7 @@ def replay(
     from selavpr_ros import replay as replaying
     from selavpr_ros.tables import print_summary
 
+    require_outputs(out, out_json)
     extractor = extractor_of(map_, weights)
     request = replaying.Request(
         bag=bag,
@@ -180,8 +182,7 @@ def replay(
     )
     summary = replaying.run(request)
     print_summary(f'{bag} in {map_}', summary, out)
-    if out_json:
-        out_json.write_text(json.dumps(summary, indent=2) + '\n')
+    write_json(out_json, summary)
 
 
 @app.command()
@@ -208,6 +209,7 @@ def slam(
     from selavpr_model.cli_map import show
     from selavpr_ros import slam_replay
 
+    require_outputs(out, out_json)
     extractor = dataclasses.replace(
         EXTRACTOR, weights=weights, precision=precision, threads=threads
     )
@@ -217,8 +219,7 @@ def slam(
     )  # fmt: skip
     summary = slam_replay.run(request)
     show(f'slam {source}', {k: v for k, v in summary.items() if k != 'trust'})
-    if out_json:
-        out_json.write_text(json.dumps(summary, indent=2) + '\n')
+    write_json(out_json, summary)
 
 
 def extractor_of(map_: Path, weights: str) -> ExtractorConfig:
@@ -248,6 +249,7 @@ def demo(
     from selavpr_ros import demo as demonstration
     from selavpr_ros.tables import print_summary
 
+    require_outputs(out)
     summary = demonstration.run(out, demonstration.find_data(data), rebuild, rate)
     print_summary('demo: winter in the map of summer', summary, out)
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from selavpr_model.config import ExtractorConfig, MapConfig, ScoreConfig
 from selavpr_model.extractor import Extractor, load_extractor
+from selavpr_model.map_writer import require_free
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.poses import inverse
 from selavpr_model.records import Frame, LoopClosure, Recognition
@@ -77,6 +78,7 @@ def scaled(pose: np.ndarray, unit_m: float) -> np.ndarray:
 
 def run(request: SlamRequest) -> dict[str, Any]:
     """Drive, score and write into `request.out`: map/, closures.csv, summary.json, drive.png."""
+    require_free(request.out / 'map', overwrite=True)  # before the model loads
     return run_with(request, load_extractor(request.extractor))
 
 
