@@ -40,6 +40,11 @@ ImageTopic = Annotated[str, typer.Option(help='of a bag; empty: the only one')]
 BaseCamera = Annotated[
     str, typer.Option(help='T_base_camera as x,y,z,qx,qy,qz,qw; empty: from /tf_static')
 ]
+DistanceM = Annotated[float, from_config(KeyframeConfig, 'distance_m')]
+AngleDeg = Annotated[float, from_config(KeyframeConfig, 'angle_deg')]
+TimeS = Annotated[float, from_config(KeyframeConfig, 'time_s')]
+PositionM = Annotated[float, from_config(ScoreConfig, 'position_m')]
+HeadingDeg = Annotated[float, from_config(ScoreConfig, 'heading_deg')]
 Json = Annotated[Path | None, typer.Option('--json', help='write the result here, too')]
 Device = Annotated[str, from_config(ExtractorConfig, 'device')]
 Precision = Annotated[str, from_config(ExtractorConfig, 'precision')]
@@ -65,9 +70,9 @@ def build_map(
     device: Device = EXTRACTOR.device,
     precision: Precision = EXTRACTOR.precision,
     threads: Threads = EXTRACTOR.threads,
-    distance_m: Annotated[float, from_config(KeyframeConfig, 'distance_m')] = KEYFRAMES.distance_m,
-    angle_deg: Annotated[float, from_config(KeyframeConfig, 'angle_deg')] = KEYFRAMES.angle_deg,
-    time_s: Annotated[float, from_config(KeyframeConfig, 'time_s')] = KEYFRAMES.time_s,
+    distance_m: DistanceM = KEYFRAMES.distance_m,
+    angle_deg: AngleDeg = KEYFRAMES.angle_deg,
+    time_s: TimeS = KEYFRAMES.time_s,
     local_dtype: Annotated[str, from_config(MapConfig, 'local_dtype')] = STORAGE.local_dtype,
     overwrite: Annotated[bool, typer.Option(help='replace the map that is there')] = False,
     out_json: Json = None,
@@ -145,8 +150,8 @@ def replay(
     precision: Precision = EXTRACTOR.precision,
     threads: Threads = EXTRACTOR.threads,
     k: Annotated[int, from_config(RecognizerConfig, 'candidates', '--k')] = RECOGNIZER.candidates,
-    position_m: Annotated[float, from_config(ScoreConfig, 'position_m')] = SCORE.position_m,
-    heading_deg: Annotated[float, from_config(ScoreConfig, 'heading_deg')] = SCORE.heading_deg,
+    position_m: PositionM = SCORE.position_m,
+    heading_deg: HeadingDeg = SCORE.heading_deg,
     geometry: Annotated[
         bool, from_config(GeometryConfig, 'enabled', '--geometry/--no-geometry')
     ] = GEOMETRY.enabled,
@@ -194,10 +199,17 @@ def slam(
         bool, typer.Option(help="use the bag's odometry, or the folder's poses as such")
     ] = True,
     unit_m: Annotated[float, typer.Option(help="a folder's unit of length in m")] = 1.0,
+    image_topic: ImageTopic = '',
+    base_camera: BaseCamera = '',
     weights: Annotated[str, from_config(ExtractorConfig, 'weights')] = EXTRACTOR.weights,
+    device: Device = EXTRACTOR.device,
     precision: Precision = EXTRACTOR.precision,
     threads: Threads = EXTRACTOR.threads,
-    position_m: Annotated[float, from_config(ScoreConfig, 'position_m')] = SCORE.position_m,
+    distance_m: DistanceM = KEYFRAMES.distance_m,
+    angle_deg: AngleDeg = KEYFRAMES.angle_deg,
+    time_s: TimeS = KEYFRAMES.time_s,
+    position_m: PositionM = SCORE.position_m,
+    heading_deg: HeadingDeg = SCORE.heading_deg,
     out_json: Json = None,
 ) -> None:
     """Drive a recording in SLAM mode: grow a map, close loops and score them.
@@ -211,11 +223,14 @@ def slam(
 
     require_outputs(out, out_json)
     extractor = dataclasses.replace(
-        EXTRACTOR, weights=weights, precision=precision, threads=threads
+        EXTRACTOR, weights=weights, device=device, precision=precision, threads=threads
     )
+    keyframes = KeyframeConfig(distance_m=distance_m, angle_deg=angle_deg, time_s=time_s)
     request = slam_replay.SlamRequest(
         source, out, truth, odometry, unit_m, extractor,
-        score=dataclasses.replace(SCORE, position_m=position_m),
+        configs=slam_replay.SlamConfigs(keyframes=keyframes),
+        score=ScoreConfig(position_m=position_m, heading_deg=heading_deg),
+        image_topic=image_topic, base_camera=parse_pose(base_camera),
     )  # fmt: skip
     summary = slam_replay.run(request)
     show(f'slam {source}', {k: v for k, v in summary.items() if k != 'trust'})

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 import csv
 from dataclasses import dataclass, field, replace
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from selavpr_model.config import ExtractorConfig, MapConfig, ScoreConfig
+from selavpr_model.errors import ConfigError
 from selavpr_model.extractor import Extractor, load_extractor
 from selavpr_model.map_writer import require_free
 from selavpr_model.place_map import PlaceMap
@@ -35,7 +37,7 @@ COLUMNS = (
 @dataclass(frozen=True, slots=True, eq=False)
 class SlamRequest:
     """What to drive. truth: pose topic of a bag; a folder's own poses are truth and odometry at
-    once, `unit_m` metres a unit.
+    once, `unit_m` metres a unit. image_topic, base_camera: as BagFrames has them.
     """
 
     source: Path
@@ -46,6 +48,17 @@ class SlamRequest:
     extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
     configs: SlamConfigs = field(default_factory=SlamConfigs)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    image_topic: str = ''
+    base_camera: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.unit_m < math.inf:
+            raise ConfigError(f'unit-m: expected a length in m above 0, got {self.unit_m:g}')
+
+    def frames(self) -> Iterable[Frame]:
+        if is_bag(self.source):
+            return BagFrames(self.source, self.image_topic, self.truth, self.base_camera)
+        return ImageFolder(self.source, base_camera=self.base_camera)
 
 
 class Drive:
@@ -54,11 +67,9 @@ class Drive:
     def __init__(self, request: SlamRequest) -> None:
         self.request = request
         self.poses: list[np.ndarray | None] = []
-        source, truth = request.source, request.truth
-        self.frames: Iterable[Frame] = (
-            BagFrames(source, pose_topic=truth) if is_bag(source) else ImageFolder(source)
-        )
-        self.picture = source / TRUTH_PICTURE if (source / TRUTH_PICTURE).is_file() else None
+        self.frames = request.frames()
+        picture = request.source / TRUTH_PICTURE
+        self.picture = picture if picture.is_file() else None
 
     def __iter__(self) -> Any:
         for frame in self.frames:

@@ -7,12 +7,13 @@ import json
 
 import numpy as np
 import pytest
-from replay_helpers import command
+from replay_helpers import command, copy_bag
 
 from selavpr_model.config import ScoreConfig
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.records import ClosureKind, LoopClosure, Place, PoseKind, Reject
 from selavpr_model.slam_score import Run, same_by_pose, score
+from selavpr_ros.bag_writer import write_bag
 from selavpr_ros.slam_replay import write_closures
 
 
@@ -73,6 +74,25 @@ def few(shared_data, tmp_path):
     rows = [number - 1 for number in numbers]
     cv2.imwrite(str(folder / 'truth.png'), picture[np.ix_(rows, rows)])
     return folder
+
+
+def test_one_of_two_cameras_is_driven_and_options_reach_the_session(street, tmp_path, capsys):
+    write_bag(tmp_path / 'bag', street[:4], 'png')
+    two = copy_bag(tmp_path / 'bag', tmp_path / 'two', '/front/image', '/rear/image')
+    slam = ['slam', str(two), '--out', str(tmp_path / 'out'), '--precision', 'fp32']
+    assert command(*slam) == 1
+    assert '--image-topic' in capsys.readouterr().err
+    camera = ['--image-topic', '/rear/image', '--base-camera', '0,0,1,0,0,0,1']
+    truth = ['--truth', '/ground_truth/pose', '--device', 'cpu']
+    far = ['--distance-m', '1e9', '--time-s', '1e9', '--angle-deg', '180']
+    assert command(*slam, *camera, *truth, *far) == 0
+    assert len(PlaceMap.open(tmp_path / 'out' / 'map')) == 1, 'no second keyframe is that far off'
+
+
+@pytest.mark.parametrize('unit', ['-1', '0', 'nan', 'inf'])
+def test_a_unit_that_is_no_length_is_refused(tmp_path, capsys, unit):
+    assert command('slam', str(tmp_path), '--out', str(tmp_path / 'o'), '--unit-m', unit) == 1
+    assert 'unit-m: expected a length in m above 0' in capsys.readouterr().err
 
 
 def test_the_command_writes_map_closures_score_and_picture(few, tmp_path):
