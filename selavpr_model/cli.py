@@ -30,6 +30,7 @@ from selavpr_model.config import (
     RecognizerConfig,
 )
 from selavpr_model.errors import ConfigError, SelaVPRError
+from selavpr_model.options import problem_of
 from selavpr_model.threads import share_cores
 
 if TYPE_CHECKING:
@@ -81,12 +82,22 @@ def _of_the_system(error: OSError) -> str:
 
 
 def from_config(config: type[Config], name: str, *flags: str) -> Any:
-    """An option with the help, unit and range of a configuration's field."""
+    """An option with the help, unit and range of a configuration's field.
+
+    A value outside of it is refused by the name of the option.
+    """
     field = next(f for f in dataclasses.fields(config) if f.name == name)
     meta = field.metadata
     unit = f' ({meta["unit"]})' if meta['unit'] else ''
     choices = f': {" | ".join(map(str, meta["choices"]))}' if meta['choices'] else ''
-    return typer.Option(*flags, help=f'{meta["help"]}{unit}{choices}')
+
+    def check(param: typer.CallbackParam, value: Any) -> Any:
+        problem = problem_of(field, value)
+        if problem:
+            raise ConfigError(f'{param.opts[0]}: {problem}')
+        return value
+
+    return typer.Option(*flags, help=f'{meta["help"]}{unit}{choices}', callback=check)
 
 
 def _version(asked: bool) -> None:

@@ -106,14 +106,13 @@ def open_source(
 ) -> tuple[Iterable[Frame], dict[str, Any]]:
     """Frames of a bag or of a folder of images, and what the map says about where it is from."""
     from selavpr_model.sources import ImageFolder
-    from selavpr_ros.bags import BagFrames, is_bag
+    from selavpr_ros.recordings import open_recording
 
-    if not is_bag(source):
-        folder = ImageFolder(source, poses, base_camera)
-        return folder, {'kind': 'folder', 'path': str(source), 'poses': str(folder.pose_source)}
-    bag = BagFrames(source, image_topic, poses, base_camera)
-    return bag, {'kind': 'bag', 'path': str(source), 'image': bag.image_topic,
-                 'poses': bag.pose_topic}  # fmt: skip
+    found = open_recording(source, poses, image_topic, base_camera)
+    if isinstance(found, ImageFolder):
+        return found, {'kind': 'folder', 'path': str(source), 'poses': str(found.pose_source)}
+    return found, {'kind': 'bag', 'path': str(source), 'image': found.image_topic,
+                   'poses': found.pose_topic}  # fmt: skip
 
 
 def parse_pose(text: str) -> np.ndarray | None:

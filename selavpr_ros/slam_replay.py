@@ -22,9 +22,9 @@ from selavpr_model.poses import inverse
 from selavpr_model.records import Frame, LoopClosure, Recognition
 from selavpr_model.slam import SlamConfigs, SlamSession
 from selavpr_model.slam_score import Run, same_by_picture, same_by_pose, score, trust_of
-from selavpr_model.sources import ImageFolder
 from selavpr_model.trust_plots import write_plots
 from selavpr_ros.bags import BagFrames, is_bag
+from selavpr_ros.recordings import open_recording
 from selavpr_ros.replay import write_json
 
 TRUTH_PICTURE = 'truth.png'
@@ -56,9 +56,8 @@ class SlamRequest:
             raise ConfigError(f'unit-m: expected a length in m above 0, got {self.unit_m:g}')
 
     def frames(self) -> Iterable[Frame]:
-        if is_bag(self.source):
-            return BagFrames(self.source, self.image_topic, self.truth, self.base_camera)
-        return ImageFolder(self.source, base_camera=self.base_camera)
+        truth = self.truth if is_bag(self.source) else ''  # a folder's poses are found
+        return open_recording(self.source, truth, self.image_topic, self.base_camera)
 
 
 class Drive:

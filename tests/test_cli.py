@@ -217,7 +217,8 @@ def test_a_wrong_size_is_refused_with_an_example(text):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--k', '0'], 'RecognizerConfig.candidates'),
+        (['--k', '0'], '--k: expected 1 to'),
+        (['--precision', 'foo'], '--precision: expected one of auto, fp32'),
         (['--local-dtype', 'int4'], 'compact, dense, exact, tiny, int8, fp16'),
         (['--size', '225'], '225'),
         (['--queries', '3'], 'START:STOP'),

@@ -78,7 +78,7 @@ def test_maps_of_another_model_or_storage_are_refused_and_nothing_is_written(tmp
 
 def test_a_map_that_is_there_is_only_replaced_when_asked(two, tmp_path):
     a, b = two
-    with pytest.raises(MapExistsError):
+    with pytest.raises(MapExistsError, match='--overwrite'):
         merge_maps([a.path], b.path)
     assert len(PlaceMap.open(b.path)) == 8
     assert len(merge_maps([a.path, b.path], b.path, overwrite=True, progress=False)) == 16
