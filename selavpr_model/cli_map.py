@@ -136,9 +136,16 @@ def describe(manifest: dict[str, Any]) -> dict[str, object]:
         'features': f'{model["global_dim"]} global, '
         f'{"x".join(map(str, model["local_shape"]))} local as {manifest["local_dtype"]}',
         'size': f'{megabytes(size)}, {size / counts["places"] / 1e3:.0f} kB a place',
-        'source': ', '.join(f'{k} {v}' for k, v in manifest['source'].items()),
+        'source': _source_line(manifest['source']),
         'calibration': _calibration_line(manifest['calibration']),
     }
+
+
+def _source_line(source: dict[str, Any]) -> str:
+    if 'maps' not in source:
+        return ', '.join(f'{k} {v}' for k, v in source.items())
+    parts = (f'{part["path"]} ({len(part["new_ids"])} new ids)' for part in source['maps'])
+    return f'merge of {", ".join(parts)}'
 
 
 def _calibration_line(values: dict[str, Any] | None) -> str:
