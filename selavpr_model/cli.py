@@ -188,9 +188,18 @@ def evaluate(
     recognizer = RecognizerConfig(candidates=k, score=score)
     settings = extractor, MapConfig(local_dtype=local_dtype), recognizer
     require_outputs(json_out=out, plots=plots)
+    _require_confidence(plots, absent, sequence)
     chosen = _open(data, tolerance, split, floors, queries, names, query_folder, heading)
     asked = EvaluationConfig(absent=absent, absent_seed=absent_seed, sequence=sequence)
     _evaluate(chosen, *settings, asked, out, plots)
+
+
+def _require_confidence(plots: Path | None, absent: float, sequence: bool) -> None:
+    if plots is not None and absent == 0 and not sequence:
+        raise ConfigError(
+            f'--plots: expected a confidence to draw, got none for {plots}; add --absent 0.3 '
+            '(places missing in the map) or --sequence'
+        )
 
 
 def _open(

@@ -222,6 +222,7 @@ def test_a_wrong_size_is_refused_with_an_example(text):
         (['--local-dtype', 'int4'], 'compact, dense, exact, tiny, int8, fp16'),
         (['--size', '225'], '225'),
         (['--queries', '3'], 'START:STOP'),
+        (['--plots', 'build/no'], 'add --absent 0.3'),
         (['--json', 'no/such/folder/x.json'], 'existing folder'),
         (['--device', 'tpu'], "got 'tpu'"),
         (['--weights', 'nothing'], "'nothing' is neither a file nor a known name"),
