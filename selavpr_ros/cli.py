@@ -219,6 +219,7 @@ def slam(
     """
     from selavpr_model.cli_map import show
     from selavpr_ros import slam_replay
+    from selavpr_ros.tables import slam_rows
 
     require_outputs(out, out_json)
     extractor = dataclasses.replace(
@@ -232,7 +233,7 @@ def slam(
         image_topic=image_topic, base_camera=parse_pose(base_camera),
     )  # fmt: skip
     summary = slam_replay.run(request)
-    show(f'slam {source}', {k: v for k, v in summary.items() if k != 'trust'})
+    show(f'slam {source}', slam_rows(summary, out))
     write_json(out_json, summary)
 
 
