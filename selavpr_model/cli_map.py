@@ -19,16 +19,17 @@ if TYPE_CHECKING:
     from selavpr_model.records import Frame
 
 logger = logging.getLogger(__name__)
-map_app = typer.Typer(
-    help='Build, look at and check maps.', no_args_is_help=True, rich_markup_mode='markdown'
-)
-Map = Annotated[Path, typer.Argument(metavar='MAP', help='Folder of the map.')]
-JsonOut = Annotated[Path | None, typer.Option('--json', help='Also write the result here.')]
+map_app = typer.Typer(help='Build, look at and check maps.', no_args_is_help=True)
+Map = Annotated[Path, typer.Argument(metavar='MAP', help='folder of the map')]
+JsonOut = Annotated[Path | None, typer.Option('--json', help='write the result here, too')]
 
 
-@map_app.command(epilog='Example: `selavpr map info maps/campus`')
+@map_app.command()
 def info(map_: Map, json_out: JsonOut = None) -> None:
-    """Show what a map says about itself; quick, reads only the manifest."""
+    """Show what a map says about itself; quick, reads only the manifest.
+
+    Example: selavpr map info maps/campus
+    """
     from selavpr_model.map_files import read_manifest
 
     require_outputs(json_out=json_out)
@@ -37,15 +38,18 @@ def info(map_: Map, json_out: JsonOut = None) -> None:
     write_json(json_out, manifest)
 
 
-@map_app.command(epilog='Example: `selavpr map check maps/campus --deep`')
+@map_app.command()
 def check(
     map_: Map,
     deep: Annotated[
-        bool, typer.Option('--deep', help='Also decode everything and search every place.')
+        bool, typer.Option('--deep', help='also decode everything and search every place')
     ] = False,
     json_out: JsonOut = None,
 ) -> None:
-    """Verify every byte of a map; exit 1 and one line if something is wrong."""
+    """Verify every byte of a map; exit 1 and one line if something is wrong.
+
+    Example: selavpr map check maps/campus --deep
+    """
     from tqdm import tqdm
 
     from selavpr_model.errors import MapDataError
@@ -69,16 +73,18 @@ def check(
     )
 
 
-@map_app.command(epilog='Example: `selavpr map merge maps/ground maps/first --out maps/building`')
+@map_app.command()
 def merge(
-    maps: Annotated[list[Path], typer.Argument(help='Folders of the maps, one or more.')],
-    out: Annotated[Path, typer.Option(help='Folder of the new map.')],
-    overwrite: Annotated[bool, typer.Option(help='Replace the map that is there.')] = False,
+    maps: Annotated[list[Path], typer.Argument(help='folders of the maps, one or more')],
+    out: Annotated[Path, typer.Option(help='folder of the new map')],
+    overwrite: Annotated[bool, typer.Option(help='replace the map that is there')] = False,
     json_out: JsonOut = None,
 ) -> None:
     """Join maps of one model and one frame; measures the thresholds on the whole.
 
     Sessions keep their ids; a place id that is taken is replaced, and the manifest says by which.
+
+    Example: selavpr map merge maps/ground maps/first --out maps/building
     """
     from selavpr_model.map_merge import merge_maps
 

@@ -80,6 +80,16 @@ def test_every_example_is_a_valid_command_line(path, command):
         leaf.make_context(example, words[len(target) :])  # raises for a wrong option
 
 
+@every_command
+def test_help_is_plain_text_in_one_style(path, command):
+    ours = [p for p in command.params if p.name not in ('install_completion', 'show_completion')]
+    for text in (f'{command.help}{command.epilog}', *(str(p.help) for p in ours)):
+        assert '`' not in text, text
+    for parameter in ours:
+        assert not re.match(r'[A-Z][a-z]+\b', parameter.help), parameter.help
+        assert not parameter.help.endswith('.'), parameter.help
+
+
 def test_a_known_error_is_one_line_and_exit_code_1(tmp_path):
     done = shell('evaluate', tmp_path / 'no\nwhere')
     assert done.returncode == 1 and done.stdout == ''
