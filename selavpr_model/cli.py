@@ -116,7 +116,7 @@ def main(
     ] = False,
 ) -> None:
     if log_level.lower() not in LEVELS:
-        raise ConfigError(f'log-level: expected one of {", ".join(LEVELS)}; got {log_level!r}')
+        raise ConfigError(f'--log-level: expected one of {", ".join(LEVELS)}; got {log_level!r}')
     logging.basicConfig(level=log_level.upper(), format='%(levelname)s %(name)s: %(message)s')
 
 
@@ -256,5 +256,5 @@ def parse_size(text: str) -> tuple[int, int]:
     """`224` or `224x448` -> (height, width) in px; ConfigError for anything else."""
     parts = text.lower().split('x')
     if len(parts) > 2 or not all(part.isdecimal() for part in parts):
-        raise ConfigError(f'size: expected N or HEIGHTxWIDTH such as 224x448, got {text!r}')
+        raise ConfigError(f'--size: expected N or HEIGHTxWIDTH such as 224x448, got {text!r}')
     return int(parts[0]), int(parts[-1])

@@ -29,11 +29,12 @@ def _require_folder(path: Path | None, option: str) -> None:
     there = _nearest(path)
     if not there.is_dir():
         raise InputError(
-            f'{option}: expected a folder, got {path} where {there} is a file; choose another name'
+            f'--{option}: expected a folder, got {path} where {there} is a file; choose '
+            'another name'
         )
     if not _writable(there):
         raise InputError(
-            f'{option}: expected a folder that can be written, got {path}; choose one outside '
+            f'--{option}: expected a folder that can be written, got {path}; choose one outside '
             f'{there}, or change its permissions'
         )
 
@@ -43,12 +44,12 @@ def _require_file(path: Path, out: Path | None) -> None:
     made = out is not None and folder == out.absolute() and not out.exists()
     if path.is_dir() or not (made or folder.is_dir()):
         raise InputError(
-            f'json: expected a file in an existing folder, got {path}; choose another name or '
+            f'--json: expected a file in an existing folder, got {path}; choose another name or '
             f'make {folder}'
         )
     if not made and not _writable(path if path.exists() else folder):
         raise InputError(
-            f'json: expected a file that can be written, got {path}; choose another name'
+            f'--json: expected a file that can be written, got {path}; choose another name'
         )
 
 

@@ -61,7 +61,11 @@ def build_map(
     source: Annotated[Path, typer.Argument(help='folder of images with poses, or ROS 2 bag')],
     out: Annotated[Path, typer.Option(help='folder of the map')],
     poses: Annotated[
-        str, typer.Option(help='pose topic of a bag, or pose file; none: without; empty: found')
+        str,
+        typer.Option(
+            help='pose topic of a bag, or pose file here or in the folder; none: without; '
+            'empty: found'
+        ),
     ] = '',
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
@@ -129,7 +133,7 @@ def parse_pose(text: str) -> np.ndarray | None:
         return checked_pose(values)
     except (ValueError, InputError) as error:
         raise ConfigError(
-            f'base-camera: expected x,y,z,qx,qy,qz,qw in m with a unit quaternion, got {text!r} '
+            f'--base-camera: expected x,y,z,qx,qy,qz,qw in m with a unit quaternion, got {text!r} '
             f'({error})'
         ) from error
 

@@ -21,7 +21,7 @@ from selavpr_model.place_map import PlaceMap
 from selavpr_model.poses import inverse
 from selavpr_model.records import Frame, LoopClosure, Recognition
 from selavpr_model.slam import SlamConfigs, SlamSession
-from selavpr_model.slam_score import Run, same_by_picture, same_by_pose, score, trust_of
+from selavpr_model.slam_score import counts, Run, same_by_picture, same_by_pose, score, trust_of
 from selavpr_model.trust_plots import write_plots
 from selavpr_ros.bags import BagFrames, is_bag
 from selavpr_ros.recordings import open_recording
@@ -53,7 +53,7 @@ class SlamRequest:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.unit_m < math.inf:
-            raise ConfigError(f'unit-m: expected a length in m above 0, got {self.unit_m:g}')
+            raise ConfigError(f'--unit-m: expected a length in m above 0, got {self.unit_m:g}')
 
     def frames(self) -> Iterable[Frame]:
         truth = self.truth if is_bag(self.source) else ''  # a folder's poses are found
@@ -107,7 +107,9 @@ def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
         'source': str(request.source),
         'weights': extractor.identity.weights,
     }
-    if known:
+    if not known:
+        summary |= counts(driven)
+    else:
         worth = trust_of(driven, same)
         summary |= {**score(driven, same), 'trust': worth.to_dict()}
         write_plots(request.out, worth)

@@ -141,6 +141,9 @@ def test_one_of_two_cameras_is_driven_and_options_reach_the_session(street, tmp_
     camera = ['--image-topic', '/rear/image', '--base-camera', '0,0,1,0,0,0,1']
     truth = ['--truth', '/ground_truth/pose', '--device', 'cpu']
     far = ['--distance-m', '1e9', '--time-s', '1e9', '--angle-deg', '180']
+    assert command(*slam, *camera, '--truth', 'none') == 0
+    summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
+    assert (summary['keyframes'], summary['verified']) == (4, 0) and 'recall' not in summary
     assert command(*slam, *camera, *truth, *far) == 0
     assert len(PlaceMap.open(tmp_path / 'out' / 'map')) == 1, 'no second keyframe is that far off'
 
