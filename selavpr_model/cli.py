@@ -18,7 +18,8 @@ import typer
 from selavpr_model.cli_ablate import ablate
 from selavpr_model.cli_benchmark import benchmark
 from selavpr_model.cli_export import export
-from selavpr_model.cli_map import map_app, write_json
+from selavpr_model.cli_map import map_app
+from selavpr_model.cli_outputs import require_outputs, write_json
 from selavpr_model.cli_train import train
 from selavpr_model.cli_weights import weights_app
 from selavpr_model.config import (
@@ -28,12 +29,14 @@ from selavpr_model.config import (
     MapConfig,
     RecognizerConfig,
 )
-from selavpr_model.errors import ConfigError, InputError, SelaVPRError
+from selavpr_model.errors import ConfigError, SelaVPRError
+from selavpr_model.options import problem_of
 from selavpr_model.threads import share_cores
 
 if TYPE_CHECKING:
     from selavpr_model.datasets import RetrievalSet
 
+logger = logging.getLogger(__name__)
 EXTRACTOR, STORAGE, RECOGNIZER = ExtractorConfig(), MapConfig(), RecognizerConfig()
 EVALUATION = EvaluationConfig()
 LEVELS = ('debug', 'info', 'warning', 'error')
@@ -54,23 +57,47 @@ app.command()(benchmark)
 
 
 def run(app: typer.Typer, argv: Sequence[str] | None = None) -> None:
-    """Run a command line; the one place where a SelaVPRError becomes a line and exit code 1."""
+    """Run a command line; the one place where an error becomes a line and exit code 1.
+
+    SelaVPRError, and what the system says about files; anything else is a bug with a traceback.
+    """
     share_cores()
     try:
         app(args=None if argv is None else list(argv))
     except SelaVPRError as error:
-        line = ' '.join(str(error).split())
-        print(f'selavpr: {line}', file=sys.stderr)
-        raise SystemExit(1) from None
+        line = str(error)
+    except OSError as error:
+        logger.debug('where it failed', exc_info=True)
+        line = _of_the_system(error)
+    else:
+        return
+    print(f'selavpr: {" ".join(line.split())}', file=sys.stderr)
+    raise SystemExit(1)
+
+
+def _of_the_system(error: OSError) -> str:
+    reason = error.strerror or str(error) or type(error).__name__
+    about = f'{error.filename}: {reason}' if error.filename else reason
+    return f'{about}; check the path, its permissions and the disk, or see --log-level debug'
 
 
 def from_config(config: type[Config], name: str, *flags: str) -> Any:
-    """An option with the help, unit and range of a configuration's field."""
+    """An option with the help, unit and range of a configuration's field.
+
+    A value outside of it is refused by the name of the option.
+    """
     field = next(f for f in dataclasses.fields(config) if f.name == name)
     meta = field.metadata
     unit = f' ({meta["unit"]})' if meta['unit'] else ''
     choices = f': {" | ".join(map(str, meta["choices"]))}' if meta['choices'] else ''
-    return typer.Option(*flags, help=f'{meta["help"]}{unit}{choices}')
+
+    def check(param: typer.CallbackParam, value: Any) -> Any:
+        problem = problem_of(field, value)
+        if problem:
+            raise ConfigError(f'{param.opts[0]}: {problem}')
+        return value
+
+    return typer.Option(*flags, help=f'{meta["help"]}{unit}{choices}', callback=check)
 
 
 def _version(asked: bool) -> None:
@@ -89,7 +116,7 @@ def main(
     ] = False,
 ) -> None:
     if log_level.lower() not in LEVELS:
-        raise ConfigError(f'log-level: expected one of {", ".join(LEVELS)}; got {log_level!r}')
+        raise ConfigError(f'--log-level: expected one of {", ".join(LEVELS)}; got {log_level!r}')
     logging.basicConfig(level=log_level.upper(), format='%(levelname)s %(name)s: %(message)s')
 
 
@@ -160,10 +187,19 @@ def evaluate(
     )  # fmt: skip
     recognizer = RecognizerConfig(candidates=k, score=score)
     settings = extractor, MapConfig(local_dtype=local_dtype), recognizer
-    _require_writable(out)
+    require_outputs(json_out=out, plots=plots)
+    _require_confidence(plots, absent, sequence)
     chosen = _open(data, tolerance, split, floors, queries, names, query_folder, heading)
     asked = EvaluationConfig(absent=absent, absent_seed=absent_seed, sequence=sequence)
     _evaluate(chosen, *settings, asked, out, plots)
+
+
+def _require_confidence(plots: Path | None, absent: float, sequence: bool) -> None:
+    if plots is not None and absent == 0 and not sequence:
+        raise ConfigError(
+            f'--plots: expected a confidence to draw, got none for {plots}; add --absent 0.3 '
+            '(places missing in the map) or --sequence'
+        )
 
 
 def _open(
@@ -220,11 +256,5 @@ def parse_size(text: str) -> tuple[int, int]:
     """`224` or `224x448` -> (height, width) in px; ConfigError for anything else."""
     parts = text.lower().split('x')
     if len(parts) > 2 or not all(part.isdecimal() for part in parts):
-        raise ConfigError(f'size: expected N or HEIGHTxWIDTH such as 224x448, got {text!r}')
+        raise ConfigError(f'--size: expected N or HEIGHTxWIDTH such as 224x448, got {text!r}')
     return int(parts[0]), int(parts[-1])
-
-
-def _require_writable(out: Path | None) -> None:
-    """Before the work, not after it."""
-    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
-        raise InputError(f'json: expected a file in an existing folder, got {out}')

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from selavpr_model.cli_outputs import require_outputs
+
 
 def ablate(
     plan: Annotated[Path, typer.Argument(help='runs and tables, such as config/ablations.yaml')],
@@ -28,6 +30,7 @@ def ablate(
 
     from selavpr_model import ablate as ablation
 
+    require_outputs(out)
     asked = ablation.read_plan(plan)
     found = ablation.ablate(asked, out, only, device, on=on or ())
     console = Console()

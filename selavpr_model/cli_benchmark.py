@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from selavpr_model.cli_map import write_json
+from selavpr_model.cli_outputs import require_outputs, write_json
 
 DATA = Path('../shared/data')
 
@@ -46,6 +46,7 @@ def benchmark(
     from selavpr_model.benchmark_scale import QUICK, Scale
     from selavpr_model.threads import limit_threads
 
+    require_outputs(json_out=json_out, plots=plots)
     if threads:
         limit_threads(threads)
     stages = [name.strip() for name in only.split(',') if name.strip()]

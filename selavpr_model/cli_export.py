@@ -22,7 +22,7 @@ def export(
     ),
     device: Annotated[str, typer.Option(help='auto or cuda:N')] = EXTRACTOR.device,
 ) -> None:
-    """Build the TensorRT engine (fp16, 1 to 8 images) that `engine: tensorrt` loads.
+    """Build the TensorRT engine (fp16, 1 to 8 images) that engine: tensorrt loads.
 
     Needs an NVIDIA GPU and torch-tensorrt; takes minutes, once for each GPU and set of weights.
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-import json
 import logging
 from pathlib import Path
 from typing import Annotated, Any, TYPE_CHECKING
@@ -13,44 +12,51 @@ from rich.console import Console
 from rich.table import Table
 import typer
 
+from selavpr_model.cli_outputs import require_outputs, write_json
 from selavpr_model.config import ExtractorConfig, KeyframeConfig, MapConfig
 
 if TYPE_CHECKING:
     from selavpr_model.records import Frame
 
 logger = logging.getLogger(__name__)
-map_app = typer.Typer(
-    help='Build, look at and check maps.', no_args_is_help=True, rich_markup_mode='markdown'
-)
-Map = Annotated[Path, typer.Argument(metavar='MAP', help='Folder of the map.')]
-JsonOut = Annotated[Path | None, typer.Option('--json', help='Also write the result here.')]
+map_app = typer.Typer(help='Build, look at and check maps.', no_args_is_help=True)
+Map = Annotated[Path, typer.Argument(metavar='MAP', help='folder of the map')]
+JsonOut = Annotated[Path | None, typer.Option('--json', help='write the result here, too')]
 
 
-@map_app.command(epilog='Example: `selavpr map info maps/campus`')
+@map_app.command()
 def info(map_: Map, json_out: JsonOut = None) -> None:
-    """Show what a map says about itself; quick, reads only the manifest."""
+    """Show what a map says about itself; quick, reads only the manifest.
+
+    Example: selavpr map info maps/campus
+    """
     from selavpr_model.map_files import read_manifest
 
+    require_outputs(json_out=json_out)
     manifest = read_manifest(map_)
     show(f'map {map_}', describe(manifest))
     write_json(json_out, manifest)
 
 
-@map_app.command(epilog='Example: `selavpr map check maps/campus --deep`')
+@map_app.command()
 def check(
     map_: Map,
     deep: Annotated[
-        bool, typer.Option('--deep', help='Also decode everything and search every place.')
+        bool, typer.Option('--deep', help='also decode everything and search every place')
     ] = False,
     json_out: JsonOut = None,
 ) -> None:
-    """Verify every byte of a map; exit 1 and one line if something is wrong."""
+    """Verify every byte of a map; exit 1 and one line if something is wrong.
+
+    Example: selavpr map check maps/campus --deep
+    """
     from tqdm import tqdm
 
     from selavpr_model.errors import MapDataError
     from selavpr_model.map_checks import problems
     from selavpr_model.place_map import PlaceMap
 
+    require_outputs(json_out=json_out)
     place_map = PlaceMap.open(map_, everything=True)
     rows = tqdm(range(len(place_map) if deep else 0), 'check', unit='place', disable=not deep)
     found = [problem for row in rows for problem in problems(place_map, row)]
@@ -67,19 +73,22 @@ def check(
     )
 
 
-@map_app.command(epilog='Example: `selavpr map merge maps/ground maps/first --out maps/building`')
+@map_app.command()
 def merge(
-    maps: Annotated[list[Path], typer.Argument(help='Folders of the maps, one or more.')],
-    out: Annotated[Path, typer.Option(help='Folder of the new map.')],
-    overwrite: Annotated[bool, typer.Option(help='Replace the map that is there.')] = False,
+    maps: Annotated[list[Path], typer.Argument(help='folders of the maps, one or more')],
+    out: Annotated[Path, typer.Option(help='folder of the new map')],
+    overwrite: Annotated[bool, typer.Option(help='replace the map that is there')] = False,
     json_out: JsonOut = None,
 ) -> None:
     """Join maps of one model and one frame; measures the thresholds on the whole.
 
     Sessions keep their ids; a place id that is taken is replaced, and the manifest says by which.
+
+    Example: selavpr map merge maps/ground maps/first --out maps/building
     """
     from selavpr_model.map_merge import merge_maps
 
+    require_outputs(out, json_out)
     merged = merge_maps(maps, out, overwrite)
     show(f'map {out}', describe(merged.manifest))
     write_json(json_out, merged.manifest)
@@ -133,9 +142,16 @@ def describe(manifest: dict[str, Any]) -> dict[str, object]:
         'features': f'{model["global_dim"]} global, '
         f'{"x".join(map(str, model["local_shape"]))} local as {manifest["local_dtype"]}',
         'size': f'{megabytes(size)}, {size / counts["places"] / 1e3:.0f} kB a place',
-        'source': ', '.join(f'{k} {v}' for k, v in manifest['source'].items()),
+        'source': _source_line(manifest['source']),
         'calibration': _calibration_line(manifest['calibration']),
     }
+
+
+def _source_line(source: dict[str, Any]) -> str:
+    if 'maps' not in source:
+        return ', '.join(f'{k} {v}' for k, v in source.items())
+    parts = (f'{part["path"]} ({len(part["new_ids"])} new ids)' for part in source['maps'])
+    return f'merge of {", ".join(parts)}'
 
 
 def _calibration_line(values: dict[str, Any] | None) -> str:
@@ -161,8 +177,3 @@ def show(title: str, rows: dict[str, object]) -> None:
     console = Console()
     console.print(title, soft_wrap=True, highlight=False, markup=False)
     console.print(table)
-
-
-def write_json(path: Path | None, value: object) -> None:
-    if path is not None:
-        path.write_text(json.dumps(value, indent=1) + '\n')

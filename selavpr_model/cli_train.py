@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from selavpr_model.cli_outputs import require_outputs
+
 logger = logging.getLogger(__name__)
 Out = Annotated[Path | None, typer.Option(help='folder of the run; build/train/<name> if none')]
 
@@ -31,6 +33,7 @@ def train(
 
     recipe = read_recipe(config)
     folder = out or Path('build') / 'train' / config.stem
+    require_outputs(folder)
     with process_group():
         try:
             found = run(recipe, folder, until or None, device)

@@ -31,7 +31,7 @@ def list_weights() -> None:
 
 @weights_app.command('fetch')
 def fetch_weights(
-    name: Annotated[str, typer.Argument(help='a name of `selavpr weights list`')] = '',
+    name: Annotated[str, typer.Argument(help='a name that selavpr weights list shows')] = '',
     force: Annotated[bool, typer.Option(help='fetch again even if cached')] = False,
 ) -> None:
     """Bring weights into the cache; without a name, those used by default.

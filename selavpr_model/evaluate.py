@@ -236,15 +236,20 @@ def score(
     positives: Sequence[np.ndarray],
     config: EvaluationConfig,
 ) -> Ranking:
-    """Recall of the orders, and the curve of trusting each query's best place by its score."""
+    """Recall of the orders, and the curve of trusting each query's best place by its score.
+
+    Recall leaves out the queries whose place was taken away: there is nothing to find. The curve
+    does not, as nothing should be trusted there.
+    """
     hits = metrics.first_hits(ranked, positives)
+    possible = np.array([len(rows) > 0 for rows in positives], bool)
+    curve = metrics.precision_recall(np.array(scores, np.float64), hits == 0, int(possible.sum()))
+    asked = hits[possible] if config.absent > 0 and possible.any() else hits
     intervals = {
-        n: metrics.bootstrap_interval(hits, n, config.bootstrap_samples, config.bootstrap_seed)
+        n: metrics.bootstrap_interval(asked, n, config.bootstrap_samples, config.bootstrap_seed)
         for n in metrics.RECALL_AT
     }
-    possible = sum(len(rows) > 0 for rows in positives)
-    curve = metrics.precision_recall(np.array(scores, np.float64), hits == 0, possible)
-    return Ranking(metrics.recall_of_hits(hits), intervals, curve)
+    return Ranking(metrics.recall_of_hits(asked), intervals, curve)
 
 
 def describe(recognizer: PlaceRecognizer, config: EvaluationConfig) -> dict[str, Any]:

@@ -55,8 +55,10 @@ def trust_table(found: Trust) -> Table:
 
 def _caption(values: dict[str, Any]) -> list[str]:
     missing, spent = values['queries_without_positives'], values['ms_per_query']['p50']
+    left_out = ', left out of R@N' if values['config']['evaluation']['absent'] > 0 else ''
     lines = [
-        values['protocol'] + (f'; {missing} queries without positives' if missing else ''),
+        values['protocol']
+        + (f'; {missing} queries without positives{left_out}' if missing else ''),
         f'{values["weights"]} ({values["fingerprint"][:12]}), {values["local_features"]}',
         f'{values["device"]} {values["precision"]}, {spent:.0f} ms a query',
     ]

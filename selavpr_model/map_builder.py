@@ -151,9 +151,7 @@ class _Build:
         )  # fmt: skip
         with bar:
             for frame in self._readable():
-                bar.n = self.position
-                bar.set_postfix(places=len(self.place_map) + len(self.chunk), refresh=False)
-                bar.update(0)
+                self._show(bar)
                 if self.selector.is_new(frame):
                     batch.append(frame)
                 if len(batch) == self.extractor.config.batch_size:
@@ -161,6 +159,12 @@ class _Build:
                     batch = []
             if batch:
                 yield batch
+            self._show(bar, refresh=True)
+
+    def _show(self, bar: Any, refresh: bool = False) -> None:
+        bar.n = self.position
+        bar.set_postfix(places=len(self.place_map) + len(self.chunk), refresh=refresh)
+        bar.update(0)
 
     def _readable(self) -> Iterator[Frame]:
         for index, frame in _numbered(self.frames, self.position):

@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+import logging
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from selavpr_model import map_writer
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.errors import InputError
 from selavpr_model.map_files import require_model
 from selavpr_model.place_map import ODOMETRY, PlaceMap
+
+logger = logging.getLogger(__name__)
 
 
 def merge_maps(
@@ -26,21 +31,65 @@ def merge_maps(
     """Write the maps of `paths`, one or more, to `out` as one and return it opened from there.
 
     Places whose ids are taken get new ones; which, is in the manifest's source. The maps must be
-    of one model, one storage and one frame of poses. Thresholds are measured again on the whole.
+    of one model, one storage and one frame of poses, and no two may hold the same map.
+    Thresholds are measured again on the whole.
     `source`: what the map says about where it came from, instead of the list of its parts.
     """
     map_writer.require_free(out, overwrite)
     maps = [PlaceMap.open(path) for path in paths]
     if not maps:
         raise InputError('merge: expected at least one map, got none')
+    _require_different(maps)
     merged = PlaceMap.empty(maps[0].identity, maps[0].config)
     told = [_append(merged, one) for one in maps]
     merged.configs = maps[0].configs
     merged.source = source or {'kind': 'merge', 'maps': told}
+    if source is None:  # parts of one drive follow each other
+        _warn_of_apart(maps)
     if calibrated:
         _calibrate(merged, progress)
     merged.save(out, overwrite)
     return PlaceMap.open(out)
+
+
+def _require_different(maps: Sequence[PlaceMap]) -> None:
+    """InputError where a map, or a part of one, comes twice: every place of it would be double."""
+    holders: dict[str, Path | None] = {}
+    for one in maps:
+        for map_id in {one.map_id, *_parts(one.source)}:
+            if map_id in holders:
+                raise InputError(
+                    f'{one.path}: expected maps with different places, got map {map_id} also in '
+                    f'{holders[map_id]}; leave one of the two out'
+                )
+            holders[map_id] = one.path
+
+
+def _parts(source: dict[str, Any]) -> Iterator[str]:
+    """Ids of the maps that a map was merged from."""
+    for part in source.get('maps', ()):
+        yield part['map_id']
+        yield from _parts(part['source'])
+
+
+def _warn_of_apart(maps: Sequence[PlaceMap]) -> None:
+    """Storeys are no reason: looked at are the two axes along which all the maps extend most."""
+    known = {one: one.positions[np.isfinite(one.positions).all(axis=1)] for one in maps}
+    posed = {one: points for one, points in known.items() if len(points)}
+    if len(posed) < 2:
+        return
+    flat = np.argsort(np.ptp(np.concatenate(list(posed.values())), axis=0))[1:]
+    boxes = {one: (p[:, flat].min(axis=0), p[:, flat].max(axis=0)) for one, p in posed.items()}
+    apart = []
+    for one, (low, high) in boxes.items():
+        others = [box for other, box in boxes.items() if other is not one]
+        if not any((low <= top).all() and (bottom <= high).all() for bottom, top in others):
+            apart.append(f'{one.path}')
+    if apart:
+        logger.warning(
+            '%s: no place lies where other maps have some; check that frame %r is the same in all',
+            ', '.join(apart), maps[0].config.frame_id,
+        )  # fmt: skip
 
 
 def _append(merged: PlaceMap, other: PlaceMap) -> dict[str, Any]:

@@ -229,7 +229,10 @@ def _require_free(path: Path, overwrite: bool) -> None:
         raise MapExistsError(f'{path}: is a file; choose another name for the map')
     if (path / MANIFEST).exists():
         if not overwrite:
-            raise MapExistsError(f'{path}: holds a map; choose another folder, or overwrite it')
+            raise MapExistsError(
+                f'{path}: holds a map; choose another folder, or replace it: --overwrite, or '
+                'overwrite: true of the service'
+            )
         return
     strange = [p.name for p in path.iterdir() if not _ours(p.name)] if path.is_dir() else []
     if strange:

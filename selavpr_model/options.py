@@ -23,9 +23,15 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[Any, ...] = (),
+    parts: str = '',
 ) -> Any:
-    """A dataclass field with its help text, unit, inclusive range or list of choices."""
-    meta = {'help': help, 'unit': unit, 'low': low, 'high': high, 'choices': choices}
+    """A dataclass field with its help text, unit, inclusive range or list of choices.
+
+    parts: what the numbers of a tuple are.
+    """
+    meta = {
+        'help': help, 'unit': unit, 'low': low, 'high': high, 'choices': choices, 'parts': parts,
+    }  # fmt: skip
     return field(default=default, metadata=meta)
 
 
@@ -60,15 +66,26 @@ def like(other: type[Config], name: str, help: str) -> Any:
 
 def check_value(f: dataclasses.Field[Any], value: Any, owner: str) -> None:
     """Raise ConfigError unless `value` has the default's type and lies in the field's range."""
+    problem = problem_of(f, value)
+    if problem:
+        raise ConfigError(f'{owner}.{f.name}: {problem}')
+
+
+def problem_of(f: dataclasses.Field[Any], value: Any) -> str:
+    """What was expected and what came, where the field cannot have this value; else empty."""
     if not _same_kind(value, f.default):
-        expected = type(f.default).__name__
-        raise ConfigError(f'{owner}.{f.name}: expected {expected}, got {value!r}')
+        return f'expected {_kind(f)}, got {value!r}'
     choices = f.metadata['choices']
     if choices and value not in choices:
-        listed = ', '.join(map(str, choices))
-        raise ConfigError(f'{owner}.{f.name}: expected one of {listed}; got {value!r}')
-    for number in value if isinstance(value, tuple) else (value,):
-        _check_range(f, number, owner)
+        return f'expected one of {", ".join(map(str, choices))}; got {value!r}'
+    numbers = value if isinstance(value, tuple) else (value,)
+    return next(filter(None, (_out_of_range(f, number) for number in numbers)), '')
+
+
+def _kind(f: dataclasses.Field[Any]) -> str:
+    if isinstance(f.default, tuple):
+        return f'{len(f.default)} numbers {f.metadata["parts"]}'.strip()
+    return type(f.default).__name__
 
 
 def _same_kind(value: Any, default: Any) -> bool:
@@ -83,12 +100,13 @@ def _same_kind(value: Any, default: Any) -> bool:
     return isinstance(value, type(default))
 
 
-def _check_range(f: dataclasses.Field[Any], value: Any, owner: str) -> None:
+def _out_of_range(f: dataclasses.Field[Any], value: Any) -> str:
     low, high = f.metadata['low'], f.metadata['high']
     if isinstance(value, str | bool):
-        return
+        return ''
     below = low is not None and not value >= low
     if below or (high is not None and not value <= high) or math.isnan(value):
         unit = f' {f.metadata["unit"]}' if f.metadata['unit'] else ''
         span = f'{"-inf" if low is None else low} to {"inf" if high is None else high}{unit}'
-        raise ConfigError(f'{owner}.{f.name}: expected {span}; got {value}')
+        return f'expected {span}; got {value}'
+    return ''

@@ -62,6 +62,17 @@ def same_by_picture(path: Path) -> Same:
     return same
 
 
+def counts(run: Run) -> dict[str, int]:
+    """What is known without a truth."""
+    kinds = [closure.kind for closure in run.closures]
+    return {
+        'keyframes': len(run.frames),
+        'candidates': kinds.count(ClosureKind.CANDIDATE),
+        'verified': kinds.count(ClosureKind.VERIFIED),
+        'rejected': kinds.count(ClosureKind.REJECTED),
+    }
+
+
 def score(run: Run, same: Same) -> dict[str, Any]:
     """Counts; precision and recall are None where there is nothing to divide by.
 

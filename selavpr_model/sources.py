@@ -62,8 +62,9 @@ def read_rgb(path: Path) -> np.ndarray:
 class ImageFolder:
     """A sized iterable of Frame over the images of `path` (or its images/, frames/ or rgb/).
 
-    poses: a CSV or TUM file; '' looks for one in `path`, then at `@utm@` names and `.pose.txt`
-    files; 'none' reads none. base_camera: T_base_camera, when the poses are those of a body.
+    poses: a CSV or TUM file, here or in `path`; '' looks for one in `path`, then at `@utm@` names
+    and `.pose.txt` files; 'none' reads none. base_camera: T_base_camera, when the poses are those
+    of a body.
     Frames come in the order of their stamps, else in natural order of names, one second apart.
     """
 
@@ -110,7 +111,8 @@ class ImageFolder:
 def find_images(path: Path) -> list[Path]:
     """The images of `path`, or of the first of its usual sub-folders that has any."""
     if not path.is_dir():
-        raise SourceError(f'{path}: expected a folder of images; it is not a folder')
+        got = 'a file' if path.exists() else 'nothing: it does not exist'
+        raise SourceError(f'{path}: expected a folder of images, got {got}')
     for name in IMAGE_FOLDERS:
         files = list_images(path / name) if (path / name).is_dir() else []
         if files:
@@ -125,7 +127,7 @@ def find_poses(
     """(name of the source, its rows); see ImageFolder for the order of the search."""
     if str(poses) == 'none':
         return 'none', []
-    table = Path(poses) if str(poses) else find_table(path)
+    table = named_table(path, Path(poses)) if str(poses) else find_table(path)
     if table:
         is_csv = table.suffix.lower() == '.csv' or not pose_files.looks_like_tum(table)
         read = pose_files.read_csv if is_csv else pose_files.read_tum
@@ -141,6 +143,17 @@ def find_poses(
         ]
         return '.pose.txt files', rows
     return 'none', []
+
+
+def named_table(path: Path, name: Path) -> Path:
+    """The file of poses of this name, here or else in `path`."""
+    places = (name, path / name)
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise SourceError(
+            f'{name}: expected a file of poses here or in {path}, got none; give its whole path'
+        )
+    return found
 
 
 def find_table(path: Path) -> Path | None:

@@ -33,7 +33,10 @@ def curves(found: Trust) -> bytes:
             label = f'{TITLES[name]}: {curve.auc:.3f}'
             axes.plot(100 * curve.recall, 100 * curve.precision, c=COLOURS[name], label=label)
         axes.set(xlabel='recall (%)', ylabel='precision (%)', xlim=(0, 101), ylim=(0, 102))
-        axes.legend(loc='lower left', title='area under the curve', alignment='left')
+        if found.curves:
+            axes.legend(loc='lower left', title='area under the curve', alignment='left')
+        else:
+            _say_nothing(axes)
         return figure_bytes(figure)
 
 
@@ -66,8 +69,16 @@ def reliability_diagram(found: Trust) -> bytes:
             _draw(upper, lower, found, name, (number - (len(names) - 1) / 2) / max(1, len(names)))
         upper.set(ylabel='share right', ylim=(-0.02, 1.05))
         lower.set(xlabel='confidence', ylabel='answers', xlim=(0, 1))
-        upper.legend(loc='lower left', bbox_to_anchor=(0, 1.0))
+        if names:
+            upper.legend(loc='lower left', bbox_to_anchor=(0, 1.0))
+        else:
+            _say_nothing(upper)
         return figure_bytes(figure)
+
+
+def _say_nothing(axes: Axes) -> None:
+    at = 0.5, 0.5
+    axes.annotate('no candidate', at, xycoords='axes fraction', ha='center', color=INK)
 
 
 def _draw(upper: Axes, lower: Axes, found: Trust, name: str, shift: float) -> None:

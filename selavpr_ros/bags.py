@@ -174,12 +174,15 @@ def choose_image_topic(bag: AnyReader, name: str) -> str:
     """The named topic, or the only one; of an image in both forms the raw one."""
     topics = _topics_of(bag, IMAGES)
     if name:
-        return _require(name, topics, 'image topic')
+        return _require(bag, name, topics, IMAGES, 'image topic')
     usable = [t for t in topics if topics[t][1] and 'compressedDepth' not in t]
     usable = [t for t in usable if t.removesuffix('/compressed') not in usable or not
               t.endswith('/compressed')]  # fmt: skip
-    if len(usable) != 1:
-        raise SourceError(_listing(f'expected 1 image topic, got {len(usable)}', topics))
+    if len(usable) > 1:
+        problem = f'expected 1 image topic, got {len(usable)}'
+        raise SourceError(_listing(bag, problem, topics) + ' with --image-topic')
+    if not usable:
+        raise SourceError(_nothing(bag, 'expected images, got none', IMAGES))
     return usable[0]
 
 
@@ -189,11 +192,11 @@ def choose_pose_topic(bag: AnyReader, name: str) -> str:
         return ''
     topics = _topics_of(bag, (*STAMPED_POSES, ODOMETRY))
     if name:
-        return _require(name, topics, 'pose topic')
+        return _require(bag, name, topics, (*STAMPED_POSES, ODOMETRY), 'pose topic')
     for types in (STAMPED_POSES, (ODOMETRY,)):
         usable = [t for t in topics if topics[t][0] in types and topics[t][1]]
         if len(usable) > 1:
-            raise SourceError(_listing(f'expected 1 pose topic, got {len(usable)}', topics))
+            raise SourceError(_listing(bag, f'expected 1 pose topic, got {len(usable)}', topics))
         if usable:
             return usable[0]
     return ''
@@ -210,18 +213,32 @@ def _topics_of(bag: AnyReader, types: tuple[str, ...]) -> dict[str, tuple[str, i
     return {n: (t.msgtype, t.msgcount) for n, t in bag.topics.items() if t.msgtype in types}
 
 
-def _require(name: str, topics: dict[str, tuple[str, int]], what: str) -> str:
+def _require(
+    bag: AnyReader,
+    name: str,
+    topics: dict[str, tuple[str, int]],
+    types: tuple[str, ...],
+    what: str,
+) -> str:
     for known in (name, '/' + name):
         if known in topics:
             return known
-    raise SourceError(_listing(f'no {what} {name!r}', topics))
+    problem = f'no {what} {name!r}'
+    raise SourceError(_listing(bag, problem, topics) if topics else _nothing(bag, problem, types))
 
 
-def _listing(problem: str, topics: dict[str, tuple[str, int]]) -> str:
-    listed = ', '.join(f'{n} ({t}, {count})' for n, (t, count) in sorted(topics.items()))
-    return (
-        f'{problem}; the bag has {listed or "none of a type that can be used"}; name one of them'
-    )
+def _listing(bag: AnyReader, problem: str, topics: dict[str, tuple[str, int]]) -> str:
+    return f'{bag.paths[0]}: {problem}; the bag has {_listed(topics)}; name one of them'
+
+
+def _nothing(bag: AnyReader, problem: str, types: tuple[str, ...]) -> str:
+    every = {n: (t.msgtype or 'mixed types', t.msgcount) for n, t in bag.topics.items()}
+    wanted, has = ' or '.join(types), _listed(every) or 'no topic at all'
+    return f'{bag.paths[0]}: {problem}; the bag has {has}; record a topic of type {wanted}'
+
+
+def _listed(topics: dict[str, tuple[str, int]]) -> str:
+    return ', '.join(f'{n} ({t}, {count})' for n, (t, count) in sorted(topics.items()))
 
 
 def _messages(bag: AnyReader, topic: str) -> Iterator[tuple[int, Any]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated, Any, TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import typer
 
 from selavpr_model.cli import app, from_config, run
 from selavpr_model.cli_map import map_app
+from selavpr_model.cli_outputs import require_outputs, write_json
 from selavpr_model.config import (
     ExtractorConfig,
     GeometryConfig,
@@ -40,6 +40,11 @@ ImageTopic = Annotated[str, typer.Option(help='of a bag; empty: the only one')]
 BaseCamera = Annotated[
     str, typer.Option(help='T_base_camera as x,y,z,qx,qy,qz,qw; empty: from /tf_static')
 ]
+DistanceM = Annotated[float, from_config(KeyframeConfig, 'distance_m')]
+AngleDeg = Annotated[float, from_config(KeyframeConfig, 'angle_deg')]
+TimeS = Annotated[float, from_config(KeyframeConfig, 'time_s')]
+PositionM = Annotated[float, from_config(ScoreConfig, 'position_m')]
+HeadingDeg = Annotated[float, from_config(ScoreConfig, 'heading_deg')]
 Json = Annotated[Path | None, typer.Option('--json', help='write the result here, too')]
 Device = Annotated[str, from_config(ExtractorConfig, 'device')]
 Precision = Annotated[str, from_config(ExtractorConfig, 'precision')]
@@ -56,7 +61,11 @@ def build_map(
     source: Annotated[Path, typer.Argument(help='folder of images with poses, or ROS 2 bag')],
     out: Annotated[Path, typer.Option(help='folder of the map')],
     poses: Annotated[
-        str, typer.Option(help='pose topic of a bag, or pose file; none: without; empty: found')
+        str,
+        typer.Option(
+            help='pose topic of a bag, or pose file here or in the folder; none: without; '
+            'empty: found'
+        ),
     ] = '',
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
@@ -65,9 +74,9 @@ def build_map(
     device: Device = EXTRACTOR.device,
     precision: Precision = EXTRACTOR.precision,
     threads: Threads = EXTRACTOR.threads,
-    distance_m: Annotated[float, from_config(KeyframeConfig, 'distance_m')] = KEYFRAMES.distance_m,
-    angle_deg: Annotated[float, from_config(KeyframeConfig, 'angle_deg')] = KEYFRAMES.angle_deg,
-    time_s: Annotated[float, from_config(KeyframeConfig, 'time_s')] = KEYFRAMES.time_s,
+    distance_m: DistanceM = KEYFRAMES.distance_m,
+    angle_deg: AngleDeg = KEYFRAMES.angle_deg,
+    time_s: TimeS = KEYFRAMES.time_s,
     local_dtype: Annotated[str, from_config(MapConfig, 'local_dtype')] = STORAGE.local_dtype,
     overwrite: Annotated[bool, typer.Option(help='replace the map that is there')] = False,
     out_json: Json = None,
@@ -78,6 +87,7 @@ def build_map(
     """
     from selavpr_model.cli_map import build_from
 
+    require_outputs(out, out_json)
     frames, origin = open_source(source, poses, image_topic, parse_pose(base_camera))
     extractor = dataclasses.replace(
         EXTRACTOR, weights=weights, random_weights=random_weights, device=device,
@@ -100,14 +110,13 @@ def open_source(
 ) -> tuple[Iterable[Frame], dict[str, Any]]:
     """Frames of a bag or of a folder of images, and what the map says about where it is from."""
     from selavpr_model.sources import ImageFolder
-    from selavpr_ros.bags import BagFrames, is_bag
+    from selavpr_ros.recordings import open_recording
 
-    if not is_bag(source):
-        folder = ImageFolder(source, poses, base_camera)
-        return folder, {'kind': 'folder', 'path': str(source), 'poses': str(folder.pose_source)}
-    bag = BagFrames(source, image_topic, poses, base_camera)
-    return bag, {'kind': 'bag', 'path': str(source), 'image': bag.image_topic,
-                 'poses': bag.pose_topic}  # fmt: skip
+    found = open_recording(source, poses, image_topic, base_camera)
+    if isinstance(found, ImageFolder):
+        return found, {'kind': 'folder', 'path': str(source), 'poses': str(found.pose_source)}
+    return found, {'kind': 'bag', 'path': str(source), 'image': found.image_topic,
+                   'poses': found.pose_topic}  # fmt: skip
 
 
 def parse_pose(text: str) -> np.ndarray | None:
@@ -124,7 +133,7 @@ def parse_pose(text: str) -> np.ndarray | None:
         return checked_pose(values)
     except (ValueError, InputError) as error:
         raise ConfigError(
-            f'base-camera: expected x,y,z,qx,qy,qz,qw in m with a unit quaternion, got {text!r} '
+            f'--base-camera: expected x,y,z,qx,qy,qz,qw in m with a unit quaternion, got {text!r} '
             f'({error})'
         ) from error
 
@@ -144,8 +153,8 @@ def replay(
     precision: Precision = EXTRACTOR.precision,
     threads: Threads = EXTRACTOR.threads,
     k: Annotated[int, from_config(RecognizerConfig, 'candidates', '--k')] = RECOGNIZER.candidates,
-    position_m: Annotated[float, from_config(ScoreConfig, 'position_m')] = SCORE.position_m,
-    heading_deg: Annotated[float, from_config(ScoreConfig, 'heading_deg')] = SCORE.heading_deg,
+    position_m: PositionM = SCORE.position_m,
+    heading_deg: HeadingDeg = SCORE.heading_deg,
     geometry: Annotated[
         bool, from_config(GeometryConfig, 'enabled', '--geometry/--no-geometry')
     ] = GEOMETRY.enabled,
@@ -161,6 +170,7 @@ def replay(
     from selavpr_ros import replay as replaying
     from selavpr_ros.tables import print_summary
 
+    require_outputs(out, out_json)
     extractor = extractor_of(map_, weights)
     request = replaying.Request(
         bag=bag,
@@ -180,8 +190,7 @@ def replay(
     )
     summary = replaying.run(request)
     print_summary(f'{bag} in {map_}', summary, out)
-    if out_json:
-        out_json.write_text(json.dumps(summary, indent=2) + '\n')
+    write_json(out_json, summary)
 
 
 @app.command()
@@ -193,10 +202,17 @@ def slam(
         bool, typer.Option(help="use the bag's odometry, or the folder's poses as such")
     ] = True,
     unit_m: Annotated[float, typer.Option(help="a folder's unit of length in m")] = 1.0,
+    image_topic: ImageTopic = '',
+    base_camera: BaseCamera = '',
     weights: Annotated[str, from_config(ExtractorConfig, 'weights')] = EXTRACTOR.weights,
+    device: Device = EXTRACTOR.device,
     precision: Precision = EXTRACTOR.precision,
     threads: Threads = EXTRACTOR.threads,
-    position_m: Annotated[float, from_config(ScoreConfig, 'position_m')] = SCORE.position_m,
+    distance_m: DistanceM = KEYFRAMES.distance_m,
+    angle_deg: AngleDeg = KEYFRAMES.angle_deg,
+    time_s: TimeS = KEYFRAMES.time_s,
+    position_m: PositionM = SCORE.position_m,
+    heading_deg: HeadingDeg = SCORE.heading_deg,
     out_json: Json = None,
 ) -> None:
     """Drive a recording in SLAM mode: grow a map, close loops and score them.
@@ -207,18 +223,22 @@ def slam(
     """
     from selavpr_model.cli_map import show
     from selavpr_ros import slam_replay
+    from selavpr_ros.tables import slam_rows
 
+    require_outputs(out, out_json)
     extractor = dataclasses.replace(
-        EXTRACTOR, weights=weights, precision=precision, threads=threads
+        EXTRACTOR, weights=weights, device=device, precision=precision, threads=threads
     )
+    keyframes = KeyframeConfig(distance_m=distance_m, angle_deg=angle_deg, time_s=time_s)
     request = slam_replay.SlamRequest(
         source, out, truth, odometry, unit_m, extractor,
-        score=dataclasses.replace(SCORE, position_m=position_m),
+        configs=slam_replay.SlamConfigs(keyframes=keyframes),
+        score=ScoreConfig(position_m=position_m, heading_deg=heading_deg),
+        image_topic=image_topic, base_camera=parse_pose(base_camera),
     )  # fmt: skip
     summary = slam_replay.run(request)
-    show(f'slam {source}', {k: v for k, v in summary.items() if k != 'trust'})
-    if out_json:
-        out_json.write_text(json.dumps(summary, indent=2) + '\n')
+    show(f'slam {source}', slam_rows(summary, out))
+    write_json(out_json, summary)
 
 
 def extractor_of(map_: Path, weights: str) -> ExtractorConfig:
@@ -248,6 +268,7 @@ def demo(
     from selavpr_ros import demo as demonstration
     from selavpr_ros.tables import print_summary
 
+    require_outputs(out)
     summary = demonstration.run(out, demonstration.find_data(data), rebuild, rate)
     print_summary('demo: winter in the map of summer', summary, out)
 

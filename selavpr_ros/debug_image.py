@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # it imports torch, without which the node still says what is
     from selavpr_model.joined import Joined
 
 HEIGHT, LINE = 240, 18
+LEFT = 6  # px before the text
 PER_CHARACTER = 7.6  # px of the font below, at most
 FITTING, OTHER = 60, 20  # lines drawn; more would hide the images
 GREEN, RED = (70, 220, 90), (225, 70, 60)
@@ -67,16 +68,20 @@ def _join(
 
 
 def _bar(width: int, recognition: Recognition) -> np.ndarray:
-    """The state with its reason, wrapped, and what is known of the best place."""
+    """The state with its reason, and what is known of the best place, both wrapped."""
     verdict = f'{recognition.state.name}: {recognition.reason}'
-    lines = textwrap.wrap(verdict, max(20, int(width / PER_CHARACTER)))
-    best = [about(c) for c in recognition.candidates[:1]]
+    lines = _wrapped(verdict, width)
+    best = [line for c in recognition.candidates[:1] for line in _wrapped(about(c), width)]
     bar = np.zeros((LINE * (len(lines) + len(best)) + 8, width, 3), np.uint8)
     colours = [COLOURS[recognition.state]] * len(lines) + [(200, 200, 200)] * len(best)
     for i, (text, colour) in enumerate(zip(lines + best, colours, strict=True)):
-        at = (6, LINE * (i + 1) - 3)
+        at = (LEFT, LINE * (i + 1) - 3)
         cv2.putText(bar, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
     return bar
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, max(8, int((width - LEFT) / PER_CHARACTER)))
 
 
 def about(best: Candidate) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 import csv
 from dataclasses import dataclass, field, replace
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,17 @@ import numpy as np
 from tqdm import tqdm
 
 from selavpr_model.config import ExtractorConfig, MapConfig, ScoreConfig
+from selavpr_model.errors import ConfigError
 from selavpr_model.extractor import Extractor, load_extractor
+from selavpr_model.map_writer import require_free
 from selavpr_model.place_map import ODOMETRY, PlaceMap
 from selavpr_model.poses import inverse
 from selavpr_model.records import Frame, LoopClosure, Recognition
 from selavpr_model.slam import SlamConfigs, SlamSession
-from selavpr_model.slam_score import Run, same_by_picture, same_by_pose, score, trust_of
-from selavpr_model.sources import ImageFolder
+from selavpr_model.slam_score import counts, Run, same_by_picture, same_by_pose, score, trust_of
 from selavpr_model.trust_plots import write_plots
 from selavpr_ros.bags import BagFrames, is_bag
+from selavpr_ros.recordings import open_recording
 from selavpr_ros.replay import write_json
 
 TRUTH_PICTURE = 'truth.png'
@@ -34,7 +37,7 @@ COLUMNS = (
 @dataclass(frozen=True, slots=True, eq=False)
 class SlamRequest:
     """What to drive. truth: pose topic of a bag; a folder's own poses are truth and odometry at
-    once, `unit_m` metres a unit.
+    once, `unit_m` metres a unit. image_topic, base_camera: as BagFrames has them.
     """
 
     source: Path
@@ -45,6 +48,16 @@ class SlamRequest:
     extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
     configs: SlamConfigs = field(default_factory=SlamConfigs)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    image_topic: str = ''
+    base_camera: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.unit_m < math.inf:
+            raise ConfigError(f'--unit-m: expected a length in m above 0, got {self.unit_m:g}')
+
+    def frames(self) -> Iterable[Frame]:
+        truth = self.truth if is_bag(self.source) else ''  # a folder's poses are found
+        return open_recording(self.source, truth, self.image_topic, self.base_camera)
 
 
 class Drive:
@@ -53,11 +66,9 @@ class Drive:
     def __init__(self, request: SlamRequest) -> None:
         self.request = request
         self.poses: list[np.ndarray | None] = []
-        source, truth = request.source, request.truth
-        self.frames: Iterable[Frame] = (
-            BagFrames(source, pose_topic=truth) if is_bag(source) else ImageFolder(source)
-        )
-        self.picture = source / TRUTH_PICTURE if (source / TRUTH_PICTURE).is_file() else None
+        self.frames = request.frames()
+        picture = request.source / TRUTH_PICTURE
+        self.picture = picture if picture.is_file() else None
 
     def __iter__(self) -> Any:
         for frame in self.frames:
@@ -77,6 +88,7 @@ def scaled(pose: np.ndarray, unit_m: float) -> np.ndarray:
 
 def run(request: SlamRequest) -> dict[str, Any]:
     """Drive, score and write into `request.out`: map/, closures.csv, summary.json, drive.png."""
+    require_free(request.out / 'map', overwrite=True)  # before the model loads
     return run_with(request, load_extractor(request.extractor))
 
 
@@ -95,7 +107,9 @@ def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
         'source': str(request.source),
         'weights': extractor.identity.weights,
     }
-    if known:
+    if not known:
+        summary |= counts(driven)
+    else:
         worth = trust_of(driven, same)
         summary |= {**score(driven, same), 'trust': worth.to_dict()}
         write_plots(request.out, worth)

@@ -34,6 +34,37 @@ def summary_table(title: str, summary: Mapping[str, Any]) -> Table:
     return table
 
 
+SLAM_ROWS = {
+    'source': 'source',
+    'weights': 'weights',
+    'keyframes': 'keyframes',
+    'candidates': 'candidates',
+    'verified': 'verified closures',
+    'false_verified': '  wrong ones',
+    'false_verified_frames': '  their frames',
+    'precision': '  precision',
+    'rejected': 'rejected closures',
+    'rejected_although_right': '  right ones',
+    'revisits': 'revisits',
+    'revisits_closed': '  closed ones',
+    'recall': '  recall',
+}
+
+
+def slam_rows(summary: Mapping[str, Any], out: Path) -> dict[str, object]:
+    """What a SLAM run gave, in words; `-` where there is nothing to divide by."""
+    rows: dict[str, object] = {}
+    for key, name in SLAM_ROWS.items():
+        value = summary.get(key)
+        if key in ('precision', 'recall') and value is not None:
+            value = f'{100 * value:.1f} %'
+        elif key == 'false_verified_frames' and value is not None:
+            value = ', '.join(f'{later} with {earlier}' for later, earlier in value) or None
+        if key in summary:
+            rows[name] = '-' if value is None else value
+    return {**rows, 'results': out}
+
+
 def print_summary(title: str, summary: Mapping[str, Any], out: Path) -> None:
     """To the terminal, with where to look further."""
     console = Console()

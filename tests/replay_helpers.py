@@ -2,9 +2,11 @@
 """For the tests that replay bags."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from rosbags.rosbag2 import Reader, Writer
 
 from selavpr_model.poses import pose_matrix
 from selavpr_model.records import Frame
@@ -23,6 +25,22 @@ def moved(frame: Frame) -> Frame:
     return replace(
         frame, image=np.ascontiguousarray(image), pose=frame.pose @ side, stamp_ns=later
     )
+
+
+def copy_bag(source: Path, out: Path, *images: str) -> Path:
+    """The bag with its images on these topics instead: two cameras, or none."""
+    with Reader(source) as read, Writer(out, version=9) as write:
+        made = {}
+        for c in read.connections:
+            topics = images if c.msgtype.endswith('Image') else (c.topic,)
+            made[c.id] = [
+                write.add_connection(t, c.msgtype, msgdef=c.msgdef.data, rihs01=c.digest)
+                for t in topics
+            ]
+        for connection, time, data in read.messages():
+            for copied in made[connection.id]:
+                write.write(copied, time, data)
+    return out
 
 
 def command(*arguments: str) -> int:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
+from replay_helpers import copy_bag
 
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import pose_matrix
@@ -79,6 +80,27 @@ def test_a_wrong_topic_lists_the_valid_ones(tmp_path):
         BagFrames(tmp_path / 'bag', image_topic='/lidar')
     with pytest.raises(SourceError, match=r"'/gps'.*/ground_truth/pose \(.*PoseStamped, 5\)"):
         BagFrames(tmp_path / 'bag', pose_topic='/gps')
+
+
+def test_a_bag_without_images_names_itself_what_it_has_and_what_it_needs(tmp_path):
+    write_bag(tmp_path / 'bag', frames())
+    none = copy_bag(tmp_path / 'bag', tmp_path / 'none')
+    said = (
+        r'none: expected images, got none; .*/ground_truth/pose \(.*PoseStamped, 5\).*; record .*'
+    )
+    with pytest.raises(SourceError, match=said + 'sensor_msgs/msg/Image or'):
+        BagFrames(none)
+    write_bag(tmp_path / 'still', frames(pose=False))
+    with pytest.raises(SourceError, match=r"no pose topic '/gps'; .*record .*/Odometry$"):
+        BagFrames(tmp_path / 'still', pose_topic='/gps')
+
+
+def test_two_cameras_are_not_guessed_between(tmp_path):
+    write_bag(tmp_path / 'bag', frames())
+    two = copy_bag(tmp_path / 'bag', tmp_path / 'two', '/front/image', '/rear/image')
+    with pytest.raises(SourceError, match=r'two: .*got 2; .*name one of them with --image-topic'):
+        BagFrames(two)
+    assert len(list(BagFrames(two, 'rear/image'))) == 5
 
 
 def test_no_bag_and_a_bag_without_images_say_so(tmp_path):

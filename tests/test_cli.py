@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+import os
 from pathlib import Path
 import re
 import shlex
 import subprocess
 import sys
+from tempfile import gettempdir
 from typing import Any
 
 import pytest
@@ -15,8 +19,9 @@ import typer
 from typer.testing import CliRunner
 
 from selavpr_model import cli
+from selavpr_model.cli_outputs import require_outputs
 from selavpr_model.config import ExtractorConfig, RecognizerConfig
-from selavpr_model.errors import ConfigError, WeightsError
+from selavpr_model.errors import ConfigError, InputError, WeightsError
 from selavpr_ros.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,6 +80,16 @@ def test_every_example_is_a_valid_command_line(path, command):
         leaf.make_context(example, words[len(target) :])  # raises for a wrong option
 
 
+@every_command
+def test_help_is_plain_text_in_one_style(path, command):
+    ours = [p for p in command.params if p.name not in ('install_completion', 'show_completion')]
+    for text in (f'{command.help}{command.epilog}', *(str(p.help) for p in ours)):
+        assert '`' not in text, text
+    for parameter in ours:
+        assert not re.match(r'[A-Z][a-z]+\b', parameter.help), parameter.help
+        assert not parameter.help.endswith('.'), parameter.help
+
+
 def test_a_known_error_is_one_line_and_exit_code_1(tmp_path):
     done = shell('evaluate', tmp_path / 'no\nwhere')
     assert done.returncode == 1 and done.stdout == ''
@@ -95,6 +110,20 @@ def test_run_turns_every_error_of_ours_into_exit_code_1(capsys):
     assert capsys.readouterr().err == 'selavpr: weights: expected this, got that\n'
 
 
+def test_what_the_system_says_about_a_file_is_one_line_too(capsys):
+    broken = typer.Typer(pretty_exceptions_enable=False)
+
+    @broken.command()
+    def fail() -> None:
+        Path('/proc/nowhere').mkdir(parents=True)
+
+    with pytest.raises(SystemExit) as stop:
+        cli.run(broken, [])
+    said = capsys.readouterr().err
+    assert stop.value.code == 1 and said.count('\n') == 1
+    assert said.startswith('selavpr: /proc/nowhere: ') and '--log-level debug' in said
+
+
 def test_an_unknown_exception_keeps_its_traceback():
     broken = typer.Typer(pretty_exceptions_enable=False)
 
@@ -104,6 +133,64 @@ def test_an_unknown_exception_keeps_its_traceback():
 
     with pytest.raises(ZeroDivisionError, match='a bug'):
         cli.run(broken, [])
+
+
+NEW = f'{gettempdir()}/selavpr_is_not_here'  # a folder that everybody may write in
+WRITING = {  # command lines that would fail in another way later
+    'evaluate': ('evaluate', 'nowhere'),
+    'map info': ('map', 'info', 'nowhere'),
+    'map check': ('map', 'check', 'nowhere'),
+    'map merge': ('map', 'merge', 'nowhere', '--out', NEW),
+    'map build': ('map', 'build', 'nowhere', '--out', NEW),
+    'replay': ('replay', 'nowhere', '--map', 'no', '--truth', 'none', '--out', NEW),
+    'slam': ('slam', 'nowhere', '--out', NEW),
+    'benchmark': ('benchmark', '--only', 'nothing'),
+}
+TO_FOLDERS = {name: words[:-2] for name, words in WRITING.items() if '--out' in words} | {
+    'demo': ('demo', '--data', 'nowhere'),
+    'train': ('train', 'config/train_vits14.yaml'),
+    'ablate': ('ablate', 'nowhere'),
+}
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """The system lets root write everywhere."""
+    user = os.geteuid()
+    if not user:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize('words', WRITING.values(), ids=WRITING)
+def test_a_json_that_cannot_be_written_is_said_before_the_work(words, tmp_path):
+    for there in (tmp_path / 'no' / 'x.json', tmp_path):
+        error = call(*words, '--json', there).exception
+        assert isinstance(error, InputError) and 'existing folder' in str(error), error
+    with unprivileged():
+        error = call(*words, '--json', '/x.json').exception
+    assert isinstance(error, InputError) and str(error).startswith('--json: '), error
+    assert 'can be written, got /x.json' in str(error)
+
+
+@pytest.mark.parametrize('words', TO_FOLDERS.values(), ids=TO_FOLDERS)
+def test_a_folder_that_cannot_be_written_is_said_before_the_work(words):
+    for there in ('README.md', 'README.md/below'):
+        error = call(*words, '--out', ROOT / there).exception
+        assert isinstance(error, InputError) and f'{ROOT / "README.md"} is a file' in str(error)
+    with unprivileged():
+        error = call(*words, '--out', '/selavpr_out/a').exception
+    assert isinstance(error, InputError) and 'can be written, got /selav' in str(error), error
+
+
+def test_the_json_may_lie_in_the_folder_that_is_made(tmp_path):
+    out = tmp_path / 'out'
+    require_outputs(out, out / 'x.json')
+    with pytest.raises(InputError, match='existing folder'):
+        require_outputs(out, out / 'below' / 'x.json')
 
 
 def test_the_version_is_that_of_the_package():
@@ -141,10 +228,12 @@ def test_a_wrong_size_is_refused_with_an_example(text):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--k', '0'], 'RecognizerConfig.candidates'),
+        (['--k', '0'], '--k: expected 1 to'),
+        (['--precision', 'foo'], '--precision: expected one of auto, fp32'),
         (['--local-dtype', 'int4'], 'compact, dense, exact, tiny, int8, fp16'),
         (['--size', '225'], '225'),
         (['--queries', '3'], 'START:STOP'),
+        (['--plots', 'build/no'], 'add --absent 0.3'),
         (['--json', 'no/such/folder/x.json'], 'existing folder'),
         (['--device', 'tpu'], "got 'tpu'"),
         (['--weights', 'nothing'], "'nothing' is neither a file nor a known name"),

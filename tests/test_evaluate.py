@@ -117,6 +117,16 @@ def test_queries_without_a_positive_are_counted_and_missed(pairs, tiny, tmp_path
     assert result['global']['recall_at_10'] == pytest.approx(100 * 3 / PAIRS)
 
 
+def test_queries_whose_place_was_taken_away_do_not_count_as_missed(pairs, tiny, tmp_path):
+    for side in ('query', 'ref'):
+        shutil.copytree(pairs / 'ref', tmp_path / side)
+    config = EvaluationConfig(absent=0.3)
+    result = evaluate(open_dataset(tmp_path), tiny, config=config, progress=False).to_dict()
+    assert result['queries_without_positives'] == 4
+    assert result['global']['recall_at_1'] == result['reranked']['recall_at_1'] == 100.0
+    assert result['interval_95']['global']['recall_at_1'] == [100.0, 100.0]
+
+
 @pytest.mark.parametrize('side', ['query', 'ref'])
 def test_a_broken_image_is_named(pairs, tiny, tmp_path, side):
     path = shutil.copytree(pairs, tmp_path / 'data')
@@ -157,6 +167,7 @@ def test_with_places_taken_away_the_confidence_is_scored_and_drawn(pairs, tmp_pa
     assert sum(b['count'] for b in worth['confidence']['reliability']) == PAIRS
     assert 0.0 <= worth['confidence']['expected_calibration_error'] <= 1.0
     assert 'confidence alone' in done.output
+    assert '4 queries without positives, left out of R@N' in ' '.join(done.output.split())
     assert '4 queries without their place' in result['protocol']
     drawn = {file.name for file in plots.iterdir()}
     assert drawn == {'precision_recall.svg', 'full_precision.svg', 'reliability.svg'}

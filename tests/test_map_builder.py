@@ -2,6 +2,7 @@
 """Building: keyframes only, bad frames skipped, and nothing overwritten that was not to be."""
 
 import json
+import re
 
 from map_helpers import build, CheapExtractor, Drive, IDENTITY, some_map
 import numpy as np
@@ -45,6 +46,13 @@ def test_the_map_says_how_it_was_made_and_what_it_measured(tmp_path):
     assert place_map.manifest['preprocessing'] == {'height': 56, 'width': 56}
     assert isinstance(place_map.calibration, Calibration)
     assert place_map.calibration == PlaceMap.open(tmp_path / 'map').calibration
+
+
+def test_the_bar_ends_with_all_frames_and_places(tmp_path, capsys):
+    place_map = build(tmp_path / 'map', progress=True)
+    shown = re.split(r'[\r\n]', capsys.readouterr().err)
+    last = [part for part in shown if 'places=' in part][-1]
+    assert f'places={len(place_map)}' in last and '60/60' in last
 
 
 def test_frames_that_cannot_be_read_are_skipped_counted_and_named(tmp_path, caplog):

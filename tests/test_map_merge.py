@@ -16,12 +16,14 @@ from selavpr_model.place_map import PlaceMap
 from selavpr_model.records import Camera
 
 
-def saved(path, session, numbers, identity=IDENTITY, **config):
-    """A map on disk whose place n has features and image n of its session."""
+def saved(path, session, numbers, identity=IDENTITY, shift=(0.0, 0.0, 0.0), **config):
+    """A map on disk whose place n has features and image n of its session, moved by `shift`."""
     made = PlaceMap.empty(identity, MapConfig(**config))
     for n in numbers:
         seed = n + 1000 * (session == 'b')
         place = dataclasses.replace(some_place(n), session=session)
+        if place.pose is not None:
+            place.pose[:3, 3] += shift
         made.add(some_features(seed), place, some_image(seed))
     made.cameras[session] = Camera(np.eye(3) * (1 + len(numbers)), np.zeros(5), (64, 48))
     made.save(path)
@@ -85,17 +87,42 @@ def test_maps_of_another_model_or_storage_are_refused_and_nothing_is_written(tmp
     assert not (tmp_path / 'c').exists()
 
 
+def test_the_same_places_are_refused_twice_whichever_way_they_come(two, tmp_path):
+    a, b = two
+    grown = PlaceMap.open(a.path)
+    grown.add(some_features(99), some_place(99))
+    grown.save(tmp_path / 'grown')
+    merge_maps([a.path, b.path], tmp_path / 'c', progress=False)
+    for paths in ([a.path, a.path], [a.path, tmp_path / 'grown'], [tmp_path / 'c', b.path]):
+        with pytest.raises(InputError, match=r'also in .*; leave one of the two out'):
+            merge_maps(paths, tmp_path / 'd')
+    assert not (tmp_path / 'd').exists()
+
+
+def test_maps_that_lie_apart_are_joined_with_a_warning(two, tmp_path, caplog):
+    a, b = two
+    above = saved(tmp_path / 'above', 'c', range(8), shift=(0.0, 0.0, 4.0))
+    merge_maps([a.path, b.path, above.path], tmp_path / 'd', progress=False)
+    assert not caplog.text
+    far = saved(tmp_path / 'far', 'c', range(8), shift=(500.0, 0.0, 0.0))
+    merge_maps([a.path, b.path, far.path], tmp_path / 'e', progress=False)
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert told.startswith(f'{far.path}: no place lies where other maps have some')
+
+
 def test_a_map_that_is_there_is_only_replaced_when_asked(two, tmp_path):
     a, b = two
-    with pytest.raises(MapExistsError):
+    with pytest.raises(MapExistsError, match='--overwrite'):
         merge_maps([a.path], b.path)
     assert len(PlaceMap.open(b.path)) == 8
     assert len(merge_maps([a.path, b.path], b.path, overwrite=True, progress=False)) == 16
 
 
-def test_the_command_writes_the_manifest_as_json(two, tmp_path):
+def test_the_command_writes_the_manifest_as_json(two, tmp_path, capsys):
     paths = [str(m.path) for m in two]
     out = str(tmp_path / 'c')
     assert command('map', 'merge', *paths, '--out', out, '--json', str(tmp_path / 'j')) == 0
     assert json.loads((tmp_path / 'j').read_text())['counts']['places'] == 16
+    told = ' '.join(''.join(c for c in capsys.readouterr().out if c not in '│┃').split())
+    assert '(4 new ids)' in told and "'4': 12" not in told
     assert command('map', 'merge', *paths, '--out', out) == 1

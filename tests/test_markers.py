@@ -135,3 +135,13 @@ def test_the_verdict_names_the_place_its_numbers_and_every_reason_and_wraps() ->
     )
     assert len(long) > len(short) > 240
     assert len(debug_image.draw(GREY, None, Recognition(0, State.LOST, (), 'no place'))) > 240
+
+
+@pytest.mark.parametrize('width', [60, 160, 640])
+def test_no_line_of_the_debug_image_is_cut_off(width: int) -> None:
+    best = Candidate(
+        Place(3, 0), 0, 0.9, 0, 80, inliers=12, confidence=0.5, reject=Reject.TEMPORAL
+    )
+    answer = Recognition(0, State.AMBIGUOUS, (best,), 'probability 0.45 at place 3, 0.97 needed')
+    drawn = debug_image.draw(np.zeros((240, width, 3), np.uint8), None, answer)
+    assert drawn[240:].any() and not drawn[240:, -2:].any()

@@ -87,7 +87,7 @@ def test_values_given_at_start_are_taken_and_whole_numbers_fit_floats(make: Made
         ('recognizer.candidates', 'many', 'expected int'),
         ('extractor.device', 3, 'expected str'),
         ('base_camera', [0.0] * 7, 'unit quaternion'),
-        ('base_camera', [1.0, 2.0], 'expected tuple'),
+        ('base_camera', [1.0, 2.0], 'expected 7 numbers x, y, z, qx, qy, qz, qw, got (1.0, 2.0)'),
         ('map', ['a'], 'expected str'),
     ],
 )

@@ -91,6 +91,15 @@ def test_a_wrong_topic_is_one_line_with_the_valid_ones(bag, street_map, tmp_path
     assert said.count('\n') == 1 and "'/gps'" in said and TRUTH in said
 
 
+def test_what_is_no_recording_is_told_apart_and_what_is_one_is_said(tmp_path, capsys):
+    (tmp_path / 'vid.mp4').write_bytes(b'video')
+    for words in (('map', 'build'), ('slam',)):
+        for name, problem in (('nope', 'does not exist'), ('vid.mp4', 'got a file')):
+            assert command(*words, str(tmp_path / name), '--out', str(tmp_path / 'o')) == 1
+            said = capsys.readouterr().err
+            assert problem in said and 'a folder of images or a ROS 2 bag' in said
+
+
 @pytest.mark.parametrize('text', ['1,2,3', '0,0,0,0,0,0,0', 'here'])
 def test_a_bad_camera_pose_is_refused(bag, street_map, tmp_path, capsys, text):
     replaying = ['replay', str(bag), '--map', str(street_map), '--truth', TRUTH]

@@ -4,16 +4,22 @@
 import csv
 from dataclasses import replace
 import json
+import warnings
 
 import numpy as np
 import pytest
-from replay_helpers import command
+from replay_helpers import command, copy_bag
 
 from selavpr_model.config import ScoreConfig
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.records import ClosureKind, LoopClosure, Place, PoseKind, Reject
+from selavpr_model.slam_plot import drive_figure
 from selavpr_model.slam_score import Run, same_by_pose, score
+from selavpr_model.trust import Trust
+from selavpr_model.trust_plots import write_plots
+from selavpr_ros.bag_writer import write_bag
 from selavpr_ros.slam_replay import write_closures
+from selavpr_ros.tables import slam_rows
 
 
 def closure(kind, before, after):
@@ -35,6 +41,57 @@ def test_a_closure_of_what_is_no_revisit_counts_against_precision_only():
     assert made['false_verified_frames'] == [(3, 2)]
     assert (made['revisits'], made['revisits_closed'], made['recall']) == (2, 1, 0.5)
     assert made['rejected_although_right'] == 1
+
+
+def driven(*places):
+    """Keyframes at these positions, (x, z) in m; the last closed with the first, and refused."""
+    poses = {i: np.eye(4) for i in range(len(places))}
+    for i, (x, z) in enumerate(places):
+        poses[i][[0, 2], 3] = x, z
+    kinds = (ClosureKind.VERIFIED, ClosureKind.REJECTED)
+    closures = [closure(kind, 0, len(places) - 1) for kind in kinds]
+    return Run(closures, {i: i for i in poses}, {}), poses
+
+
+def words_of(figure):
+    (axes,) = figure.axes
+    legend = {text.get_text() for text in axes.get_legend().get_texts()}
+    return axes.get_xlabel(), axes.get_ylabel(), legend
+
+
+def test_the_picture_says_what_is_drawn_in_which_unit_and_fits_the_drive():
+    run, spots = driven((0, 0), (50, 0), (100, 0.5), (100, 20), (0, 20))
+    figure = drive_figure(run, spots, spots)
+    both = {'verified closures: 1', 'rejected closures: 1'}
+    assert words_of(figure) == ('x (m)', 'z (m)', {'odometry', 'truth', *both})
+    width, height = figure.get_size_inches()
+    assert height < 0.5 * width, 'a long drive needs a low picture'
+    assert words_of(drive_figure(run, spots, {}))[2] == {'odometry', *both}
+
+
+def test_without_odometry_closures_are_arcs_over_the_frames_or_lie_on_the_truth():
+    run, spots = driven((0, 0), (0, 5), (0, 10))
+    figure = drive_figure(run, spots, {})
+    assert 'frame' in words_of(figure)[0] and 'keyframes' in words_of(figure)[2]
+    (arc, *_) = [line for line in figure.axes[0].lines if line.get_label().startswith('verified')]
+    assert arc.get_xdata()[[0, -1]].tolist() == [0.0, 2.0] and arc.get_ydata().max() > 0.9
+    _, true = driven((0, 0), (3, 4), (6, 0))
+    assert words_of(drive_figure(run, spots, true))[:2] == ('x (m)', 'z (m)')
+
+
+def test_pictures_of_no_candidate_say_so_without_a_warning(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        write_plots(tmp_path, Trust(0.9))
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_the_table_speaks_in_words(tmp_path):
+    run, poses = driven((0, 0), (50, 0), (100, 0))
+    rows = slam_rows(score(run, same_by_pose(list(poses.values()), ScoreConfig())), tmp_path)
+    assert rows['verified closures'] == 1 and rows['  their frames'] == '2 with 0'
+    assert rows['  precision'] == '0.0 %' and rows['  recall'] == '-'
+    assert not [name for name in rows if '_' in name]
 
 
 def test_nothing_closed_has_no_precision():
@@ -75,9 +132,33 @@ def few(shared_data, tmp_path):
     return folder
 
 
-def test_the_command_writes_map_closures_score_and_picture(few, tmp_path):
+def test_one_of_two_cameras_is_driven_and_options_reach_the_session(street, tmp_path, capsys):
+    write_bag(tmp_path / 'bag', street[:4], 'png')
+    two = copy_bag(tmp_path / 'bag', tmp_path / 'two', '/front/image', '/rear/image')
+    slam = ['slam', str(two), '--out', str(tmp_path / 'out'), '--precision', 'fp32']
+    assert command(*slam) == 1
+    assert '--image-topic' in capsys.readouterr().err
+    camera = ['--image-topic', '/rear/image', '--base-camera', '0,0,1,0,0,0,1']
+    truth = ['--truth', '/ground_truth/pose', '--device', 'cpu']
+    far = ['--distance-m', '1e9', '--time-s', '1e9', '--angle-deg', '180']
+    assert command(*slam, *camera, '--truth', 'none') == 0
+    summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
+    assert (summary['keyframes'], summary['verified']) == (4, 0) and 'recall' not in summary
+    assert command(*slam, *camera, *truth, *far) == 0
+    assert len(PlaceMap.open(tmp_path / 'out' / 'map')) == 1, 'no second keyframe is that far off'
+
+
+@pytest.mark.parametrize('unit', ['-1', '0', 'nan', 'inf'])
+def test_a_unit_that_is_no_length_is_refused(tmp_path, capsys, unit):
+    assert command('slam', str(tmp_path), '--out', str(tmp_path / 'o'), '--unit-m', unit) == 1
+    assert 'unit-m: expected a length in m above 0' in capsys.readouterr().err
+
+
+def test_the_command_writes_map_closures_score_and_picture(few, tmp_path, capsys):
     out = tmp_path / 'out'
     assert command('slam', str(few), '--out', str(out), '--precision', 'fp32') == 0
+    shown = capsys.readouterr().out
+    assert 'verified closures' in shown and '_verified' not in shown and 'None' not in shown
     summary = json.loads((out / 'summary.json').read_text())
     assert summary['keyframes'] == 42 and summary['false_verified'] == 0
     assert summary['recall'] >= 0.5

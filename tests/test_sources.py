@@ -234,6 +234,17 @@ def test_two_tables_are_not_guessed_between(tmp_path):
     assert ImageFolder(path, poses=path / 'poses.csv').has_poses
 
 
+def test_a_named_file_of_poses_is_found_here_or_beside_the_images(tmp_path, monkeypatch):
+    path = folder(tmp_path, 'a.jpg', csv='a.jpg,1,2,0\n')
+    (path / 'poses.csv').rename(path / 'mine.csv')
+    monkeypatch.chdir(tmp_path)
+    assert ImageFolder(path, poses='mine.csv').rows[0].pose[0, 3] == 1.0
+    (tmp_path / 'mine.csv').write_text('a.jpg,7,2,0\n')
+    assert ImageFolder(path, poses='mine.csv').rows[0].pose[0, 3] == 7.0
+    with pytest.raises(SourceError, match=f'no.csv: expected a file of poses here or in {path}'):
+        ImageFolder(path, poses='no.csv')
+
+
 @pytest.mark.parametrize('make', [lambda p: p / 'none', lambda p: p])
 def test_no_folder_and_no_images_are_source_errors(tmp_path, make):
     with pytest.raises(SourceError, match='expected'):

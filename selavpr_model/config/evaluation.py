@@ -34,7 +34,8 @@ class EvaluationConfig(Config):
     depth: int = option(10, 'length of the global ranking that is scored at least', low=10)
     absent: float = option(
         0.0,
-        'least share of the queries whose place is taken from the map; also scores the confidence',
+        'least share of the queries whose place is taken from the map: recall is of the others, '
+        'and the confidence is scored, too',
         low=0.0,
         high=0.95,
     )

@@ -36,6 +36,7 @@ class NodeConfig(Config):
     base_camera: tuple[float, float, float, float, float, float, float] = option(
         (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
         'T_base_camera: x, y, z in m, quaternion x, y, z, w; identity: from /tf_static',
+        parts='x, y, z, qx, qy, qz, qw',
         low=-1000.0,
         high=1000.0,
     )
