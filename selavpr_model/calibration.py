@@ -174,12 +174,14 @@ class _Answer:
 
 
 def _ask(place_map: PlaceMap, row: int, config: RecognizerConfig) -> _Answer:
+    """Among the places of its own frame: of the others nobody knows which show the same."""
     me, places = place_map.places[row], place_map.places
+    frame = place_map.frame_of(me)
     rows, similarities = place_map.search(place_map.global_(row), len(place_map))
     others = [
         Candidate(places[r], int(r), float(s), rank)
         for rank, (r, s) in enumerate(zip(rows, similarities, strict=True))
-        if r != row
+        if r != row and place_map.frame_of(places[r]) == frame
     ]
     shown = others[: config.candidates]
     apart = distinct_from(me, [c.place for c in others], config)

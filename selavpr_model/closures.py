@@ -195,7 +195,8 @@ class ClosureJudge:
                 yield from () if announced else (waiting,)
                 return
         if geometry is None and vouching is None and self._config.verify == 'always':
-            yield closure(ClosureKind.CANDIDATE, candidate, view.place, 'no calibrated camera')
+            why = 'no calibrated camera' if may_look else 'slam.verifications_per_s is 0'
+            yield closure(ClosureKind.CANDIDATE, candidate, view.place, why)
         elif geometry is not None and not geometry.agrees:
             made = closure(
                 ClosureKind.REJECTED, candidate, view.place, geometry.reason, Reject.GEOMETRY
@@ -264,7 +265,7 @@ class ClosureJudge:
         return longest_run([n < low for n in seen]) >= config.left_keyframes
 
     def _wait(self, view: View, candidate: Candidate, why: str) -> LoopClosure:
-        """Announced, first of the view's best: the verdict that follows is about the same."""
+        """Announced; first of the view's best, so that it is what expires or is ruled out."""
         others = tuple(c for c in view.best if c.row != candidate.row)
         self._pending.append(replace(view, best=(candidate, *others)))
         return closure(ClosureKind.CANDIDATE, candidate, view.place, why)

@@ -15,7 +15,7 @@ from selavpr_model import map_writer
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.errors import InputError
 from selavpr_model.map_files import require_model
-from selavpr_model.place_map import ODOMETRY, PlaceMap
+from selavpr_model.place_map import free_name, ODOMETRY, PlaceMap
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def merge_maps(
         raise InputError('merge: expected at least one map, got none')
     _require_different(maps)
     merged = PlaceMap.empty(maps[0].identity, maps[0].config)
-    told = [_append(merged, one) for one in maps]
+    told = [_append(merged, one, source is not None) for one in maps]
     merged.configs = maps[0].configs
     merged.source = source or {'kind': 'merge', 'maps': told}
     if source is None:  # parts of one drive follow each other
@@ -92,8 +92,8 @@ def _warn_of_apart(maps: Sequence[PlaceMap]) -> None:
         )  # fmt: skip
 
 
-def _append(merged: PlaceMap, other: PlaceMap) -> dict[str, Any]:
-    """Add all places of `other`; what the manifest says about it."""
+def _append(merged: PlaceMap, other: PlaceMap, one_drive: bool) -> dict[str, Any]:
+    """Add all places of `other`; what the manifest says about it. one_drive: of all the maps."""
     path = other.path or Path('map')
     require_model(path, other.identity, merged.identity)
     mine, its = merged.config, other.config
@@ -103,11 +103,13 @@ def _append(merged: PlaceMap, other: PlaceMap) -> dict[str, Any]:
             f'got {its.local_dtype} in {its.frame_id!r}; build the maps alike'
         )
     renumbered = _renumber(merged, other)
-    merged.cameras = {**other.cameras, **merged.cameras}
-    alone = len(merged) and its.frame_id == ODOMETRY  # no two runs share a frame
-    merged.adrift |= other.sessions if alone else other.adrift
+    strange = len(merged) > 0 and its.frame_id == ODOMETRY and not one_drive
+    names = _free_names(merged, other) if strange else {s: s for s in other.sessions}
+    merged.cameras = {**{names[s]: c for s, c in other.cameras.items()}, **merged.cameras}
+    merged.adrift |= {names[s] for s in (other.sessions if strange else other.adrift)}
     for row, place in enumerate(other.places):
-        merged.copy(other, row, replace(place, id=renumbered.get(place.id, place.id)))
+        known = replace(place, id=renumbered.get(place.id, place.id), session=names[place.session])
+        merged.copy(other, row, known)
     return {
         'path': str(path),
         'map_id': other.map_id,
@@ -116,6 +118,14 @@ def _append(merged: PlaceMap, other: PlaceMap) -> dict[str, Any]:
         'new_ids': {str(old): new for old, new in renumbered.items()},
         'source': other.source,
     }
+
+
+def _free_names(merged: PlaceMap, other: PlaceMap) -> dict[str, str]:
+    """Sessions -> names that no session of `merged` has: no two runs' odometry share a frame."""
+    names: dict[str, str] = {}
+    for session in sorted(other.sessions):
+        names[session] = free_name(session, {*merged.sessions, *names.values()})
+    return names
 
 
 def _renumber(merged: PlaceMap, other: PlaceMap) -> dict[int, int]:

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timezone
+import itertools
 import logging
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 ODOMETRY = 'odom'  # frame of a map that grew: that of one run's odometry
+
+
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """`wanted`, or with the first number that makes it a name of its own."""
+    numbered = (f'{wanted}-{n}' for n in itertools.count(2))
+    return next(name for name in itertools.chain([wanted], numbered) if name not in taken)
 
 
 class PlaceMap:
@@ -121,6 +128,10 @@ class PlaceMap:
     def poses(self) -> np.ndarray:
         """(N, 4, 4) float64 T_map_camera; all NaN where there is no pose."""
         return self._places.poses()
+
+    def frame_of(self, place: Place) -> str:
+        """'' where its pose is in the frame of the map, else the session whose odometry it is."""
+        return place.session if place.session in self.adrift else ''
 
     @property
     def sessions(self) -> set[str]:

@@ -114,7 +114,7 @@ class PlaceRecognizer:
     def _place(self, row: int) -> Place:
         """With its pose, where that is one in the frame of the map."""
         place = self._map.places[row]
-        return replace(place, pose=None) if place.session in self._map.adrift else place
+        return replace(place, pose=None) if self._map.frame_of(place) else place
 
     def assure(self, candidates: list[Candidate]) -> list[Candidate]:
         """The best re-ranked candidates with their confidence, where the map gives one."""
@@ -147,7 +147,7 @@ class PlaceRecognizer:
         )
         place, pose = judged[0].place, judged[0].place.pose
         if state is not State.LOCALIZED or pose is None:
-            if state is State.LOCALIZED and place.session in self._map.adrift:
+            if state is State.LOCALIZED and self._map.frame_of(place):
                 return replace(answer, reason=f'{reason}; {NOT_ALIGNED.format(place.session)}')
             return answer
         covariance = keyframe_covariance(self._map.calibration, self.config)
@@ -187,5 +187,5 @@ def believe(
 
 def _legs(place_map: PlaceMap) -> np.ndarray:
     """(N,) 0 for places in the frame of the map, another number for each other session."""
-    number = {session: i for i, session in enumerate(sorted(place_map.adrift), 1)}
-    return np.array([number.get(place.session, 0) for place in place_map.places])
+    number = {session: i for i, session in enumerate(['', *sorted(place_map.adrift)])}
+    return np.array([number[place_map.frame_of(place)] for place in place_map.places])

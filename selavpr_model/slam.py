@@ -29,7 +29,7 @@ from selavpr_model.geometry import MapGeometry
 from selavpr_model.joined import by_codes, Joined
 from selavpr_model.keyframes import KeyframeSelector
 from selavpr_model.matching import as_cells, mutual
-from selavpr_model.place_map import PlaceMap
+from selavpr_model.place_map import free_name, PlaceMap
 from selavpr_model.places import distinct_from
 from selavpr_model.ranking import rerank
 from selavpr_model.records import (
@@ -82,7 +82,8 @@ class SlamSession:
         self.extractor, self.place_map = extractor, place_map
         self.configs = configs or SlamConfigs()
         config, temporal = self.configs.slam, self.configs.temporal
-        self.session = config.session
+        self.session = ''  # named by the first keyframe
+        self._taken = place_map.sessions
         self._selector = KeyframeSelector(self.configs.keyframes)
         old = spots_of(place_map.places, temporal.speed_mps)
         self._trail = Trail(config, temporal.speed_mps, 1 + max((s.leg for s in old), default=-1))
@@ -118,7 +119,7 @@ class SlamSession:
         view = self.place_map.code(features.local)
         if not self._is_keyframe(frame, view):
             return SlamStep(Recognition(frame.stamp_ns, self._state, (), 'between two keyframes'))
-        self.session = self.session or f'slam-{frame.stamp_ns}'
+        self.session = self.session or self._name(frame.stamp_ns)
         if self._first_row:  # how this run's odometry lies in the frame of the map is not known
             self.place_map.adrift.add(self.session)
         here = self._place(frame, spot)
@@ -261,7 +262,7 @@ class SlamSession:
         if self._trail.spots and self._trail.spots[-1].leg != spot.leg:
             self._belief.lose_track()
         odom = None if spot.blind else spot.pose
-        # what corrects a confidence are the keyframes of a whole map; a growing one has none yet
+        # the belief of a growing map goes by how far matches stand out, as closures do
         alone = [replace(c, confidence=math.nan) for c in candidates]
         return self._belief.update(spot.stamp_ns, alone, odom, view)
 
@@ -281,6 +282,10 @@ class SlamSession:
             self.place_map.next_id, frame.stamp_ns, frame.name, self.session,
             frame.camera_frame, pose,
         )  # fmt: skip
+
+    def _name(self, stamp_ns: int) -> str:
+        """Of this run, and no other in the map: their odometry has nothing in common."""
+        return free_name(self.configs.slam.session or f'slam-{stamp_ns}', self._taken)
 
     def _add(self, place: Place, frame: Frame, features: Features, spot: Spot) -> None:
         self.place_map.add(features, place, frame.image)

@@ -25,9 +25,10 @@ from selavpr_ros.inputs import Arrival, Inputs
 from selavpr_ros.navigation import Navigation
 from selavpr_ros.outputs import Outputs
 from selavpr_ros.parameters import Parameters
-from selavpr_ros.pipeline import Pipeline, Wanted
+from selavpr_ros.pipeline import Pipeline
 from selavpr_ros.services import Services
 from selavpr_ros.stream import Stream
+from selavpr_ros.wanted import Wanted
 from selavpr_ros.worker import Worker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -231,7 +232,7 @@ class LocalizerNode(LifecycleNode):
             wanted = self.wanted()
             self.worker.post(lambda: self.pipeline.start_slam(wanted))
         elif mode == 'LOCALIZE':
-            self.worker.post(self.pipeline.end_slam).add_done_callback(self._loaded)
+            self.worker.post(self.pipeline.leave_slam).add_done_callback(self._loaded)
         self.active_since_ns = time.monotonic_ns()
         if mode == 'PAUSE':
             self.stream.discard('paused')

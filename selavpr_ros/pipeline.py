@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 import gc
 import logging
 from pathlib import Path
@@ -11,17 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from selavpr_model.config import (
-    ExtractorConfig,
-    GeometryConfig,
-    KeyframeConfig,
-    MapConfig,
-    RecognizerConfig,
-    SlamConfig,
-    TemporalConfig,
-)
+from selavpr_model.config import ExtractorConfig, MapConfig, RecognizerConfig, SlamConfig
 from selavpr_model.errors import MapNotFoundError, SelaVPRError
 from selavpr_model.records import Frame, LoopClosure, ModelIdentity, Recognition
+from selavpr_ros.wanted import fits, is_map, missing, NO_MAP, NotReadyError, rescued, runs, Wanted
 
 if TYPE_CHECKING:
     from selavpr_model.extractor import Extractor
@@ -31,25 +24,6 @@ if TYPE_CHECKING:
     from selavpr_model.slam import SlamSession
 
 logger = logging.getLogger(__name__)
-NO_MAP = 'no map is given; set the parameter `map` or call ~/load_map'
-PACKAGES = {'faiss': 'faiss-cpu', 'cv2': 'opencv-python-headless'}  # where names differ
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the parameters ask for; map '' is none."""
-
-    extractor: ExtractorConfig
-    map: str
-    recognizer: RecognizerConfig
-    temporal: TemporalConfig
-    slam: SlamConfig | None = None  # None: the map is not to grow
-    keyframes: KeyframeConfig = KeyframeConfig()  # noqa: RUF009, frozen
-    geometry: GeometryConfig = GeometryConfig()  # noqa: RUF009, frozen
-
-
-class NotReadyError(SelaVPRError):
-    """There is no model or no map to work with; the text says why and what to do."""
 
 
 class Pipeline:
@@ -93,7 +67,7 @@ class Pipeline:
         extractor = self._load_model(wanted.extractor)
         if extractor is not None:
             self._load_map(wanted, extractor)
-            if wanted.slam is not None:
+            if wanted.slam is not None and not self.map_problem:
                 self.start_slam(wanted)
 
     def _is_other(self, slam: SlamSession, wanted: Wanted) -> bool:
@@ -101,8 +75,9 @@ class Pipeline:
         before, path = self._wanted, slam.place_map.path
         if before is None or wanted.extractor != before.extractor:
             return True
-        here = path is not None and Path(wanted.map).expanduser() == path
-        return wanted.map != before.map and not here
+        target = Path(wanted.map).expanduser()
+        named = wanted.map and not before.map and path is None and not is_map(target)
+        return wanted.map != before.map and target != path and not named
 
     def _load_model(self, config: ExtractorConfig) -> Extractor | None:
         if self.extractor is not None and self.extractor.config == config:
@@ -128,10 +103,12 @@ class Pipeline:
             if here is not None and path == kept and fits(here, extractor):
                 self._use(extractor, here, wanted)
             elif wanted.slam is not None and path is not None and not is_map(path):
+                self._require_room(path, wanted.slam)
+                self.extractor = extractor
                 self.place_map = self.recognizer = None  # a new one will grow
             elif path is not None:
                 self._use(extractor, self._open(path, extractor), wanted)
-            self.map_problem = '' if path is not None else NO_MAP
+            self.map_problem = '' if path is not None or wanted.slam is not None else NO_MAP
         except Exception as error:  # a MapError, or what the system says
             self.map_problem = self._told(error)
 
@@ -144,7 +121,9 @@ class Pipeline:
         if self.extractor is None:
             raise NotReadyError(f'no model to use the map with: {self.model_problem}')
         place_map = self._open(Path(path).expanduser(), self.extractor)
-        self.end_slam()
+        if self.slam is not None:
+            self.end_slam()
+            place_map = self._open(Path(path).expanduser(), self.extractor)  # may have grown
         self._wanted = wanted = replace(wanted, map=path)
         self._use(self.extractor, place_map, wanted)
         self.map_problem = ''
@@ -178,8 +157,15 @@ class Pipeline:
         return str(error) if expected else f'{type(error).__name__}: {error}'
 
     def configure_recognizer(self, wanted: Wanted) -> None:
-        """New thresholds for the frames to come; forgets the temporal state when they differ."""
-        if self.extractor is not None and self.place_map is not None:
+        """New thresholds for the frames to come; forgets the temporal state when they differ. In
+        SLAM they wait for its end.
+        """
+        if self._wanted is not None:
+            self._wanted = replace(
+                self._wanted, recognizer=wanted.recognizer, temporal=wanted.temporal,
+                geometry=wanted.geometry,
+            )  # fmt: skip
+        if self.slam is None and self.extractor is not None and self.place_map is not None:
             self._use(self.extractor, self.place_map, wanted)
 
     def process(self, frame: Frame, asked: bool = False) -> Recognition:
@@ -216,33 +202,47 @@ class Pipeline:
         if target is not None and target != known and is_map(target):
             return  # it is there and could not be opened: `map_problem` says why
         try:
+            self._require_room(target, wanted.slam)
+            if known is not None and target != known:
+                self.place_map = self.recognizer = None  # what is wanted is a map of its own
             self.slam = self._session(self.extractor, wanted, wanted.slam, target)
         except (SelaVPRError, OSError) as error:
             self.map_problem = self._told(error)
         else:
             self.map_problem = ''
 
+    def _require_room(self, target: Path | None, config: SlamConfig) -> None:
+        """Raise, now and not after an hour's drive, where the map could not be saved."""
+        from selavpr_model.map_writer import require_room
+
+        if config.save_at_end and target is not None:
+            require_room(target)
+
     def _session(
         self, extractor: Extractor, wanted: Wanted, config: SlamConfig, target: Path | None
     ) -> SlamSession:
-        from selavpr_model.map_writer import require_room
         from selavpr_model.place_map import ODOMETRY, PlaceMap
         from selavpr_model.slam import SlamConfigs, SlamSession
 
-        if config.save_at_end and target is not None:
-            require_room(target)  # now, not after an hour's drive
-        elif config.save_at_end:
+        if config.save_at_end and target is None:
             logger.warning(
-                'SLAM: no map is given, so nothing will be saved at the end; set the parameter '
-                '`map`, or call ~/save_map with a path'
-            )
+                'SLAM: no map is given, so what grows will be saved below %s; set the parameter '
+                '`map`, or call ~/save_map with a path', rescued(),
+            )  # fmt: skip
         if self.place_map is None:
-            logger.info('SLAM: a new map grows, to be saved to %s', target)
+            logger.info('SLAM: a new map grows, to be saved to %s', target or rescued())
             self.place_map = PlaceMap.empty(extractor.identity, MapConfig(frame_id=ODOMETRY))
         configs = SlamConfigs(
             config, wanted.keyframes, wanted.recognizer, wanted.temporal, wanted.geometry
         )
         return SlamSession(extractor, self.place_map, configs)
+
+    def leave_slam(self) -> None:
+        """end_slam, with what is wrong left in `map_problem`."""
+        try:
+            self.end_slam()
+        except (SelaVPRError, OSError) as error:
+            self.map_problem = self._told(error)
 
     def end_slam(self) -> None:
         """Save what has grown, where `map` says, and localise in it from now on.
@@ -250,24 +250,28 @@ class Pipeline:
         Raises, and lets the map go on growing, where it can be saved nowhere.
         """
         slam, wanted = self.slam, self._wanted
-        if slam is not None and wanted is not None and slam.added:
-            if slam.configs.slam.save_at_end:
-                self._save_grown(slam, wanted.map)
+        if slam is None or wanted is None:
+            return
+        if slam.added and slam.configs.slam.save_at_end:
+            self._save_grown(slam, wanted.map)
+        self.slam = self.closures = self.recognizer = None  # it knew fewer places
+        if len(slam.place_map):
             self._use(slam.extractor, slam.place_map, wanted)
-        self.slam = self.closures = None
+        else:
+            self.place_map = None
+            self.map_problem = 'no map: SLAM ended before its first keyframe'
 
     def _save_grown(self, slam: SlamSession, wanted: str) -> None:
         """To the folder that is wanted, else, so that no drive is lost, to one of our own."""
-        from selavpr_model.weights import home
-
-        known = slam.place_map.path
-        target = Path(wanted).expanduser() if wanted else known
+        target = Path(wanted).expanduser() if wanted else slam.place_map.path
+        spare = rescued() / f'{slam.session}-{slam.place_map.map_id[:8]}'
         if target is None:
+            slam.place_map.save(spare, overwrite=True)
+            logger.warning('no map was given: what has grown was saved to %s', spare)
             return
         try:
             slam.place_map.save(target, overwrite=True)
         except (SelaVPRError, OSError) as error:
-            spare = home() / 'rescued' / slam.session
             slam.place_map.save(spare, overwrite=True)
             logger.error('%s; the grown map was saved to %s instead', error, spare)
 
@@ -312,33 +316,10 @@ class Pipeline:
                 part.reset()
 
     def release(self) -> None:
-        """Give the memory of model and map back."""
-        self.end_slam()
+        """Give the memory of model and map back; not of a grown map that can be saved nowhere."""
+        self.leave_slam()
+        if self.slam is not None:
+            return
         self.extractor = self.place_map = self.recognizer = self._wanted = None
         self.model_problem = self.map_problem = 'not loaded: the node is not configured'
         gc.collect()
-
-
-def is_map(path: Path) -> bool:
-    """Whether a map was saved there, be it damaged."""
-    return (path / 'manifest.json').exists()
-
-
-def fits(place_map: PlaceMap, extractor: Extractor) -> bool:
-    """Whether this model made the map."""
-    return place_map.identity.fingerprint == extractor.identity.fingerprint
-
-
-def runs(
-    recognizer: PlaceRecognizer, extractor: Extractor, place_map: PlaceMap, wanted: Wanted
-) -> bool:
-    """Whether the recogniser is what building it from these would give."""
-    same = recognizer.extractor is extractor and recognizer.place_map is place_map
-    configs = (recognizer.config, recognizer.temporal, recognizer.geometry)
-    return same and configs == (wanted.recognizer, wanted.temporal, wanted.geometry)
-
-
-def missing(error: ImportError) -> str:
-    """Which Python package is not there, and how to get it."""
-    package = PACKAGES.get(error.name or '', error.name)
-    return f'{error}; install it: python3 -m pip install {package}'

@@ -83,18 +83,28 @@ class Services:
             response.message = pipeline.model_problem
         elif name:
             self._node.set_mode(name)
-            if name == 'SLAM' and self._node.configured:
-                await self._on_worker(lambda: None)  # behind what starts it
-                if pipeline.slam is None:
-                    self._node.set_mode(before)
-                    response.message = pipeline.map_problem
-                    return response
-            response.accepted, response.message = True, f'in mode {name}'
+            response.message = await self._mode_problem(name)
+            response.accepted = not response.message
+            if response.accepted:
+                response.message = f'in mode {name}'
+            elif self._node.mode == name:  # nobody asked for another one meanwhile
+                self._node.set_mode(before)
         else:
             response.message = (
                 f'mode {request.mode} does not exist; 0 is LOCALIZE, 1 is PAUSE, 2 is SLAM'
             )
         return response
+
+    async def _mode_problem(self, name: str) -> str:
+        """Why the mode asked for is not the one it works in; '' where it is."""
+        if name == 'PAUSE' or not self._node.configured:
+            return ''
+        try:
+            await self._on_worker(lambda: None)  # behind what starts or ends SLAM
+        except CancelledError as error:
+            return str(error)
+        pipeline = self._node.pipeline
+        return '' if (pipeline.slam is not None) == (name == 'SLAM') else pipeline.map_problem
 
     async def query_image(self, request: Any, response: Any) -> Any:
         image = request.compressed_image if conversions.is_empty(request.image) else request.image

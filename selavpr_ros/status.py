@@ -64,9 +64,10 @@ class Voice:
 
     def tell(self, parts: list[Part]) -> None:
         """Log each part that is worse, better or about something else than before."""
-        before = self._parts
-        self._parts = {f'{part.name} {part.values.get("parameter", "")}': part for part in parts}
-        for key, part in self._parts.items():
+        now = {f'{part.name} {part.values.get("parameter", "")}': part for part in parts}
+        with self._lock:
+            before, self._parts = self._parts, now
+        for key, part in now.items():
             if part.name != 'Localization':  # a robot is lost and found all the time: see topics
                 self._tell(part, before.get(key, Part(part.name, OK, '')))
 

@@ -56,6 +56,18 @@ def test_only_the_asked_number_of_keyframes_is_used():
     assert calibrate(corridor(40), how=CalibrationConfig(samples=10)).samples == 10
 
 
+def test_the_same_street_in_another_runs_odometry_changes_nothing_that_is_measured():
+    alone, both = corridor(40), corridor(40)
+    for row, place in enumerate(alone.places):
+        both.copy(alone, row, dataclasses.replace(place, id=100 + row, session='later'))
+    both.adrift = {'later'}
+    assert calibrate(both) == dataclasses.replace(
+        calibrate(alone), samples=80, confidence=calibrate(both).confidence
+    )
+    both.adrift = set()
+    assert calibrate(both).min_similarity != calibrate(alone).min_similarity
+
+
 def test_it_survives_the_manifest():
     calibration = calibrate(corridor(30))
     assert Calibration.from_dict(calibration.to_dict()) == calibration

@@ -63,8 +63,18 @@ def test_runs_that_have_no_frame_in_common_stay_apart(tmp_path, frame, expected)
     a, b = (saved(tmp_path / s, s, range(8), frame_id=frame) for s in 'ab')
     merged = merge_maps([a.path, b.path], tmp_path / 'c', progress=False)
     assert merged.adrift == PlaceMap.open(tmp_path / 'c').adrift == expected
+    assert merged.sessions == {'a', 'b'}
     again = merge_maps([merged.path], tmp_path / 'd', progress=False)
     assert again.adrift == expected
+
+
+def test_runs_of_one_name_get_names_of_their_own_where_they_share_no_frame(tmp_path):
+    a, b = (saved(tmp_path / n, 'run', range(8), frame_id='odom') for n in 'ab')
+    merged = merge_maps([a.path, b.path], tmp_path / 'c', progress=False)
+    assert merged.sessions == {'run', 'run-2'} == set(merged.cameras)
+    assert merged.adrift == {'run-2'}
+    parts = merge_maps([a.path, b.path], tmp_path / 'd', progress=False, source={'kind': 'bag'})
+    assert parts.sessions == {'run'} and parts.adrift == set()
 
 
 def test_the_manifest_says_where_each_place_came_from(two, tmp_path):

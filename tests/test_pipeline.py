@@ -18,9 +18,17 @@ from selavpr_model.errors import MapExistsError, MapSpaceError
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.recognizer import believe
 from selavpr_model.records import Frame, State
-from selavpr_ros.pipeline import NotReadyError, Pipeline, Wanted
+from selavpr_ros.pipeline import Pipeline
+from selavpr_ros.wanted import NotReadyError, Wanted
 
 FRAMES = 4
+
+
+@pytest.fixture(autouse=True)
+def rescued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where maps go that have no other place."""
+    monkeypatch.setenv('SELAVPR_HOME', str(tmp_path / 'home'))
+    return tmp_path / 'home' / 'rescued'
 
 
 @pytest.fixture
@@ -94,6 +102,76 @@ def test_load_map_saves_the_growing_one_first(driven, wanted, street_map):
     assert pipeline.slam is not None and pipeline.slam.place_map.path == street_map
 
 
+def test_load_map_of_the_growing_one_goes_on_in_what_was_saved(driven, wanted, street):
+    pipeline = driven(wanted)
+    pipeline.end_slam()
+    pipeline.start_slam(wanted)
+    pipeline.process(Frame(1_800_000_000 * 10**9, street[6].image, 'camera'))
+    pipeline.load_map(wanted.map, wanted)
+    assert len(pipeline.place_map) == len(PlaceMap.open(wanted.map)) == FRAMES + 1
+    assert pipeline.slam is not None and pipeline.slam.place_map is pipeline.place_map
+
+
+def test_a_run_of_the_same_name_gets_a_name_of_its_own(driven, wanted):
+    for run in (1, 2, 3):
+        pipeline = driven(wanted)
+        pipeline.end_slam()
+        assert len(pipeline.place_map) == run * FRAMES
+    assert pipeline.place_map.sessions == {'drive', 'drive-2', 'drive-3'}
+    assert pipeline.place_map.adrift == {'drive-2', 'drive-3'}
+
+
+def test_a_new_folder_in_slam_is_a_new_map_and_a_bad_one_changes_nothing(
+    extractor, wanted, street_map, tmp_path
+):
+    pipeline = Pipeline()
+    pipeline.extractor = extractor
+    pipeline.load(dataclasses.replace(wanted, map=str(street_map), slam=None))
+    before = pipeline.place_map
+    pipeline.load(dataclasses.replace(wanted, map='/proc/grown'))
+    assert pipeline.place_map is before and pipeline.slam is None
+    assert '/proc/grown' in pipeline.map_problem and pipeline.recognizer is not None
+    pipeline.start_slam(dataclasses.replace(wanted, map=str(tmp_path / 'new')))
+    assert pipeline.slam is not None and len(pipeline.place_map) == 0
+    assert pipeline.place_map.map_id != before.map_id
+
+
+def test_a_model_that_did_not_make_the_map_is_told_and_slam_does_not_go_on(driven, wanted):
+    pipeline = driven(wanted)
+    other = dataclasses.replace(wanted.extractor, global_feature='cls')
+    pipeline.load(dataclasses.replace(wanted, extractor=other))
+    assert sessions(wanted.map) == ['drive'] * FRAMES
+    assert pipeline.slam is None and 'model' in pipeline.map_problem
+
+
+def test_slam_that_saw_nothing_says_so(extractor, wanted):
+    pipeline = Pipeline()
+    pipeline.extractor = extractor
+    pipeline.load(wanted)
+    pipeline.end_slam()
+    with pytest.raises(NotReadyError, match='before its first keyframe'):
+        pipeline.query(Frame(0, np.zeros((8, 8, 3), np.uint8)))
+
+
+@pytest.mark.parametrize('enabled', [False, True])
+def test_after_slam_the_sequence_knows_the_new_places(
+    extractor, street, street_map, tmp_path, wanted, enabled
+):
+    path = Path(shutil.copytree(street_map, tmp_path / 'copy'))
+    wanted = dataclasses.replace(wanted, map=str(path), temporal=TemporalConfig(enabled=enabled))
+    pipeline = Pipeline()
+    pipeline.extractor = extractor
+    pipeline.load(dataclasses.replace(wanted, slam=None))
+    pipeline.start_slam(wanted)
+    drive_on(pipeline, street[:FRAMES])
+    late = dataclasses.replace(wanted, recognizer=RecognizerConfig(candidates=7))
+    pipeline.configure_recognizer(late)  # waits
+    pipeline.end_slam()
+    answers = [pipeline.process(frame) for frame in street]
+    assert {len(answer.candidates) for answer in answers} == {7}
+    assert {answer.candidates[0].row for answer in answers} <= set(range(16))
+
+
 def test_load_map_of_nothing_leaves_the_growing_one_alone(driven, wanted, tmp_path):
     pipeline = driven(wanted)
     slam = pipeline.slam
@@ -130,23 +208,33 @@ def test_a_damaged_map_is_neither_grown_nor_replaced(extractor, wanted):
     assert (path / 'manifest.json').read_text() == '{'
 
 
-def test_without_a_folder_it_says_at_once_that_nothing_will_be_saved(driven, wanted, caplog):
+def test_without_a_folder_it_says_at_once_where_it_will_be_saved(driven, wanted, rescued, caplog):
     pipeline = driven(dataclasses.replace(wanted, map=''))
-    assert 'nothing will be saved at the end' in caplog.text and '~/save_map' in caplog.text
+    assert str(rescued) in caplog.text and '~/save_map' in caplog.text
     pipeline.end_slam()
-    assert pipeline.slam is None and pipeline.place_map.path is None
+    (spare,) = rescued.iterdir()
+    assert pipeline.slam is None and sessions(spare) == ['drive'] * FRAMES
+    assert str(spare) in caplog.text
 
 
-def test_what_cannot_be_saved_at_the_end_is_saved_elsewhere(
-    driven, wanted, tmp_path, monkeypatch, caplog
-):
-    monkeypatch.setenv('SELAVPR_HOME', str(tmp_path / 'home'))
-    pipeline = driven(wanted)
-    (Path(wanted.map) / 'holiday.jpg').write_bytes(b'x')
+def test_a_folder_given_while_it_grows_is_where_it_is_saved(driven, wanted):
+    pipeline = driven(dataclasses.replace(wanted, map=''))
+    slam = pipeline.slam
+    pipeline.load(wanted)
+    assert pipeline.slam is slam and slam.added == FRAMES
     pipeline.end_slam()
-    spare = tmp_path / 'home' / 'rescued' / 'drive'
-    assert sessions(spare) == ['drive'] * FRAMES
-    assert 'holiday.jpg' in caplog.text and str(spare) in caplog.text
+    assert sessions(wanted.map) == ['drive'] * FRAMES
+
+
+def test_what_cannot_be_saved_at_the_end_is_saved_elsewhere(driven, wanted, rescued, caplog):
+    for count in (1, 2):
+        pipeline = driven(wanted)
+        (Path(wanted.map) / 'holiday.jpg').write_bytes(b'x')
+        pipeline.end_slam()
+        (Path(wanted.map) / 'holiday.jpg').unlink()
+        spares = list(rescued.iterdir())
+        assert len(spares) == count and all(sessions(s) == ['drive'] * FRAMES for s in spares)
+    assert 'holiday.jpg' in caplog.text and str(spares[0]) in caplog.text
 
 
 def test_what_can_be_saved_nowhere_grows_on(driven, wanted, tmp_path, monkeypatch):
