@@ -8,8 +8,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from selavpr_model.calibration import calibrate, Calibration
-from selavpr_model.config import CalibrationConfig, MapConfig
+from selavpr_model.calibration import calibrate, Calibration, keyframe_trials
+from selavpr_model.config import CalibrationConfig, MapConfig, RecognizerConfig
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.records import Features, ModelIdentity, Place
 
@@ -61,11 +61,13 @@ def test_the_same_street_in_another_runs_odometry_changes_nothing_that_is_measur
     for row, place in enumerate(alone.places):
         both.copy(alone, row, dataclasses.replace(place, id=100 + row, session='later'))
     both.adrift = {'later'}
-    assert calibrate(both) == dataclasses.replace(
-        calibrate(alone), samples=80, confidence=calibrate(both).confidence
-    )
+    config = RecognizerConfig()
+    x, right = keyframe_trials(alone, config, 40)
+    twice, both_right = keyframe_trials(both, config, 80)
+    np.testing.assert_array_equal(twice, np.concatenate([x, x]))
+    np.testing.assert_array_equal(both_right, np.concatenate([right, right]))
     both.adrift = set()
-    assert calibrate(both).min_similarity != calibrate(alone).min_similarity
+    assert not np.array_equal(keyframe_trials(both, config, 80)[0], twice)
 
 
 def test_it_survives_the_manifest():
