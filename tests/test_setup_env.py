@@ -201,6 +201,10 @@ class TestStages:
 
         return run
 
+    def test_every_input_is_there(self, setup_env: ModuleType) -> None:
+        for name, _, inputs in setup_env.stages(weights=True):
+            assert [path for path in inputs if not path.is_file()] == [], name
+
     def test_a_second_run_does_nothing(self, ran: Any) -> None:
         assert [ran(), ran()] == ['abc', '']
 
