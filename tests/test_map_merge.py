@@ -2,8 +2,8 @@
 """Maps joined into one."""
 
 import dataclasses
-import logging
 import json
+import logging
 
 from map_helpers import IDENTITY, OTHER, some_features, some_image, some_place
 import numpy as np
