@@ -28,11 +28,11 @@ std::vector<typename K::Q> pack_query(const typename K::Code* query, const Shape
 template <class K>
 struct Scratch {
   using S = typename K::Score;
-  std::vector<typename K::R> cells;                // a tile of reference cells, rows padded
-  std::vector<S> start, row_best, column_best;     // start: of a cell's accumulators
-  std::vector<int32_t> row_arg, column_arg;        // column_*: K::LANES for each cell of the tile
-  std::vector<S> row_second, column_second;        // the second best; K::SECOND alone has these
-  std::vector<int64_t> column_lead;                // of a reference cell's best over its second
+  std::vector<typename K::R> cells;             // a tile of reference cells, rows padded
+  std::vector<S> start, row_best, column_best;  // start: of a cell's accumulators
+  std::vector<int32_t> row_arg, column_arg;     // column_*: K::LANES for each cell of the tile
+  std::vector<S> row_second, column_second;     // the second best; K::SECOND alone has these
+  std::vector<int64_t> column_lead;             // of a reference cell's best over its second
 
   Scratch(const Shape& shape) {
     const int64_t lanes = (shape.query_cells + K::LANES - 1) / K::LANES * K::LANES;
@@ -58,36 +58,19 @@ INLINE inline void each(const F& f) {
   each_of(f, std::make_integer_sequence<int, N>{});
 }
 
-// Enters N vectors of values, and the numbers of their cells, into the best so far of K::LANES cells
-// that lie from `at` on.
-template <class K, int N, class Value, class Number>
-INLINE inline void enter(std::vector<typename K::Score>& bests, std::vector<int32_t>& args,
-                         std::vector<typename K::Score>& seconds, int64_t at, const Value& value,
-                         const Number& number) {
-  auto best = K::load(bests.data() + at);
-  auto arg = K::load_index(args.data() + at);
-  if constexpr (K::SECOND) {
-    auto second = K::load(seconds.data() + at);
-    each<N>([&](auto n) INLINE {
-      second = K::second(value(n), best, second);
-      K::keep(value(n), K::index(number(n)), best, arg);
-    });
-    K::store(seconds.data() + at, second);
-  } else {
-    each<N>([&](auto n) INLINE { K::keep(value(n), K::index(number(n)), best, arg); });
-  }
-  K::store(bests.data() + at, best);
-  K::store_index(args.data() + at, arg);
-}
-
+// Never inlined: there GCC runs out of registers, which costs a third of the speed.
+//
 // M query vectors against all cells of a tile; `rows` is a multiple of K::NR.
 // q: (M, steps, LANES * GROUP); first: number of the first query vector; from: of the tile's cell 0
 template <class K, int M>
-void compare(const typename K::Q* q, int64_t steps, int64_t first, int64_t from, int64_t rows,
+__attribute__((noinline)) void compare(const typename K::Q* q, int64_t steps, int64_t first, int64_t from, int64_t rows,
              Scratch<K>& s) {
   using V = typename K::V;
   constexpr int N = K::NR;
   const int64_t width = K::LANES * K::GROUP;
+  auto* row_best = s.row_best.data() + first * K::LANES;
+  auto* row_arg = s.row_arg.data() + first * K::LANES;
+  [[maybe_unused]] auto* row_second = s.row_second.data() + first * K::LANES;
   for (int64_t j = 0; j < rows; j += N) {
     const typename K::R* r = s.cells.data() + j * steps * K::GROUP;
     V acc[M * N];
@@ -104,17 +87,32 @@ void compare(const typename K::Q* q, int64_t steps, int64_t first, int64_t from,
         each<M>([&](auto m) INLINE { acc[m * N + n] = K::dot(acc[m * N + n], cells[m], cell); });
       });
     } while (++c < steps);
-    each<M>([&](auto m) INLINE {  // of each query cell, smaller j first
-      enter<K, N>(
-          s.row_best, s.row_arg, s.row_second, (first + m) * K::LANES,
-          [&](auto n) INLINE { return acc[m * N + n]; },
-          [&](auto n) INLINE { return static_cast<int32_t>(from + j + n); });
+    each<M>([&](auto m) INLINE {  // each query cell's best so far, smaller j first
+      auto best = K::load(row_best + m * K::LANES);
+      auto arg = K::load_index(row_arg + m * K::LANES);
+      auto second = best;
+      if constexpr (K::SECOND) second = K::load(row_second + m * K::LANES);
+      each<N>([&](auto n) INLINE {
+        if constexpr (K::SECOND) second = K::second(acc[m * N + n], best, second);
+        K::keep(acc[m * N + n], K::index(static_cast<int32_t>(from + j + n)), best, arg);
+      });
+      K::store(row_best + m * K::LANES, best);
+      K::store_index(row_arg + m * K::LANES, arg);
+      if constexpr (K::SECOND) K::store(row_second + m * K::LANES, second);
     });
-    each<N>([&](auto n) INLINE {  // of each reference cell, a lane by itself
-      enter<K, M>(
-          s.column_best, s.column_arg, s.column_second, (j + n) * K::LANES,
-          [&](auto m) INLINE { return acc[m * N + n]; },
-          [&](auto m) INLINE { return static_cast<int32_t>(first + m); });
+    each<N>([&](auto n) INLINE {  // each reference cell's best so far, a lane by itself
+      const int64_t at = (j + n) * K::LANES;
+      auto best = K::load(s.column_best.data() + at);
+      auto arg = K::load_index(s.column_arg.data() + at);
+      auto second = best;
+      if constexpr (K::SECOND) second = K::load(s.column_second.data() + at);
+      each<M>([&](auto m) INLINE {
+        if constexpr (K::SECOND) second = K::second(acc[m * N + n], best, second);
+        K::keep(acc[m * N + n], K::index(static_cast<int32_t>(first + m)), best, arg);
+      });
+      K::store(s.column_best.data() + at, best);
+      K::store_index(s.column_arg.data() + at, arg);
+      if constexpr (K::SECOND) K::store(s.column_second.data() + at, second);
     });
   }
 }
