@@ -176,13 +176,15 @@ class _Answer:
 def _ask(place_map: PlaceMap, row: int, config: RecognizerConfig) -> _Answer:
     """Among the places of its own frame: of the others nobody knows which show the same."""
     me, places = place_map.places[row], place_map.places
-    frame = place_map.frame_of(me)
     rows, similarities = place_map.search(place_map.global_(row), len(place_map))
     others = [
         Candidate(places[r], int(r), float(s), rank)
         for rank, (r, s) in enumerate(zip(rows, similarities, strict=True))
-        if r != row and place_map.frame_of(places[r]) == frame
+        if r != row
     ]
+    if place_map.adrift:
+        frame = place_map.frame_of(me)
+        others = [c for c in others if place_map.frame_of(c.place) == frame]
     shown = others[: config.candidates]
     apart = distinct_from(me, [c.place for c in others], config)
     hidden = [c for c, far in zip(others, apart, strict=True) if far][: config.candidates]

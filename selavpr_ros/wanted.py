@@ -52,7 +52,9 @@ def rescued() -> Path:
 
 def is_map(path: Path) -> bool:
     """Whether a map was saved there, be it damaged."""
-    return (path / 'manifest.json').exists()
+    from selavpr_model.map_writer import MANIFEST
+
+    return (path / MANIFEST).exists()
 
 
 def fits(place_map: PlaceMap, extractor: Extractor) -> bool:
