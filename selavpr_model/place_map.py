@@ -17,6 +17,7 @@ from selavpr_model import map_checks, map_files, map_images, map_manifest, map_r
 from selavpr_model.config import MapConfig
 from selavpr_model.consistency import Matcher
 from selavpr_model.errors import InputError, MapEmptyError, MapMemoryError
+from selavpr_model.frames import shown_positions
 from selavpr_model.index import needs_index, VectorIndex
 from selavpr_model.map_local import Block, LocalStore
 from selavpr_model.place_table import PlaceTable
@@ -121,8 +122,8 @@ class PlaceMap:
 
     @property
     def positions(self) -> np.ndarray:
-        """(N, 3) float64 of the cameras in the map frame, m; NaN where there is no pose."""
-        return self.poses[:, :3, 3]
+        """(N, 3) float64 of the cameras in the map frame, m; NaN where there is no pose in it."""
+        return shown_positions(self.poses[:, :3, 3], self)
 
     @property
     def poses(self) -> np.ndarray:

@@ -14,11 +14,12 @@ from selavpr_model.config import GeometryConfig, RecognizerConfig, TemporalConfi
 from selavpr_model.decision import conclude, follow, judge, Thresholds, thresholds
 from selavpr_model.errors import MapModelError
 from selavpr_model.extractor import Extractor
+from selavpr_model.frames import shown
 from selavpr_model.geometry_gate import GeometryGate
 from selavpr_model.joined import by_codes, by_geometry, Joined
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.ranking import rerank
-from selavpr_model.records import Candidate, Frame, Place, Recognition, State
+from selavpr_model.records import Candidate, Frame, Recognition, State
 from selavpr_model.stages import StageClock
 from selavpr_model.temporal import TemporalBelief
 
@@ -107,14 +108,9 @@ class PlaceRecognizer:
         """The k most similar places by their global feature (D,), best first."""
         rows, similarities = self._map.search(global_, self.config.candidates)
         return [
-            Candidate(self._place(row), int(row), float(similarity), rank)
+            Candidate(shown(self._map.places[row], self._map), int(row), float(similarity), rank)
             for rank, (row, similarity) in enumerate(zip(rows, similarities, strict=True))
         ]
-
-    def _place(self, row: int) -> Place:
-        """With its pose, where that is one in the frame of the map."""
-        place = self._map.places[row]
-        return replace(place, pose=None) if self._map.frame_of(place) else place
 
     def assure(self, candidates: list[Candidate]) -> list[Candidate]:
         """The best re-ranked candidates with their confidence, where the map gives one."""

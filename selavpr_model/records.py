@@ -82,7 +82,9 @@ class Features:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """One keyframe of the map; `id` never changes. pose: (4, 4) T_map_camera or None."""
+    """One keyframe of the map; `id` never changes. pose: (4, 4) T_map_camera or None; frame: in
+    comparisons, whose frame it is in where that is not the map's; not stored (frames.py).
+    """
 
     id: int
     stamp_ns: int
@@ -90,6 +92,7 @@ class Place:
     session: str = ''
     camera_frame: str = 'camera'
     pose: np.ndarray | None = None
+    frame: str = ''
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ that a replay repeats what a robot did.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 import math
 
 import numpy as np
@@ -16,15 +16,9 @@ import numpy as np
 from selavpr_model.closures import ClosureJudge, Geometry, Verifier, View
 from selavpr_model.confidence import assured, Confidence, over_time
 from selavpr_model.confidence_fit import adapted, at_level, growing, shipped
-from selavpr_model.config import (
-    GeometryConfig,
-    KeyframeConfig,
-    RecognizerConfig,
-    SlamConfig,
-    TemporalConfig,
-)
 from selavpr_model.decision import follow
 from selavpr_model.extractor import Extractor
+from selavpr_model.frames import framed, shown, shown_answer, shown_closure
 from selavpr_model.geometry import MapGeometry
 from selavpr_model.joined import by_codes, Joined
 from selavpr_model.keyframes import KeyframeSelector
@@ -36,36 +30,14 @@ from selavpr_model.records import (
     Candidate,
     Features,
     Frame,
-    LoopClosure,
     Place,
     Recognition,
     State,
 )
+from selavpr_model.slam_records import SlamConfigs, SlamStep
 from selavpr_model.stages import StageClock
 from selavpr_model.temporal import Belief, TemporalBelief
 from selavpr_model.trail import Spot, spots_of, Trail
-
-
-@dataclass(frozen=True, slots=True)
-class SlamConfigs:
-    """Everything a session is configured by."""
-
-    slam: SlamConfig = field(default_factory=SlamConfig)
-    keyframes: KeyframeConfig = field(default_factory=KeyframeConfig)
-    recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
-    temporal: TemporalConfig = field(default_factory=TemporalConfig)
-    geometry: GeometryConfig = field(default_factory=GeometryConfig)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SlamStep:
-    """What one frame gave. place: the keyframe it became, or None. The recognition has no pose:
-    places of a growing map lie where drifting odometry put them.
-    """
-
-    recognition: Recognition
-    closures: tuple[LoopClosure, ...] = ()
-    place: Place | None = None
 
 
 class SlamSession:
@@ -136,7 +108,9 @@ class SlamSession:
             self._belief.link(*closure)
         self._judge.verified.clear()
         self._last_view, self._state = view, recognition.state
-        return SlamStep(recognition, tuple(closures), here)
+        told = tuple(shown_closure(closure, self.place_map) for closure in closures)
+        answer = shown_answer(recognition, self.place_map)
+        return SlamStep(answer, told, shown(here, self.place_map))
 
     @property
     def added(self) -> int:
@@ -198,7 +172,7 @@ class SlamSession:
         self._grow(old)
         if old < self.configs.slam.min_places:
             return []
-        recent, places = len(self.place_map) - old, self.place_map.places
+        recent = len(self.place_map) - old
         config = self.configs.recognizer
         rows, similarities = self.place_map.search(features.global_, config.candidates + recent)
         left = self._left(spot, here, old)
@@ -206,7 +180,7 @@ class SlamSession:
         chosen = [one for one in found if one[0] < old][: config.candidates]
         chosen += [one for one in found if one[0] in left]
         candidates = [
-            Candidate(places[row], row, float(similarity), rank)
+            Candidate(self._framed(row), row, float(similarity), rank)
             for rank, (row, similarity) in enumerate(chosen)
         ]
         codes = self.place_map.codes([c.row for c in candidates])
@@ -217,7 +191,7 @@ class SlamSession:
     def _left(self, spot: Spot, here: Place, old: int) -> set[int]:
         """Rows from `old` on that are sure to show another place, by this leg's odometry."""
         recent = [r for r in range(old, len(self._spots)) if self._spots[r].leg == spot.leg]
-        others = [self.place_map.places[row] for row in recent]
+        others = [self._framed(row) for row in recent]
         apart = distinct_from(here, others, self.configs.recognizer)
         return {row for row, distinct in zip(recent, apart, strict=True) if distinct}
 
@@ -278,17 +252,23 @@ class SlamSession:
     def _place(self, frame: Frame, spot: Spot) -> Place:
         """What the frame is as a keyframe."""
         pose = None if spot.blind else spot.pose
-        return Place(
+        here = Place(
             self.place_map.next_id, frame.stamp_ns, frame.name, self.session,
             frame.camera_frame, pose,
         )  # fmt: skip
+        return framed(here, self.place_map, spot.leg)
+
+    def _framed(self, row: int) -> Place:
+        """A place of the map, to be compared with others."""
+        leg = None if row < self._first_row else self._spots[row].leg
+        return framed(self.place_map.places[row], self.place_map, leg)
 
     def _name(self, stamp_ns: int) -> str:
         """Of this run, and no other in the map: their odometry has nothing in common."""
         return free_name(self.configs.slam.session or f'slam-{stamp_ns}', self._taken)
 
     def _add(self, place: Place, frame: Frame, features: Features, spot: Spot) -> None:
-        self.place_map.add(features, place, frame.image)
+        self.place_map.add(features, replace(place, frame=''), frame.image)
         if frame.camera is not None:
             self.place_map.cameras.setdefault(self.session, frame.camera)
         self._trail.add(spot)

@@ -30,17 +30,22 @@ def keyframes(positions: np.ndarray, stamp_ns: int, frame: str) -> MarkerArray:
 def match(outcome: Outcome, body: Body) -> MarkerArray | None:
     """An arrow at the robot and a line to the matched place; both deleted unless LOCALIZED.
 
-    In SLAM the arrow is at the last keyframe, where odometry put it; None between keyframes.
+    In SLAM the arrow is at the last keyframe, where odometry put it, if that is in the frame of
+    the map; None between keyframes.
     """
     stamp = outcome.recognition.stamp_ns
     arrow = marker(stamp, body.map_frame, 'robot', Marker.ARROW, 0.3, GREEN)
     line = marker(stamp, body.map_frame, 'match', Marker.LINE_LIST, 0.1, GREEN)
     arrow.scale.x = 2.0
     if outcome.closures is not None:
-        if outcome.keyframe_pose is None:
+        if outcome.keyframe is None:
             return None
-        arrow.pose = pose_of(base_of(outcome.keyframe_pose, body))
-        return MarkerArray(markers=[arrow])
+        pose, line.action = outcome.keyframe.pose, Marker.DELETE
+        if pose is None:
+            arrow.action = Marker.DELETE
+        else:
+            arrow.pose = pose_of(base_of(pose, body))
+        return MarkerArray(markers=[arrow, line])
     found = robot_pose(outcome.recognition, body)
     if found is None:
         arrow.action = line.action = Marker.DELETE
@@ -55,7 +60,7 @@ def match(outcome: Outcome, body: Body) -> MarkerArray | None:
 class ClosureLines:
     """The closures of a run so far: green where VERIFIED, red where REJECTED.
 
-    Belongs to the worker. Closures of keyframes without a pose cannot be drawn.
+    Belongs to the worker. Closures of keyframes without a pose in the map cannot be drawn.
     """
 
     def __init__(self) -> None:

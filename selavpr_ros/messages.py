@@ -25,7 +25,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from selavpr_model.poses import inverse, position_quaternion, relative
-from selavpr_model.records import Candidate, Recognition, State
+from selavpr_model.records import Candidate, Place, Recognition, State
 from selavpr_model.records import LoopClosure as ClosureRecord
 from selavpr_ros.conversions import SECOND
 
@@ -47,7 +47,7 @@ class Outcome:
     """A recognition with what the messages about it say besides.
 
     keyframe_covariance: (6, 6) of a place's pose taken as the robot's; closures: of SLAM, None in
-    a fixed map; keyframe_pose: (4, 4) of the keyframe that the frame became there, or None.
+    a fixed map; keyframe: what the frame became there, or None.
     """
 
     recognition: Recognition
@@ -60,7 +60,7 @@ class Outcome:
     compute_ns: int = 0
     dropped: int = 0
     closures: tuple[ClosureRecord, ...] | None = None
-    keyframe_pose: np.ndarray | None = None
+    keyframe: Place | None = None
 
 
 def time(ns: int) -> Time:

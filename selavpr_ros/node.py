@@ -263,7 +263,7 @@ class LocalizerNode(LifecycleNode):
             recognition, number, camera_frame, place_map.map_id, place_map.revision,
             self.pipeline.keyframe_covariance(), queue_ns, compute_ns,
             sum(self.health.dropped().values()), self.pipeline.closures,
-            self.pipeline.keyframe_pose,
+            self.pipeline.keyframe,
         )  # fmt: skip
 
     def reset(self) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from selavpr_model.config import ExtractorConfig, MapConfig, RecognizerConfig, SlamConfig
 from selavpr_model.errors import MapNotFoundError, SelaVPRError
-from selavpr_model.records import Frame, LoopClosure, ModelIdentity, Recognition
+from selavpr_model.records import Frame, LoopClosure, ModelIdentity, Place, Recognition
 from selavpr_ros.wanted import fits, is_map, missing, NO_MAP, NotReadyError, rescued, runs, Wanted
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Pipeline:
         self.recognizer: PlaceRecognizer | None = None
         self.slam: SlamSession | None = None
         self.closures: tuple[LoopClosure, ...] | None = None  # of the last frame, in SLAM
-        self.keyframe_pose: np.ndarray | None = None  # of the last frame, where SLAM kept it
+        self.keyframe: Place | None = None  # what the last frame became in SLAM
         self.model_problem = 'not loaded yet'
         self.map_problem = 'not loaded yet'
         self._wanted: Wanted | None = None
@@ -174,11 +174,10 @@ class Pipeline:
         asked: somebody waits for this answer, so geometry is to look at it in any case.
         """
         if self.slam is None:
-            self.closures = self.keyframe_pose = None
+            self.closures = self.keyframe = None
             return self._ready().process(frame, asked)
         step = self.slam.process(frame)
-        self.closures = step.closures
-        self.keyframe_pose = None if step.place is None else step.place.pose
+        self.closures, self.keyframe = step.closures, step.place
         return step.recognition
 
     def joined(self, recognition: Recognition) -> Joined | None:

@@ -87,8 +87,8 @@ class Stream:
     def _show_growth(self, stamp_ns: int) -> None:
         """The places of a growing map, at most once a second."""
         node, now = self._node, time.monotonic_ns()
-        place_map = node.pipeline.place_map
-        if node.pipeline.keyframe_pose is None or place_map is None:
+        place_map, new = node.pipeline.place_map, node.pipeline.keyframe
+        if new is None or new.pose is None or place_map is None:
             return
         if now - self._shown_ns >= SECOND:
             self._shown_ns = now

@@ -118,13 +118,20 @@ def test_a_growing_map_compares_matches_with_those_of_its_own_keyframes(counts, 
 
 
 @given(
-    st.lists(st.tuples(st.floats(-20, 20), st.booleans(), st.integers(0, 9)), max_size=8),
+    st.lists(
+        st.tuples(
+            st.floats(-20, 20), st.booleans(), st.integers(0, 9), st.sampled_from(['', 'a'])
+        ),
+        max_size=8,
+    ),
     st.booleans(),
 )
 def test_places_are_told_apart_at_once_as_one_by_one(others, posed):
     made = [
-        replace(place(i, x), pose=place(i, x).pose if known else None, stamp_ns=s * 10**9)
-        for i, (x, known, s) in enumerate(others)
+        replace(
+            place(i, x), pose=place(i, x).pose if known else None, stamp_ns=s * 10**9, frame=frame
+        )
+        for i, (x, known, s, frame) in enumerate(others)
     ]
     me = place(0, 0.0) if posed else replace(place(0, 0.0), pose=None)
     one_by_one = [are_distinct(me, other, CONFIG) for other in made]

@@ -101,6 +101,13 @@ def test_without_poses_time_and_session_tell_places_apart():
     assert are_distinct(here, place(1, None, session='tuesday'), CONFIG)
 
 
+def test_poses_of_two_frames_make_two_places_wherever_they_lie():
+    here = place(0, 0.0, frame='drive/0')
+    assert are_distinct(here, place(1, 0.0), CONFIG)
+    assert are_distinct(here, place(1, 0.0, frame='drive/1'), CONFIG)
+    assert not are_distinct(here, place(1, 0.0, frame='drive/0'), CONFIG)
+
+
 def test_configured_thresholds_replace_the_maps_own_one_by_one():
     measured = Calibration(0.4, 60, 1.3, 1.0, 0.1, 20)
     assert thresholds(CONFIG, measured) == Thresholds(0.4, 60, 1.3)

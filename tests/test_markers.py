@@ -75,9 +75,19 @@ def test_a_closure_list_without_end_keeps_the_newest() -> None:
 
 
 def test_in_slam_the_arrow_is_at_the_last_keyframe_and_stays_between_two() -> None:
-    (arrow,) = markers.match(outcome(closures=(), keyframe_pose=at(7.0)), BODY).markers
+    here = Place(4, 0, pose=at(7.0))
+    arrow, line = markers.match(outcome(closures=(), keyframe=here), BODY).markers
     assert arrow.ns == 'robot' and arrow.pose.position.x == 7.0
+    assert (arrow.action, line.ns, line.action) == (Marker.ADD, 'match', Marker.DELETE)
     assert markers.match(outcome(closures=()), BODY) is None
+
+
+def test_in_slam_a_keyframe_that_has_no_pose_in_the_map_leaves_no_old_arrow_behind() -> None:
+    gone = markers.match(outcome(closures=(), keyframe=Place(4, 0)), BODY).markers
+    assert {(m.ns, m.action) for m in gone} == {
+        ('robot', Marker.DELETE),
+        ('match', Marker.DELETE),
+    }
 
 
 def test_an_accepted_place_closes_a_loop_as_far_as_geometry_has_looked() -> None:

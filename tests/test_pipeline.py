@@ -274,6 +274,7 @@ def test_places_of_another_runs_odometry_give_no_pose_in_the_frame_of_the_map(
     new = [dataclasses.replace(f, image=np.ascontiguousarray(f.image[:, ::-1])) for f in street]
     drive_on(pipeline, new)
     assert pipeline.slam is not None and pipeline.slam.added == len(new)
+    assert pipeline.keyframe is not None and pipeline.keyframe.pose is None
     pipeline.end_slam()
     if reopened:
         pipeline = Pipeline()

@@ -232,3 +232,45 @@ def test_a_verdict_is_about_the_pair_that_was_announced():
     (verdict,) = judge._expire(40 + SlamConfig().pending + 1)
     assert (announced.kind, verdict.kind) == (CANDIDATE, REJECTED)
     assert announced.before.id == verdict.before.id == 9
+
+
+def driven_in(extractor, path, frames, features, T_odom_map):
+    """Two rounds in the map at `path`, with an odometry that starts somewhere else."""
+    slam = session(extractor, PlaceMap.open(path), session='drive')
+    steps = []
+    for i, (frame, x) in enumerate(zip(frames * 2, features * 2, strict=True)):
+        odom = T_odom_map @ frame.pose
+        steps.append(slam.advance(replace(frame, stamp_ns=i * 30 * 10**9, odom=odom), x))
+    return slam, steps
+
+
+@pytest.fixture(scope='module')
+def strangers(street, street_map, extractor):
+    """The street in the map of another run, by odometry that lies on its frame, and far off it."""
+    features = extractor.extract_batch([frame.image for frame in street])
+    far = np.eye(4)
+    far[0, 3] = 5000.0
+    return [driven_in(extractor, street_map, street, features, T) for T in (np.eye(4), far)]
+
+
+def test_where_the_odometry_of_a_run_starts_says_nothing_about_the_places_of_others(strangers):
+    def told(steps):
+        made = [(c.row, c.status, c.reject, round(c.confidence, 9)) for s in steps
+                for c in s.recognition.candidates]  # fmt: skip
+        return made, [(c.kind, c.before.id, c.after.id) for s in steps for c in s.closures]
+
+    (_, near), (_, far) = strangers
+    sessions = [{c.place.session for c in s.recognition.candidates} for s in near]
+    assert {'street', 'drive'} in sessions
+    np.testing.assert_equal(told(near), told(far))
+
+
+def test_in_a_map_of_another_frame_a_run_shows_no_pose_of_its_own(strangers):
+    slam, steps = strangers[0]
+    shown = [c.place for s in steps for c in s.recognition.candidates]
+    shown += [p for s in steps for c in s.closures for p in (c.before, c.after)]
+    shown += [step.place for step in steps if step.place is not None]
+    assert {p.session for p in shown} == {'street', 'drive'}
+    assert all((p.pose is None) == (p.session == 'drive') for p in shown)
+    known = np.isfinite(slam.place_map.positions).all(axis=1)
+    assert known.tolist() == [p.session == 'street' for p in slam.place_map.places]
