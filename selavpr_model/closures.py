@@ -58,8 +58,9 @@ class Verifier(Protocol):
 
 
 class ClosureJudge:
-    """One verdict for each keyframe that looks like an earlier one: VERIFIED or REJECTED, with
-    CANDIDATE before it where the following keyframes have to decide.
+    """A verdict for each keyframe that looks like an earlier one: VERIFIED or REJECTED, with
+    CANDIDATE before it where the following keyframes have to decide. Where these show that it is
+    another place that it looks like, the pair announced is REJECTED and the other has its own.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class ClosureJudge:
         self._config, self._spots, self._count, self._verifier = config, spots, count, verifier
         self._recognizer = recognizer or RecognizerConfig()
         self._steps: deque[int] = deque(maxlen=STEPS)
-        self._pending: deque[View] = deque()
+        self._pending: deque[View] = deque()  # announced with the first of their best
         self._agreed: deque[View] = deque(maxlen=config.pending)  # with the one closed candidate
         self._links: dict[int, set[int]] = defaultdict(set)  # rows that show one place
         self._budget = Budget(config.verifications_per_s, SAVED_S)
@@ -171,13 +172,13 @@ class ClosureJudge:
         """Verdicts on what is pending, now that one keyframe's place is known."""
         waiting, self._pending = self._pending, deque()
         for view in waiting:
-            candidate = self._agreeing(view, sure_view, sure)
-            if candidate is None:
+            told, candidate = view.best[0], self._agreeing(view, sure_view, sure)
+            if candidate is not told:  # whoever heard of that pair is waiting for its verdict
                 why = f'leads elsewhere than keyframe {sure_view.place.id} at {sure.place.id}'
-                yield closure(ClosureKind.REJECTED, view.best[0], view.place, why, Reject.TEMPORAL)
-            else:
+                yield closure(ClosureKind.REJECTED, told, view.place, why, Reject.TEMPORAL)
+            if candidate is not None:
                 self._agreed.append(replace(view, best=(candidate,)))
-                yield from self._verify(view, candidate, announced=True)
+                yield from self._verify(view, candidate, announced=candidate is told)
 
     def _verify(self, view: View, candidate: Candidate, announced: bool) -> Iterator[LoopClosure]:
         """Geometry, as far as there is a camera and a budget for it."""

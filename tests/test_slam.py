@@ -56,7 +56,7 @@ def test_the_second_round_closes_and_nothing_else(corridor, driven):
 
 def test_every_candidate_gets_at_most_one_verdict_and_rejections_say_why(driven):
     closures = [c for step in driven[1] for c in step.closures]
-    verdicts = [c.after.id for c in closures if c.kind is not CANDIDATE]
+    verdicts = [(c.before.id, c.after.id) for c in closures if c.kind is not CANDIDATE]
     assert len(verdicts) == len(set(verdicts))
     assert all(c.reject and c.reason for c in closures if c.kind is REJECTED)
     assert not any(c.reject for c in closures if c.kind is not REJECTED)
@@ -274,3 +274,31 @@ def test_in_a_map_of_another_frame_a_run_shows_no_pose_of_its_own(strangers):
     assert all((p.pose is None) == (p.session == 'drive') for p in shown)
     known = np.isfinite(slam.place_map.positions).all(axis=1)
     assert known.tolist() == [p.session == 'street' for p in slam.place_map.places]
+
+
+def test_what_is_announced_gets_a_verdict_although_the_motion_fits_another_candidate():
+    spots = [Spot(i * 10**9, odometry(float(i)), 0, False, float(i), float(i)) for i in range(60)]
+    judge = ClosureJudge(SlamConfig(), spots, lambda row, rows: [0] * len(rows))
+    made = []
+    for row in range(40, 47):
+        seen = row - 40
+        alike = [Candidate(place(18, 18), 18, 0.9, 1, 110)] if row == 40 else []
+        others = [Candidate(place(r, r), r, 0.3, 1, 10) for r in range(20, 35)]
+        best = (*alike, Candidate(place(seen, seen), seen, 0.9, 0, 100), *others)
+        belief = Belief(frozenset({seen}), 0.99, 0.99, 3.0)
+        made += judge.step(View(place(row, row), row, spots[row], best), belief, TemporalConfig())
+    told = [(c.kind, c.before.id) for c in made if c.after.id == 40]
+    assert told == [(CANDIDATE, 18), (REJECTED, 18), (VERIFIED, 0)]
+    assert [c.reject for c in made if c.kind is REJECTED] == [Reject.TEMPORAL]
+
+
+def test_each_pair_that_was_announced_gets_one_verdict_unless_the_drive_ends_before(driven):
+    slam, steps = driven
+    closures = [c for step in steps for c in step.closures]
+    pairs = {kind: [(c.before.id, c.after.id) for c in closures if c.kind is kind]
+             for kind in ClosureKind}  # fmt: skip
+    verdicts = [*pairs[VERIFIED], *pairs[REJECTED]]
+    assert len(set(verdicts)) == len(verdicts)
+    last = len(slam.place_map) - 1 - slam.configs.slam.pending
+    open_ones = set(pairs[CANDIDATE]) - set(verdicts)
+    assert pairs[CANDIDATE] and all(after > last for _, after in open_ones)
