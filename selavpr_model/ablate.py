@@ -15,6 +15,7 @@ import logging
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
+from selavpr_model.cli_outputs import write_json
 from selavpr_model.config import EvaluationConfig, ExtractorConfig, MapConfig, RecognizerConfig
 from selavpr_model.errors import ConfigError
 from selavpr_model.evaluate import evaluate
@@ -132,7 +133,7 @@ def ablate(
             log.info('%s: %s', title, row.name)
             extractor = _load(plan, row, out, device, progress)
             found[title][row.name] = _measure(extractor, row, sets, out, progress)
-    (out / 'ablations.json').write_text(json.dumps(found, indent=1))
+    write_json(out / 'ablations.json', found)
     told = [markdown(title, rows, plan.recalls) for title, rows in found.items()]
     (out / 'ablations.md').write_text('\n\n'.join(told) + '\n')
     return found

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import json
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 from selavpr_model.errors import InputError
 
@@ -65,6 +68,16 @@ def _writable(path: Path) -> bool:
 
 
 def write_json(path: Path | None, value: object) -> None:
-    """The result of a command; nothing without a path."""
+    """The result of a command; nothing without a path. What is not finite becomes null: NaN is
+    no JSON, and no reason to lose the result of an hour.
+    """
     if path is not None:
-        path.write_text(json.dumps(value, indent=1) + '\n')
+        path.write_text(json.dumps(_finite(value), indent=2, allow_nan=False) + '\n')
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

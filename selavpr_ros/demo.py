@@ -12,6 +12,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from selavpr_model.cli_outputs import write_json
 from selavpr_model.confidence_fit import shipped
 from selavpr_model.config import (
     CalibrationConfig,
@@ -29,7 +30,7 @@ from selavpr_model.map_manifest import software_version
 from selavpr_model.place_map import PlaceMap
 from selavpr_ros import slam_replay
 from selavpr_ros.bags import BagFrames
-from selavpr_ros.replay import Request, run_with, Scoring, write_json
+from selavpr_ros.replay import Request, run_with, Scoring
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-import json
 import os
 from pathlib import Path
 import platform
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from selavpr_model.cli_outputs import write_json
 from selavpr_model.config import (
     ExtractorConfig,
     GeometryConfig,
@@ -235,10 +235,6 @@ def describe(extractor: Extractor, place_map: PlaceMap) -> dict[str, Any]:
             'precision': extractor.precision,
         },
     }
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2, allow_nan=False) + '\n')
 
 
 def _write_report(

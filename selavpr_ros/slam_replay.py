@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from selavpr_model.cli_outputs import write_json
 from selavpr_model.config import ExtractorConfig, MapConfig, ScoreConfig
 from selavpr_model.errors import ConfigError
 from selavpr_model.extractor import Extractor, load_extractor
@@ -25,7 +26,6 @@ from selavpr_model.slam_score import counts, Run, same_by_picture, same_by_pose,
 from selavpr_model.trust_plots import write_plots
 from selavpr_ros.bags import BagFrames, is_bag
 from selavpr_ros.recordings import open_recording
-from selavpr_ros.replay import write_json
 
 TRUTH_PICTURE = 'truth.png'
 COLUMNS = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+import json
+import math
 import os
 from pathlib import Path
 import re
@@ -14,12 +16,13 @@ import sys
 from tempfile import gettempdir
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from selavpr_model import cli
-from selavpr_model.cli_outputs import require_outputs
+from selavpr_model.cli_outputs import require_outputs, write_json
 from selavpr_model.config import ExtractorConfig, RecognizerConfig
 from selavpr_model.errors import ConfigError, InputError, WeightsError
 from selavpr_ros.cli import app
@@ -253,3 +256,10 @@ def test_options_show_the_help_and_the_default_of_their_configuration(monkeypatc
     assert f'[default: {RecognizerConfig().candidates}]' in text
     assert f'[default: {ExtractorConfig().weights}]' in text
     assert 'compact | dense | exact' in text
+
+
+def test_no_json_holds_what_is_no_number(tmp_path: Path) -> None:
+    told = {'recall': [1.5, math.nan], 'more': ({'ratio': np.float64(math.inf)}, None, 'nan', 7)}
+    write_json(tmp_path / 'x.json', told)
+    read = json.loads((tmp_path / 'x.json').read_text(), parse_constant=pytest.fail)
+    assert read == {'recall': [1.5, None], 'more': [{'ratio': None}, None, 'nan', 7]}
