@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
-from typing import Protocol
 
 import numpy as np
 
 from selavpr_model.budget import Budget
+from selavpr_model.closure_records import closure, Geometry, Verifier, View, with_geometry
 from selavpr_model.config import RecognizerConfig, SlamConfig, TemporalConfig
 from selavpr_model.places import are_distinct
-from selavpr_model.records import Candidate, ClosureKind, LoopClosure, Place, PoseKind, Reject
+from selavpr_model.records import Candidate, ClosureKind, LoopClosure, Reject
 from selavpr_model.temporal import Belief, evidence_of
 from selavpr_model.trail import motion_error_m, Spot
 
@@ -23,38 +23,6 @@ STEPS = 20  # consecutive keyframes that say how many matches neighbours have
 # Loops are rare and short: a robot meets its old way again for seconds, after minutes without a
 # question. Looks saved up make some of these closures metric; a keyframe waits for one at most.
 SAVED_S = 10.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """A keyframe and its candidates, re-ranked, best first."""
-
-    place: Place
-    row: int
-    spot: Spot
-    candidates: tuple[Candidate, ...]
-    best: tuple[Candidate, ...] = ()  # those that stand out
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Geometry:
-    """What two views of one place say about the motion between them; see LoopClosure."""
-
-    agrees: bool
-    inliers: int
-    reason: str
-    pose_kind: PoseKind = PoseKind.NONE
-    pose: np.ndarray | None = None
-    covariance: np.ndarray | None = None
-
-
-class Verifier(Protocol):
-    """Checks by geometry that two rows of the map show one place; None: cannot be checked.
-
-    rival: a row that `after` matches best of those that are sure to show another place.
-    """
-
-    def __call__(self, before: int, after: int, rival: int | None) -> Geometry | None: ...
 
 
 class ClosureJudge:
@@ -291,19 +259,3 @@ def standing_out(
         return []
     gains = evidence_of([c.mutual_matches for c in candidates], temporal)
     return [c for c, gain in zip(candidates, gains, strict=True) if gain >= least][:KEPT]
-
-
-def closure(
-    kind: ClosureKind, found: Candidate, after: Place, why: str, reject: Reject = Reject.NONE
-) -> LoopClosure:
-    return LoopClosure(
-        kind, found.place, after, found.global_similarity, found.mutual_matches, why, reject,
-        confidence=found.confidence,
-    )  # fmt: skip
-
-
-def with_geometry(made: LoopClosure, geometry: Geometry) -> LoopClosure:
-    return replace(
-        made, inliers=geometry.inliers, pose_kind=geometry.pose_kind, pose=geometry.pose,
-        covariance=geometry.covariance, reason=f'{made.reason}, {geometry.reason}',
-    )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
-from selavpr_model.closures import Geometry
+from selavpr_model.closure_records import Geometry
 from selavpr_model.config import GeometryConfig
 from selavpr_model.geometry_pose import metric_pose, MetricPose, Reference
 from selavpr_model.geometry_rays import Cells

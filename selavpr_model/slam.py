@@ -13,7 +13,8 @@ import math
 
 import numpy as np
 
-from selavpr_model.closures import ClosureJudge, Geometry, Verifier, View
+from selavpr_model.closure_records import Geometry, Verifier, View
+from selavpr_model.closures import ClosureJudge
 from selavpr_model.confidence import assured, Confidence, over_time
 from selavpr_model.confidence_fit import adapted, at_level, growing, shipped
 from selavpr_model.decision import follow

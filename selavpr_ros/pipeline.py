@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from selavpr_model.config import ExtractorConfig, MapConfig, RecognizerConfig, SlamConfig
+from selavpr_model.config import ExtractorConfig, RecognizerConfig
 from selavpr_model.errors import MapNotFoundError, SelaVPRError
 from selavpr_model.records import Frame, LoopClosure, ModelIdentity, Place, Recognition
-from selavpr_ros.wanted import fits, is_map, missing, NO_MAP, NotReadyError, rescued, runs, Wanted
+from selavpr_ros import growing
+from selavpr_ros.wanted import fits, is_map, missing, NO_MAP, NotReadyError, runs, Wanted
 
 if TYPE_CHECKING:
     from selavpr_model.extractor import Extractor
@@ -55,7 +56,7 @@ class Pipeline:
         saved before another map or model takes its place.
         """
         if self.slam is not None:
-            if not self._is_other(self.slam, wanted):
+            if not growing.is_other(self.slam, self._wanted, wanted):
                 self._wanted = wanted
                 return
             try:
@@ -69,15 +70,6 @@ class Pipeline:
             self._load_map(wanted, extractor)
             if wanted.slam is not None and not self.map_problem:
                 self.start_slam(wanted)
-
-    def _is_other(self, slam: SlamSession, wanted: Wanted) -> bool:
-        """Whether another map or model is asked for than what is growing."""
-        before, path = self._wanted, slam.place_map.path
-        if before is None or wanted.extractor != before.extractor:
-            return True
-        target = Path(wanted.map).expanduser()
-        named = wanted.map and not before.map and path is None and not is_map(target)
-        return wanted.map != before.map and target != path and not named
 
     def _load_model(self, config: ExtractorConfig) -> Extractor | None:
         if self.extractor is not None and self.extractor.config == config:
@@ -103,7 +95,7 @@ class Pipeline:
             if here is not None and path == kept and fits(here, extractor):
                 self._use(extractor, here, wanted)
             elif wanted.slam is not None and path is not None and not is_map(path):
-                self._require_room(path, wanted.slam)
+                growing.require_room(path, wanted.slam)
                 self.extractor = extractor
                 self.place_map = self.recognizer = None  # a new one will grow
             elif path is not None:
@@ -201,40 +193,15 @@ class Pipeline:
         if target is not None and target != known and is_map(target):
             return  # it is there and could not be opened: `map_problem` says why
         try:
-            self._require_room(target, wanted.slam)
+            growing.require_room(target, wanted.slam)
             if known is not None and target != known:
                 self.place_map = self.recognizer = None  # what is wanted is a map of its own
-            self.slam = self._session(self.extractor, wanted, wanted.slam, target)
+            self.slam = growing.begin(self.extractor, self.place_map, wanted, wanted.slam, target)
+            self.place_map = self.slam.place_map
         except (SelaVPRError, OSError) as error:
             self.map_problem = self._told(error)
         else:
             self.map_problem = ''
-
-    def _require_room(self, target: Path | None, config: SlamConfig) -> None:
-        """Raise, now and not after an hour's drive, where the map could not be saved."""
-        from selavpr_model.map_writer import require_room
-
-        if config.save_at_end and target is not None:
-            require_room(target)
-
-    def _session(
-        self, extractor: Extractor, wanted: Wanted, config: SlamConfig, target: Path | None
-    ) -> SlamSession:
-        from selavpr_model.place_map import ODOMETRY, PlaceMap
-        from selavpr_model.slam import SlamConfigs, SlamSession
-
-        if config.save_at_end and target is None:
-            logger.warning(
-                'SLAM: no map is given, so what grows will be saved below %s; set the parameter '
-                '`map`, or call ~/save_map with a path', rescued(),
-            )  # fmt: skip
-        if self.place_map is None:
-            logger.info('SLAM: a new map grows, to be saved to %s', target or rescued())
-            self.place_map = PlaceMap.empty(extractor.identity, MapConfig(frame_id=ODOMETRY))
-        configs = SlamConfigs(
-            config, wanted.keyframes, wanted.recognizer, wanted.temporal, wanted.geometry
-        )
-        return SlamSession(extractor, self.place_map, configs)
 
     def leave_slam(self) -> None:
         """end_slam, with what is wrong left in `map_problem`."""
@@ -252,27 +219,13 @@ class Pipeline:
         if slam is None or wanted is None:
             return
         if slam.added and slam.configs.slam.save_at_end:
-            self._save_grown(slam, wanted.map)
+            growing.save(slam, wanted.map)
         self.slam = self.closures = self.recognizer = None  # it knew fewer places
         if len(slam.place_map):
             self._use(slam.extractor, slam.place_map, wanted)
         else:
             self.place_map = None
             self.map_problem = 'no map: SLAM ended before its first keyframe'
-
-    def _save_grown(self, slam: SlamSession, wanted: str) -> None:
-        """To the folder that is wanted, else, so that no drive is lost, to one of our own."""
-        target = Path(wanted).expanduser() if wanted else slam.place_map.path
-        spare = rescued() / f'{slam.session}-{slam.place_map.map_id[:8]}'
-        if target is None:
-            slam.place_map.save(spare, overwrite=True)
-            logger.warning('no map was given: what has grown was saved to %s', spare)
-            return
-        try:
-            slam.place_map.save(target, overwrite=True)
-        except (SelaVPRError, OSError) as error:
-            slam.place_map.save(spare, overwrite=True)
-            logger.error('%s; the grown map was saved to %s instead', error, spare)
 
     def query(self, frame: Frame) -> Recognition:
         """Recognise a single image without touching the stream's temporal state."""

@@ -108,6 +108,13 @@ def copy(sound: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(sound, tmp_path / 'map'))
 
 
+@pytest.fixture
+def rescued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where maps go that have no other place."""
+    monkeypatch.setenv('SELAVPR_HOME', str(tmp_path / 'home'))
+    return tmp_path / 'home' / 'rescued'
+
+
 @pytest.fixture(scope='module')
 def quick() -> Iterator[None]:
     """Torch on one thread."""

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from selavpr_model.closures import ClosureJudge, Geometry, longest_run, View
+from selavpr_model.closure_records import Geometry, View
+from selavpr_model.closures import ClosureJudge, longest_run
 from selavpr_model.config import MapConfig, SlamConfig, TemporalConfig
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.records import Candidate, ClosureKind, Frame, Place, Reject
