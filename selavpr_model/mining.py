@@ -81,20 +81,24 @@ def mine(
     return _stacked(found, config.negatives)
 
 
-def most_alike(data: TrainingSet, features: np.ndarray, count: int) -> np.ndarray:
-    """(N, count) int64: for each row the queries most like it that certainly show another place.
+def most_alike(
+    data: TrainingSet, features: np.ndarray, count: int, share: tuple[int, int] = (0, 1)
+) -> np.ndarray:
+    """(n, count) int64: for each row the queries most like it that certainly show another place.
 
-    features: (N, D) unit global features, NaN where an image is broken. -1 where there are fewer.
+    features: (N, D) unit global features, NaN where an image is broken; share: (rank, world), the
+    rows `rank::world`, one process's of several. -1 where there are fewer.
     """
+    wanted = np.arange(len(data))[share[0] :: share[1]]
     asked = data.queries[np.isfinite(features[data.queries]).all(axis=1)]
-    found = np.full((len(data), count), -1, np.int64)
-    for start in range(0, len(data), QUERIES_AT_ONCE):
-        rows = np.arange(start, min(start + QUERIES_AT_ONCE, len(data)))
+    found = np.full((len(wanted), count), -1, np.int64)
+    for start in range(0, len(wanted), QUERIES_AT_ONCE):
+        rows = wanted[start : start + QUERIES_AT_ONCE]
         distances = _distances(features[rows], features[asked])
         distances[~data.different(rows, asked)] = np.inf
         order = np.argsort(distances, axis=1, kind='stable')[:, :count]
         known = np.isfinite(np.take_along_axis(distances, order, axis=1))
-        found[rows, : order.shape[1]] = np.where(known, asked[order], -1)
+        found[start : start + len(rows), : order.shape[1]] = np.where(known, asked[order], -1)
     return found
 
 

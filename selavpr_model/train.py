@@ -199,8 +199,10 @@ class Trainer:
         """Find out which places look alike where that is due; the step at which it is again."""
         every = self.config.alike_every
         if self.step % every == 0 or not len(self.alike):
-            features = self._features(range(len(self.views.data)))
-            self.alike = most_alike(self.views.data, features, CHOICE * (self.config.alike - 1))
+            data, count = self.views.data, CHOICE * (self.config.alike - 1)
+            share = distributed.rank(), distributed.world()
+            mine = most_alike(data, self._features(range(len(data))), count, share)
+            self.alike = distributed.gather_rows(mine, len(data))
         return (self.step // every + 1) * every
 
     def _features(self, rows: Sequence[int]) -> np.ndarray:

@@ -40,10 +40,15 @@ class Batch:
 
 
 class ImageCache:
-    """Decoded images, the shorter side at most `side` px; 0 keeps none."""
+    """Decoded images, the shorter side at most `side` px, 0 keeps none; of `limit` bytes at most.
 
-    def __init__(self, side: int) -> None:
-        self.side = side
+    Those that were read first stay: batches draw at random, where none is worth more than another,
+    and whoever looks at all in a row would find none if the oldest had to go.
+    """
+
+    def __init__(self, side: int, limit: int) -> None:
+        self.side, self.limit = side, limit
+        self.bytes = 0
         self._images: dict[Path, np.ndarray] = {}
 
     def read(self, file: Path) -> np.ndarray:
@@ -57,7 +62,9 @@ class ImageCache:
         if factor < 1:
             size = (round(image.shape[1] * factor), round(image.shape[0] * factor))
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        self._images[file] = image
+        if self.bytes + image.nbytes <= self.limit:
+            self._images[file] = image
+            self.bytes += image.nbytes
         return image
 
 
@@ -77,7 +84,7 @@ class Views:
         self.data, self.config, self.augment = data, config, augment
         self.files = (*data.files, *singles)
         self.failed: dict[Path, str] = {}
-        self._cache = ImageCache(config.cache_px)
+        self._cache = ImageCache(config.cache_px, config.cache_mb * 1_000_000)
 
     def different(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
         """(A, B) bool: certainly different places, by TrainingSet.different."""

@@ -112,6 +112,12 @@ class TrainConfig(Config):
     cache_px: int = option(
         320, 'shorter side of the images kept in memory; 0: keep none', unit='px', low=0
     )
+    cache_mb: int = option(
+        4000,
+        'memory for these images, of each process; the others are read again',
+        unit='MB',
+        low=0,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ class RunFiles:
                 path.write_text('\n'.join([head, *kept]) + '\n')
 
 
-MAY_CHANGE = ('checkpoint_every', 'patience', 'cache_px')
+MAY_CHANGE = ('checkpoint_every', 'patience', 'cache_px', 'cache_mb')
 """Settings that do not change what is learned."""
 
 

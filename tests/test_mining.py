@@ -164,6 +164,18 @@ def test_real_positives_are_nearer_than_the_hardest_images_of_other_videos(share
     assert found.positive_distances.mean() < found.negative_distances.mean()
 
 
+@given(st.integers(0, 10**6), st.integers(2, 5))
+@settings(deadline=None, max_examples=20)
+def test_what_looks_alike_can_be_found_in_shares(seed, world):
+    data = roads(seed)
+    values = features(data, seed)
+    whole = most_alike(data, values, 3)
+    for rank in range(world):
+        np.testing.assert_array_equal(
+            most_alike(data, values, 3, (rank, world)), whole[rank::world]
+        )
+
+
 @given(st.integers(0, 10**6), st.integers(1, 6))
 @settings(deadline=None, max_examples=20)
 def test_the_most_alike_are_the_nearest_queries_that_show_another_place(seed, count):

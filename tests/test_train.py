@@ -17,8 +17,9 @@ import torch
 from selavpr_model import weights
 from selavpr_model.checkpoint import build_network, read_checkpoint
 from selavpr_model.config import ExtractorConfig
-from selavpr_model.errors import ConfigError, WeightsError
+from selavpr_model.errors import ConfigError, InputError, WeightsError
 from selavpr_model.sources import read_rgb
+from selavpr_model.train_batches import ImageCache
 from selavpr_model.train_features import global_features
 from selavpr_model.train_run import (
     make_network,
@@ -127,6 +128,25 @@ def test_a_broken_image_is_skipped_and_named(pairs, tmp_path, caplog):
     assert trainer.step == 6
     assert [file.name for file in trainer.views.failed] == [broken.name]
     assert broken.name in caplog.text
+
+
+def test_images_are_kept_up_to_a_limit_and_the_others_are_read_again(pairs):
+    files = sorted((pairs / 'query').iterdir())[:4]
+    small = [ImageCache(50, 10**9).read(file) for file in files]
+    cache = ImageCache(50, small[0].nbytes + small[1].nbytes)
+    read = [cache.read(file) for file in files]
+    assert all(
+        np.array_equal(a, b) and min(a.shape[:2]) == 50 for a, b in zip(read, small, strict=True)
+    )
+    assert cache.bytes == cache.limit
+    for file in files:
+        file.write_bytes(b'gone')
+    assert [
+        cache.read(file) is image for file, image in zip(files[:2], read[:2], strict=True)
+    ] == [True, True]
+    for file in files[2:]:
+        with pytest.raises(InputError):
+            cache.read(file)
 
 
 DISTRIBUTED = """
