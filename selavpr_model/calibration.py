@@ -3,7 +3,9 @@
 
 Each keyframe is asked twice: once with everything near it hidden, as if the robot stood outside
 the map (what a wrong answer scores), and once with only itself hidden (how far off a right
-answer's pose is). No number here is a constant of some data set.
+answer's pose is). The confidence is told what wrong answers look like with more hidden: down the
+same street, the next keyframe that is another place still looks much like a right answer. No
+number here is a constant of some data set.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MIN_TRIALS = 5  # fewer queries from outside the map say nothing about its wrong answers
+AROUND = 3.0  # radii of a place around a keyframe in which nothing is a wrong answer for it
 METHOD = 'keyframes asked with their surroundings hidden'
 
 
@@ -165,7 +168,7 @@ def _quantile(values: list[float] | list[int], q: float) -> float:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Answer:
     """For one keyframe, re-ranked: shown without itself, hidden without its surroundings; and
-    what the best of each looked like, with whether it was right.
+    what a wrong and a right answer looked like, with whether it was right.
     """
 
     shown: list[Candidate]
@@ -186,19 +189,33 @@ def _ask(place_map: PlaceMap, row: int, config: RecognizerConfig) -> _Answer:
         frame = place_map.frame_of(me)
         others = [c for c in others if place_map.frame_of(c.place) == frame]
     shown = others[: config.candidates]
-    apart = distinct_from(me, [c.place for c in others], config)
-    hidden = [c for c, far in zip(others, apart, strict=True) if far][: config.candidates]
-    asked = sorted({c.row: c for c in shown + hidden}.values(), key=lambda c: c.global_rank)
+    hidden = _apart(me, others, config)
+    away = _apart(me, others, _wider(config)) or hidden  # a small map has nothing far away
+    every = {c.row: c for c in shown + hidden + away}
+    asked = sorted(every.values(), key=lambda c: c.global_rank)
     view = place_map.codes([row])[0]
     matcher = place_map.matcher(config.score)
     ranked = rerank(view, place_map.codes([c.row for c in asked]), asked, matcher, config.ties)
-    both = _only(ranked, shown), _only(ranked, hidden)
-    trials = [
-        (features_of(part, config, 1)[0], not are_distinct(me, part[0].place, config))
-        for part in both
-        if part
-    ]
-    return _Answer(*both, trials)
+    inside, outside, wrong = (_only(ranked, part) for part in (shown, hidden, away))
+    trials = [(features_of(wrong, config, 1)[0], False)] if wrong else []
+    if inside and not are_distinct(me, inside[0].place, config):
+        trials.append((features_of(inside, config, 1)[0], True))
+    return _Answer(inside, outside, trials)
+
+
+def _apart(me: Place, others: list[Candidate], config: RecognizerConfig) -> list[Candidate]:
+    """The best that show other places."""
+    apart = distinct_from(me, [c.place for c in others], config)
+    return [c for c, far in zip(others, apart, strict=True) if far][: config.candidates]
+
+
+def _wider(config: RecognizerConfig) -> RecognizerConfig:
+    """Where places are different only from AROUND times as far on."""
+    return dataclasses.replace(
+        config,
+        distinct_radius_m=AROUND * config.distinct_radius_m,
+        distinct_time_s=AROUND * config.distinct_time_s,
+    )
 
 
 def _only(ranked: list[Candidate], chosen: list[Candidate]) -> list[Candidate]:

@@ -8,6 +8,7 @@ ones from the training data.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 import functools
@@ -25,7 +26,7 @@ from selavpr_model.reliability import reliability
 
 SHIPPED = Path(__file__).with_name('shipped') / 'confidence.json'
 RIDGE = 1.0  # strength of the pull to 0, in trials, on weights of standardised features
-TRUST = 30.0  # wrong answers of a map that count as much as those of the training data
+TRUST = 10.0  # wrong answers of a map that count as much as those of the training data
 SHARES = (np.arange(50) + 0.5) / 50  # quantiles that stand for all answers of a kind
 STEEPEST = 3.0  # most that a map may sharpen the model
 
@@ -107,21 +108,21 @@ def fit_logistic(
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """Trials of one training map. x: (n, F) best answers of queries, right: (n,) bool; wrong:
-    (k, F) wrong answers of keyframes.
+    (k, F) wrong answers of keyframes; kind: of scene.
     """
 
     x: np.ndarray
     right: np.ndarray
     wrong: np.ndarray
+    kind: str = ''
 
 
 def fit_prior(sources: Sequence[Source], origin: str = '') -> Prior:
-    """Every source counts alike, however many trials it has."""
+    """Every kind of scene counts alike, and of a kind every source, however many trials it has."""
     typical = np.mean([np.median(s.wrong, axis=0) for s in sources], axis=0)
-    most = max(len(s.x) for s in sources)
     x = np.concatenate([s.x - _centre(s.wrong, typical) for s in sources])
     right = np.concatenate([s.right for s in sources])
-    counts = np.concatenate([np.full(len(s.x), most / len(s.x)) for s in sources])
+    counts = _counts(sources)
     intercept, weights = fit_logistic(x, right, counts)
     logits = intercept + x @ weights
     model = Confidence(round(intercept, 4), _rounded(weights), (0.0, 1.0, 1.0))
@@ -133,6 +134,13 @@ def fit_prior(sources: Sequence[Source], origin: str = '') -> Prior:
         round(float(counts[right].sum() / counts.sum()), 4),
         origin,
     )
+
+
+def _counts(sources: Sequence[Source]) -> np.ndarray:
+    """(n,) how often each trial counts: as many times as there are trials, all together."""
+    alike = Counter(s.kind for s in sources)
+    trials = sum(len(s.x) for s in sources) / len(alike)
+    return np.concatenate([np.full(len(s.x), trials / alike[s.kind] / len(s.x)) for s in sources])
 
 
 def _rounded(values: np.ndarray) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from selavpr_model.calibration import calibrate, Calibration, keyframe_trials
+from selavpr_model.confidence import FEATURES
 from selavpr_model.config import CalibrationConfig, MapConfig, RecognizerConfig
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.records import Features, ModelIdentity, Place
@@ -54,6 +55,22 @@ def test_a_map_that_shows_only_one_place_has_nothing_to_measure():
 
 def test_only_the_asked_number_of_keyframes_is_used():
     assert calibrate(corridor(40), how=CalibrationConfig(samples=10)).samples == 10
+
+
+def test_a_keyframe_further_down_the_street_is_no_wrong_answer():
+    config = RecognizerConfig()
+    place_map = corridor(60)
+    features, right = keyframe_trials(place_map, config, 60)
+    near, _ = keyframe_trials(place_map, dataclasses.replace(config, distinct_radius_m=1.0), 60)
+    level = FEATURES.index('match_level')
+    assert right.any() and not right.all()
+    assert features[~right, level].mean() < near[:, level].mean()
+    assert calibrate(place_map).confidence.negatives == (~right).sum()
+
+
+def test_a_small_map_takes_its_wrong_answers_from_nearby():
+    features, right = keyframe_trials(corridor(12), RecognizerConfig(), 12)
+    assert (~right).sum() >= 10 and np.isfinite(features).all()
 
 
 def test_the_same_street_in_another_runs_odometry_changes_nothing_that_is_measured():

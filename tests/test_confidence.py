@@ -156,6 +156,17 @@ def test_the_fit_finds_the_number_that_tells_and_keeps_what_it_promises():
     assert error < 0.05
 
 
+def test_every_kind_of_scene_counts_alike_however_many_sources_it_has():
+    some, other = (replace(made_up(seed), kind=str(seed)) for seed in range(2))
+    other = replace(other, right=np.arange(400) < 100)
+    once, often = fit_prior([some, other]), fit_prior([some, other, other, other])
+    assert once.share == pytest.approx((np.mean(some.right) + 0.25) / 2, abs=1e-4)
+    assert often.share == pytest.approx(once.share, abs=2e-4)
+    assert often.right == pytest.approx(once.right, abs=0.1)
+    unkind = fit_prior([replace(s, kind='') for s in (some, other, other, other)])
+    assert unkind.share < once.share - 0.05
+
+
 def test_a_number_that_speaks_against_counts_for_nothing():
     x, right = made_up(0).x, made_up(0).right
     assert fit_logistic(-x, right)[1][0] == 0.0

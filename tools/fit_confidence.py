@@ -2,8 +2,10 @@
 """Fit the shipped coefficients of selavpr_model.confidence, on training data alone; resumable.
 
 Features and trials lie in --cache by the model's fingerprint, so that a second call goes on or
-takes seconds. Towns come from tools/render_town.py, a folder each with summer/, winter/ and, on
-another way, summer2/.
+takes seconds. What a sequence believes depends on the coefficients shipped so far: after they or
+`temporal` changed, run it once more without the cached trials. Towns come from
+tools/render_town.py, a folder each with the frames of three drives: winter/, summer2/ on another
+way and, for maps that grow, summer/ on that of winter/.
 
 Maps that grow get coefficients of their own, from the training drives in SLAM mode.
 
@@ -13,12 +15,14 @@ python tools/fit_confidence.py --data ../shared/data --towns /tmp/town/train --w
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 import json
 from pathlib import Path
 from typing import TypeVar
 
+from confidence_sets import features, held_out, kind_of, sources
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -39,79 +43,26 @@ from selavpr_model.confidence_fit import (
     Source,
 )
 from selavpr_model.config import (
+    CalibrationConfig,
     ExtractorConfig,
-    KeyframeConfig,
-    MapConfig,
     RecognizerConfig,
     TemporalConfig,
 )
-from selavpr_model.datasets import open_dataset, RetrievalSet
+from selavpr_model.datasets import RetrievalSet
 from selavpr_model.decision import accepts
 from selavpr_model.extractor import Extractor, load_extractor
-from selavpr_model.map_builder import build_map
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.ranking import rerank
 from selavpr_model.recognizer import believe
-from selavpr_model.records import Candidate, Features, Frame
-from selavpr_model.sources import read_rgb
+from selavpr_model.records import Candidate, Features
 from selavpr_model.trials import is_drive, places_of, poses_of, same_place, take_away
 from selavpr_model.trust import ALONE, MATCHES, OVER_TIME, Series, SIMILARITY, Trust, trust
 
 T = TypeVar('T')
 
-TOWN_M = 5.0
 ABSENT, SEED = 0.3, 1
-ONE_DRIVE = 100.0  # trials that each drive counts as, however many it has
-QUERIES = 110  # of a source at most
-KEYFRAMES = 40  # of each map, asked as when it is built
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Files as frames without poses, for build_map."""
-
-    files: tuple[Path, ...]
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, i: int) -> Frame:
-        if not 0 <= i < len(self.files):
-            raise IndexError(i)
-        return Frame(i * 10**9, read_rgb(self.files[i]), name=str(self.files[i]))
-
-
-def sources(data: Path, towns: Path) -> Iterator[tuple[str, RetrievalSet]]:
-    """Training data alone: parts of it that a CPU extracts in minutes."""
-    yield 'sped', some(open_dataset(data / 'sped', names=slice(None, 400), training=True))
-    held_in = open_dataset(data / 'ietower', split='train').protocol
-    floors = held_in.split('floors ')[1].split(', queries')[0].split(', ')
-    yield 'ietower', some(open_dataset(data / 'ietower', floors=floors[::3], split='train'))
-    for circuit in sorted((data / 'circuits').iterdir())[::2]:  # the others to measure with
-        yield circuit.name, open_dataset(circuit)
-    for town in sorted(towns.glob('w2?'))[::2]:
-        yield town.name, in_winter(open_dataset(town, TOWN_M))
-
-
-def held_out(data: Path) -> Iterator[tuple[str, RetrievalSet]]:
-    """Measured, never fitted."""
-    yield 'sped_val', open_dataset(data / 'sped', names=slice(400, None))
-    yield 'ietower_val', some(open_dataset(data / 'ietower', split='val'))
-    for circuit in sorted((data / 'circuits').iterdir())[1::2]:
-        yield circuit.name, open_dataset(circuit)
-
-
-def some(data: RetrievalSet) -> RetrievalSet:
-    """QUERIES of them, evenly spread."""
-    count = len(data.queries)
-    rows = np.unique(np.linspace(0, count - 1, min(count, QUERIES)).round().astype(int))
-    return replace(data, queries=data.queries.take(rows))
-
-
-def in_winter(data: RetrievalSet) -> RetrievalSet:
-    """Every second frame of the drive in winter."""
-    rows = [i for i, file in enumerate(data.queries.files) if file.parent.name == 'winter']
-    return replace(data, queries=data.queries.take(rows[::2]))
+ONE_KIND = 200.0  # trials that the drives of one kind count as, however many they are
+KEYFRAMES = CalibrationConfig().samples  # of each map, asked as when it is built
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,21 +83,6 @@ class Trials:
     possible: np.ndarray
     keys_x: np.ndarray
     keys_right: np.ndarray
-
-
-def features(name: str, data: RetrievalSet, extractor: Extractor, cache: Path) -> PlaceMap:
-    """All images of a data set, coded as a map codes them; a map in the cache."""
-    files = tuple(sorted({*data.queries.files, *data.references.files}))
-    out = cache / name
-    if (out / 'manifest.json').is_file():
-        found = PlaceMap.open(out, extractor.identity)
-        if {str(f) for f in files} <= {p.name for p in found.places}:
-            return found
-    return build_map(
-        Pictures(files), extractor, out, KeyframeConfig(0.0, 0.0, 0.0), MapConfig(thumbnail_px=0),
-        RecognizerConfig(candidates=1), source={'files': len(files)}, overwrite=True,
-        calibrated=False,
-    )  # fmt: skip
 
 
 def tried(name: str, data: RetrievalSet, extractor: Extractor, cache: Path) -> Trials:
@@ -224,13 +160,20 @@ def _ranked(
 
 def fitted(trials: dict[str, Trials], origin: str = '') -> Prior:
     """First one frame alone, then with the belief on the drives."""
-    found = [Source(t.x[:, 0], t.right[:, 0], t.keys_x[~t.keys_right]) for t in trials.values()]
+    found = [
+        Source(t.x[:, 0], t.right[:, 0], t.keys_x[~t.keys_right], kind_of(name))
+        for name, t in trials.items()
+    ]
     prior = fit_prior(found, origin)
-    driven = [t for t in trials.values() if np.isfinite(t.mass).all()]
+    driven = {name: t for name, t in trials.items() if np.isfinite(t.mass).all()}
     if not driven:
         return prior
-    parts = [_over_time(t, adapted(prior, t.keys_x, t.keys_right)) for t in driven]
-    weights = np.concatenate([np.full(len(right), ONE_DRIVE / len(right)) for _, right in parts])
+    parts = [_over_time(t, adapted(prior, t.keys_x, t.keys_right)) for t in driven.values()]
+    alike = Counter(map(kind_of, driven))
+    each = [ONE_KIND / alike[kind_of(name)] / len(t.x) for name, t in driven.items()]
+    weights = np.concatenate(
+        [np.full(len(t.x), w) for t, w in zip(driven.values(), each, strict=True)]
+    )
     return replace(prior, model=replace(prior.model, sequence=_sequence(parts, weights)))
 
 

@@ -68,7 +68,7 @@ class TemporalConfig(Config):
         0.97, 'least probability of a place to be LOCALIZED there', low=0.5, high=1.0
     )
     neutral_confidence: float = option(
-        0.06,
+        0.15,
         'a confidence that speaks neither for nor against a place',
         low=0.001,
         high=0.999,
