@@ -8,7 +8,7 @@ benchmark_reference (theirs), benchmark_query, benchmark_index and benchmark_ret
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 import importlib.util
 import json
@@ -28,6 +28,7 @@ from selavpr_model.benchmark_retention import retention
 from selavpr_model.benchmark_scale import Result, Scale, settings
 from selavpr_model.config import MapConfig
 from selavpr_model.errors import ConfigError, SourceError
+from selavpr_model.extractor import load_extractor
 from selavpr_model.sources import read_rgb
 
 logger = logging.getLogger(__name__)
@@ -106,9 +107,11 @@ class Benchmark:
         self.result.values['ms.publish.p50'] = float(np.median(times))
 
     def run_retention(self) -> None:
-        """Answers with each preset against those with exact storage."""
-        extractor = self.vits.extractor
+        """Answers with each preset against those with exact storage, by the network in float32:
+        what a faster one rounds differs from frame to frame, and is not the storage's."""
+        extractor = load_extractor(replace(benchmark_query.VITS, precision='fp32'))
         retention(extractor, self.images.data, PRESETS, self.scale, self.result)
+        self.result.settings['engine.retention'] = f'{extractor.engine} {extractor.precision}'
 
     @cached_property
     def steering(self) -> np.ndarray:

@@ -23,7 +23,7 @@ from selavpr_model.place_map import PlaceMap
 from selavpr_model.records import Features, ModelIdentity, Place
 from selavpr_model.sources import read_rgb
 
-PRESETS = ('exact', 'dense', 'compact', 'tiny')
+PRESETS = ('exact', 'dense', 'fast', 'compact', 'tiny')
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 
 

@@ -28,6 +28,7 @@ from selavpr_model.sources import read_rgb
 
 DEEP = 20  # ranks that must agree
 DEFAULT = RecognizerConfig().score
+VITS = ExtractorConfig(local_head='upconv', device='cpu')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,8 +58,7 @@ def _vits() -> tuple[Extractor, SelaVPR]:
     from selavpr_model import weights
     from selavpr_model.checkpoint import build_network
 
-    config = ExtractorConfig(local_head='upconv', device='cpu')
-    return load_extractor(config), build_network(weights.load(config)[0])
+    return load_extractor(VITS), build_network(weights.load(VITS)[0])
 
 
 def _vitl() -> tuple[Extractor, SelaVPR]:

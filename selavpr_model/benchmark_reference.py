@@ -32,7 +32,7 @@ class Reference:
         """(3, H, W) in [0, 1] -> rows (k,) in re-ranked order, their counts, and ms a stage."""
         clock = StageClock()
         with clock.stage('forward'):
-            global_, local = self.network(image[None])
+            global_, local, _ = self.network(image[None])
         with clock.stage('retrieve'):
             rows = self.search(global_.numpy(), k)
         with clock.stage('rerank'):

@@ -191,12 +191,11 @@ def _ask(place_map: PlaceMap, row: int, config: RecognizerConfig) -> _Answer:
     shown = others[: config.candidates]
     hidden = _apart(me, others, config)
     away = _apart(me, others, _wider(config)) or hidden  # a small map has nothing far away
-    every = {c.row: c for c in shown + hidden + away}
-    asked = sorted(every.values(), key=lambda c: c.global_rank)
-    view = place_map.codes([row])[0]
-    matcher = place_map.matcher(config.score)
-    ranked = rerank(view, place_map.codes([c.row for c in asked]), asked, matcher, config.ties)
-    inside, outside, wrong = (_only(ranked, part) for part in (shown, hidden, away))
+    view, matcher = place_map.codes([row])[0], place_map.matcher(config.score, quick=True)
+    inside, outside, wrong = (
+        rerank(view, place_map.codes([c.row for c in part]), part, matcher, config.ties)
+        for part in (shown, hidden, away)  # each by itself, as candidates are when it counts
+    )
     trials = [(features_of(wrong, config, 1)[0], False)] if wrong else []
     if inside and not are_distinct(me, inside[0].place, config):
         trials.append((features_of(inside, config, 1)[0], True))
@@ -216,11 +215,6 @@ def _wider(config: RecognizerConfig) -> RecognizerConfig:
         distinct_radius_m=AROUND * config.distinct_radius_m,
         distinct_time_s=AROUND * config.distinct_time_s,
     )
-
-
-def _only(ranked: list[Candidate], chosen: list[Candidate]) -> list[Candidate]:
-    rows = {c.row for c in chosen}
-    return [c for c in ranked if c.row in rows]
 
 
 def _pose_error(

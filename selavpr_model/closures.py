@@ -185,7 +185,7 @@ class ClosureJudge:
     def _rival(self, view: View, candidate: Candidate) -> int | None:
         """What the keyframe matches best of all that is surely another place: distinct, not known
         to show the same, and not standing out, as a third visit would."""
-        gains = evidence_of([c.mutual_matches for c in view.candidates], TemporalConfig())
+        gains = evidence_of([c.independent_matches for c in view.candidates], TemporalConfig())
         known = self._links[candidate.row]
         others = [
             c
@@ -257,5 +257,5 @@ def standing_out(
     """The few that speak for a place: their matches stand out of the frame's own rivals."""
     if not candidates:
         return []
-    gains = evidence_of([c.mutual_matches for c in candidates], temporal)
+    gains = evidence_of([c.independent_matches for c in candidates], temporal)
     return [c for c, gain in zip(candidates, gains, strict=True) if gain >= least][:KEPT]

@@ -103,7 +103,7 @@ def features_of(
     elsewhere: re-ranked, too, and known to show other places than the frame: rivals of them all.
     """
     every, known = [*candidates, *elsewhere], np.ones(len(elsewhere), bool)
-    matches = np.array([c.mutual_matches for c in every], float)
+    matches = np.array([c.independent_matches for c in every])
     cosines = np.array([c.global_similarity for c in every], float)
     places = [c.place for c in candidates]
     rows = []

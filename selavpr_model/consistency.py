@@ -34,6 +34,11 @@ class Matcher:
     reach: int = 1
     score: str = RecognizerConfig().score
 
+    @property
+    def overlap(self) -> int:
+        """Cells that show the same bit of an image: neighbours that do not are `reach` apart."""
+        return self.reach**2
+
     def matched(
         self, query: np.ndarray, references: Sequence[np.ndarray], threads: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -42,13 +47,9 @@ class Matcher:
         query (N, C), references K of (N, C): int8 codes of one codec, or float32 unit rows.
         """
         found, partner = mutual(as_cells(query), [as_cells(row) for row in references], threads)
-        return self.counted(found, partner), partner
-
-    def counted(self, found: np.ndarray, partner: np.ndarray) -> np.ndarray:
-        """(K, N) bool: which of the mutual matches (K, N) with their partners (K, N) count."""
         if self.score == 'mutual':
-            return found
-        return consistent(found, partner, self.grid, self.reach)
+            return found, partner
+        return consistent(found, partner, self.grid, self.reach), partner
 
     def count(
         self, query: np.ndarray, references: Sequence[np.ndarray], threads: int | None = None

@@ -27,12 +27,12 @@ from selavpr_model.network import SelaVPR
 log = logging.getLogger(__name__)
 
 DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
-Run = Callable[[Tensor], tuple[Tensor, Tensor]]
+Run = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """run: (B, 3, H, W) float32 in [0, 1] on the device -> global and local, as SelaVPR gives."""
+    """run: (B, 3, H, W) float32 in [0, 1] on the device -> global, local, tokens, as SelaVPR."""
 
     name: str
     precision: str
@@ -71,7 +71,7 @@ def _eager(network: SelaVPR, precision: str) -> Run:
         raise EngineError(f'the eager engine has no {precision}; use fused')
     kind, dtype = network.mean.device.type, DTYPES[precision]
 
-    def run(images: Tensor) -> tuple[Tensor, Tensor]:
+    def run(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         with torch.autocast(kind, dtype):
             return network(images)
 

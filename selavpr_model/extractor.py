@@ -16,6 +16,7 @@ from selavpr_model import weights
 from selavpr_model.checkpoint import build_network, Checkpoint, tensors_digest
 from selavpr_model.config import ExtractorConfig
 from selavpr_model.errors import ConfigError
+from selavpr_model.local_tokens import LocalHead
 from selavpr_model.network import SelaVPR
 from selavpr_model.precision import choose_engine
 from selavpr_model.records import Features, ModelIdentity, require_rgb
@@ -47,9 +48,9 @@ class Extractor:
         ready = [self.preprocess(image) for image in images]
         batch = (torch.stack(ready) if len(ready) > 1 else ready[0][None]).to(self.device)
         with torch.inference_mode():
-            global_, local = self._engine.run(batch)
-        vectors, grids = global_.cpu().numpy(), local.cpu().numpy()
-        return [Features(g, cells) for g, cells in zip(vectors, grids, strict=True)]
+            made = self._engine.run(batch)
+        each = zip(*(whole.cpu().numpy() for whole in made), strict=True)
+        return [Features(*one) for one in each]
 
     def preprocess(self, image: np.ndarray) -> Tensor:
         """(H, W, 3) uint8 -> (3, h, w) float32 in [0, 1], bilinear, corners not aligned.
@@ -93,6 +94,7 @@ def identify(
         local_shape=network.local_shape(*size),
         description=description,
         note=note,
+        head=LocalHead.of(network),
     )
 
 

@@ -62,8 +62,8 @@ class FusedSelaVPR(nn.Module):
         self.cls = network.config.global_feature == 'cls'
         self.projection = copy.deepcopy(network.projection)  # in float32: one row an image
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) float in [0, 1] RGB -> global (B, D) and local (B, h, w, C), float32."""
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 3, H, W) float in [0, 1] RGB -> global, local and tokens, as SelaVPR gives."""
         x = self.body(self.embed(images.to(self.dtype)))
         cls, tokens = x[:, 0], self.norm(x[:, -self.rows * self.columns :].float())
         grid = tokens.unflatten(1, (self.rows, self.columns))
@@ -72,7 +72,7 @@ class FusedSelaVPR(nn.Module):
         global_ = unit(self.norm(cls.float())) if self.cls else self.pool(tokens)
         if self.projection is not None:
             global_ = unit(self.projection(global_))
-        return global_, unit(grid)
+        return global_, unit(grid), tokens
 
     def make_body(self, network: SelaVPR, make: MakeLinear) -> Transform:
         blocks = (FusedBlock(cast(Block, block), make) for block in network.backbone.blocks)

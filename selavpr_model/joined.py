@@ -39,7 +39,7 @@ def by_codes(
     input_size: tuple[int, int],
     matcher: Matcher,
 ) -> Joined:
-    """The matches that count; view: (cells, channels), PlaceMap.code of a frame."""
+    """The matches that count; view: PlaceMap.code of a frame."""
     pairs = matcher.pairs(view, place_map.codes([row])[0])
     return Joined(pairs, place_map.grid, input_size)
 

@@ -2,7 +2,7 @@
 """Local features as int8 codes of one scale, all of them or fewer cells and channels.
 
 One scale for all cells keeps the products of codes comparable as integers. A fixed rotation
-spreads each cell's value evenly over its channels, so that few are clipped and the first ones
+spreads each cell's value evenly over its channels, so that few are clipped, and the first ones
 are a random projection of all: nothing has to be learnt from a map that is still to be driven.
 """
 
@@ -10,11 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import functools
+import math
 
 import numpy as np
 
 PEAK = 4.0  # deviations of a unit vector's channel (1 / sqrt(C)) that become 127
-PRESETS = {'compact': 119_000, 'dense': None, 'tiny': 60_000}  # bytes a place at most
+# Bytes a place at most. Here compact is of models whose local features are their tokens; of the
+# others it keeps the tokens, see local_tokens.py.
+PRESETS = {'compact': 119_000, 'dense': None, 'fast': 119_000, 'tiny': 60_000, 'tiny8': 60_000}
+NIBBLES = 'tiny'  # is stored in four bits a number, so that all channels find room
+LARGEST, PEAK_NIBBLES = 7, 2.5  # of four bits: least error for normal numbers (Max 1960)
 FEW_CELLS = 1024  # grids up to this are kept whole; of larger ones every second cell, each way
 
 
@@ -52,23 +57,63 @@ class LocalCodec:
         limit = PRESETS[self.preset]
         rows, columns = self.grid
         all_ = self.local_shape[2]
-        return all_ if limit is None else max(1, min(all_, limit // (rows * columns)))
+        if limit is None:
+            return all_
+        bytes_ = limit // (rows * columns)
+        return max(1, min(all_, 2 * bytes_ if self.preset == NIBBLES else bytes_))
+
+    @property
+    def stored(self) -> tuple[tuple[int, int], str]:
+        """Shape and dtype of what is stored of a place."""
+        cells = self.grid[0] * self.grid[1]
+        if self.preset == NIBBLES:
+            return (cells, (self.channels + 1) // 2), '|u1'
+        return (cells, self.channels), '|i1'
 
     def encode(self, local: np.ndarray) -> np.ndarray:
         """(h, w, C) float32 unit vectors -> (cells, channels) int8; a grid of zeros stays zero."""
+        return rounded(self._cells(local)).astype(np.int8)
+
+    def store(self, local: np.ndarray) -> np.ndarray:
+        """The same -> what is stored, of `stored`."""
+        if self.preset != NIBBLES:
+            return self.encode(local)
+        codes = rounded(self._cells(local), LARGEST, PEAK_NIBBLES) + 8
+        padded = np.pad(codes, ((0, 0), (0, self.channels % 2))).astype(np.uint8)
+        return padded[:, ::2] << 4 | padded[:, 1::2]
+
+    def view(self, stored: np.ndarray) -> np.ndarray:
+        """What was stored -> (cells, channels) int8, to be compared with what `encode` gives."""
+        if self.preset != NIBBLES:
+            return stored
+        codes = np.empty((len(stored), 2 * stored.shape[1]), np.int8)
+        codes[:, ::2], codes[:, 1::2] = stored >> 4, stored & 15
+        return np.subtract(codes, 8, out=codes)[:, : self.channels]
+
+    def _cells(self, local: np.ndarray) -> np.ndarray:
+        """(cells, channels) float32, unit, rotated and projected."""
         cells = np.asarray(local, np.float32)
         if self.grid != self.local_shape[:2]:
             cells = _halved(_halved(cells).swapaxes(0, 1)).swapaxes(0, 1)
-        cells = _unit(cells.reshape(-1, self.local_shape[2]) @ self._axes())
-        scale = 127 * np.sqrt(self.channels) / PEAK
-        return np.clip(np.rint(cells * scale), -127, 127).astype(np.int8)
+        return unit(cells.reshape(-1, self.local_shape[2]) @ self._axes())
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Codes (..., channels) -> (..., C) float32 unit vectors in the model's channels."""
-        return _unit(codes.astype(np.float32)) @ self._axes().T
+        return unit(codes.astype(np.float32)) @ self._axes().T
 
     def _axes(self) -> np.ndarray:
         return rotation(self.local_shape[2])[:, : self.channels]
+
+
+def rounded(cells: np.ndarray, largest: int = 127, peak: float = PEAK) -> np.ndarray:
+    """(n, C) unit vectors -> whole numbers of one scale, int16, at most `largest`."""
+    scale = scale_of(cells.shape[-1], largest, peak)
+    return np.clip(np.rint(cells * scale), -largest, largest).astype(np.int16)
+
+
+def scale_of(channels: int, largest: int = 127, peak: float = PEAK) -> float:
+    """What the numbers of a unit vector are multiplied by before they are rounded."""
+    return largest * math.sqrt(channels) / peak
 
 
 def _halved(x: np.ndarray) -> np.ndarray:
@@ -81,6 +126,7 @@ def _halved(x: np.ndarray) -> np.ndarray:
     )
 
 
-def _unit(cells: np.ndarray) -> np.ndarray:
+def unit(cells: np.ndarray) -> np.ndarray:
+    """Of length 1; zeros stay zeros."""
     lengths = np.linalg.norm(cells, axis=-1, keepdims=True)
     return cells / np.where(lengths > 0, lengths, 1.0)

@@ -15,7 +15,7 @@ from selavpr_model import map_writer
 from selavpr_model.config import KeyframeConfig, MapConfig, RecognizerConfig
 from selavpr_model.errors import InputError, MapEmptyError
 from selavpr_model.keyframes import KeyframeSelector
-from selavpr_model.map_manifest import model_entry
+from selavpr_model.map_manifest import FORMAT_VERSION, model_entry
 from selavpr_model.map_work import files_state, WorkFolder
 from selavpr_model.place_map import PlaceMap
 from selavpr_model.records import Camera, Features, Frame, Place
@@ -85,6 +85,7 @@ def plan_of(
         'arithmetic': [extractor.device, extractor.engine, extractor.precision],
         'keyframes': keyframes.to_dict(),
         'storage': config.to_dict(),
+        'format': FORMAT_VERSION,
     }
 
 

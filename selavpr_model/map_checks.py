@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 import logging
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
@@ -12,10 +13,11 @@ import numpy as np
 
 from selavpr_model.coarse_index import CoarseIndex
 from selavpr_model.config import MapConfig
-from selavpr_model.errors import InputError
+from selavpr_model.errors import ConfigError, InputError
+from selavpr_model.local_tokens import LocalHead
 from selavpr_model.map_files import Contents, damaged
-from selavpr_model.map_local import STORED_DTYPE, stored_shape
-from selavpr_model.map_manifest import INDEX
+from selavpr_model.map_local import stored_form
+from selavpr_model.map_manifest import HEAD, identity_of, INDEX
 from selavpr_model.map_rows import CHECKSUMS
 from selavpr_model.place_table import PlaceTable, read_columns
 from selavpr_model.records import Features, ModelIdentity, Place
@@ -54,12 +56,16 @@ def check_place(place: Place) -> None:
             raise InputError(f'place {place.id}: expected a finite (4, 4) pose, got {pose}')
 
 
-def check_contents(folder: Path, contents: Contents) -> None:
-    """Raise MapDataError unless shapes, types and values are what the manifest promises."""
+def check_contents(folder: Path, contents: Contents) -> ModelIdentity:
+    """Raise MapDataError unless shapes, types and values are what the manifest promises.
+
+    Gives the model that made the map, with the head that it stores.
+    """
     data, late = contents.data, contents.late
-    _check_shapes(folder, contents.manifest, data)
+    identity = _identity_with_head(folder, contents)
+    _check_shapes(folder, contents, identity)
     for name in ('global.npy', 'local.npy', 'local_scales.npy'):
-        if name in data and name not in late and data[name].dtype.kind == 'f':
+        if name in data and name not in late:
             _check_finite(folder / name, data[name])
     for rows in _in_steps(data['global.npy']):
         if np.abs(np.linalg.norm(rows, axis=1) - 1.0).max() > UNIT_TOLERANCE:
@@ -67,24 +73,25 @@ def check_contents(folder: Path, contents: Contents) -> None:
     for rows in _in_steps(data['poses.npy']):
         _check_poses(folder / 'poses.npy', rows)
     _check_offsets(folder, data)
+    return identity
 
 
-def _check_shapes(folder: Path, manifest: dict[str, Any], data: dict[str, Any]) -> None:
+def _check_shapes(folder: Path, contents: Contents, identity: ModelIdentity) -> None:
+    manifest, data = contents.manifest, contents.data
     places, model = manifest['counts']['places'], manifest['model']
-    dtype = manifest['local_dtype']
-    cells, channels = stored_shape(dtype, tuple(model['local_shape']))
-    expected = {
+    shape, dtype = stored_form(manifest['local_dtype'], identity.local_shape, identity.head)
+    expected: dict[str, tuple[tuple[int, ...], Any]] = {
         'global.npy': ((places, model['global_dim']), '<f4'),
-        'local.npy': ((places, cells, channels), STORED_DTYPE[dtype]),
-        'local_scales.npy': ((places, cells), '<f4'),
+        'local.npy': ((places, *shape), dtype),
+        'local_scales.npy': ((places, shape[0]), '<f4'),
         'poses.npy': ((places, 4, 4), '<f8'),
         'thumbnail_offsets.npy': ((places + 1,), '<i8'),
         CHECKSUMS: ((places, 2), '<u4'),
     }
-    for name, (shape, dtype) in expected.items():
-        if name in data and (data[name].shape != shape or data[name].dtype.str != dtype):
+    for name, (wanted, kind) in expected.items():
+        if name in data and (data[name].shape, data[name].dtype) != (wanted, np.dtype(kind)):
             got = f'{data[name].shape} {data[name].dtype.str}'
-            raise damaged(folder / name, f'expected {shape} {dtype}, got {got}')
+            raise damaged(folder / name, f'expected {wanted} {np.dtype(kind).str}, got {got}')
 
 
 def _in_steps(array: np.ndarray) -> Iterator[np.ndarray]:
@@ -94,9 +101,30 @@ def _in_steps(array: np.ndarray) -> Iterator[np.ndarray]:
         yield plain[start : start + ROWS_AT_ONCE]
 
 
+def _identity_with_head(folder: Path, contents: Contents) -> ModelIdentity:
+    """Of the model that made the map, with what makes its local features, where that is stored.
+
+    MapDataError where it is not that of such a model.
+    """
+    identity = identity_of(contents.manifest)
+    if HEAD not in contents.data:
+        if contents.data['local.npy'].dtype.names:
+            raise damaged(folder / HEAD, 'it is needed for tokens, and not in the manifest')
+        return identity
+    try:
+        model: Any = identity.description['model']
+        head = LocalHead.from_vector(np.asarray(contents.data[HEAD]), model)
+    except (ConfigError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise damaged(folder / HEAD, f'{error}') from error
+    return replace(identity, head=head)
+
+
 def _check_finite(file: Path, array: np.ndarray) -> None:
+    """Whole numbers are; of coded tokens the scales are looked at."""
+    if not np.issubdtype(array.dtype, np.floating) and not array.dtype.names:
+        return
     for step, rows in enumerate(_in_steps(array)):
-        good = np.isfinite(rows)
+        good = np.isfinite(rows['scale'] if rows.dtype.names else rows)
         if not good.all():
             row = step * ROWS_AT_ONCE + int(np.argwhere(~good)[0][0])
             raise damaged(file, f'row {row} is not finite')

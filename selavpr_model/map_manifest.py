@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from selavpr_model.calibration import Calibration
 
 FORMAT = 'selavpr-map'
-FORMAT_VERSION = 2
-READABLE = (1, 2)  # 1: no checksums of rows, no index
+FORMAT_VERSION = 3
+READABLE = (1, 2, 3)  # 1: no checksums of rows, no index; 2: compact is what is fast now
 DATA_FOLDER = re.compile(r'data-\d{6,}-[0-9a-f]{8}')
 FILES = ('global.npy', 'local.npy', 'local_scales.npy', 'poses.npy', 'places.jsonl')
 THUMBNAIL_FILES = ('thumbnails.npy', 'thumbnail_offsets.npy')
 INDEX = 'index.faiss'
-OPTIONAL_FILES = (*THUMBNAIL_FILES, CHECKSUMS, INDEX)
+HEAD = 'head.npy'  # what makes local features of tokens, where these are stored
+OPTIONAL_FILES = (*THUMBNAIL_FILES, CHECKSUMS, INDEX, HEAD)
 _DIGEST = re.compile(rb'\n "manifest_sha256": "([0-9a-f]{64})"\n}\n\Z')  # the end of the file
 FIELDS: dict[str, type | tuple[type, ...]] = {
     'map_id': str,
@@ -88,13 +89,16 @@ def decode(raw: bytes, where: Path) -> dict[str, Any]:
 
 
 def _named_as_today(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Earlier maps say fp32 for what is exact now, and exact for what is dense.
+    """Earlier maps say fp32 for what is exact now, exact for what is dense, compact for what is
+    fast, and tiny for tiny8.
 
     What has not the form of a manifest stays, for the checks that follow.
     """
+    names = {('fp32', '<f4'): 'exact', ('exact', '|i1'): 'dense'}
+    if manifest['format_version'] < 3:
+        names |= {('compact', '|i1'): 'fast', ('tiny', '|i1'): 'tiny8'}
     try:
-        stored = manifest['local_dtype'], manifest['files']['local.npy']['dtype']
-        name = {('fp32', '<f4'): 'exact', ('exact', '|i1'): 'dense'}[stored]
+        name = names[manifest['local_dtype'], manifest['files']['local.npy']['dtype']]
         storage = {**manifest['configs']['storage'], 'local_dtype': name}
         configs = {**manifest['configs'], 'storage': storage}
     except (KeyError, TypeError):

@@ -102,6 +102,7 @@ def _append(merged: PlaceMap, other: PlaceMap, one_drive: bool) -> dict[str, Any
             f'{path}: expected places stored as {mine.local_dtype} in frame {mine.frame_id!r}, '
             f'got {its.local_dtype} in {its.frame_id!r}; build the maps alike'
         )
+    merged.require_alike(other)
     renumbered = _renumber(merged, other)
     strange = len(merged) > 0 and its.frame_id == ODOMETRY and not one_drive
     names = _free_names(merged, other) if strange else {s: s for s in other.sessions}

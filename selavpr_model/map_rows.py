@@ -71,7 +71,8 @@ class RowGuard:
         parts = [array[row] for array in self._local]
         if checksum(parts) != self._expected[row, 0]:
             raise damaged_row(self._file, row)
-        if not all(np.isfinite(part).all() for part in parts if part.dtype.kind == 'f'):
+        numbers = [part['scale'] if part.dtype.names else part for part in parts]
+        if not all(np.isfinite(part).all() for part in numbers if part.dtype.kind == 'f'):
             raise damaged_row(self._file, row, 'not finite')
 
     def thumbnail(self, row: int) -> None:

@@ -175,7 +175,7 @@ class _Hashing:
 
 
 def _header(dtype: np.dtype, shape: tuple[int, ...]) -> dict[str, Any]:
-    return {'descr': dtype.str, 'fortran_order': False, 'shape': shape}
+    return {'descr': np.lib.format.dtype_to_descr(dtype), 'fortran_order': False, 'shape': shape}
 
 
 @contextlib.contextmanager

@@ -72,14 +72,16 @@ class SelaVPR(nn.Module):
         self.register_buffer('mean', imagenet[0].view(3, 1, 1), persistent=False)
         self.register_buffer('std', imagenet[1].view(3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) float in [0, 1] RGB -> global (B, D) and local (B, h, w, C), both float32.
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 3, H, W) float in [0, 1] RGB -> global (B, D), local (B, h, w, C), tokens (B, N, T).
 
-        Both have unit length on the last axis. H and W are multiples of 14.
+        All float32; global and local have unit length on the last axis, the patch tokens that they
+        are made of have not. H and W are multiples of 14.
         """
         tokens, cls = self.backbone((images - self.mean) / self.std)
         rows, columns = grid_of(images.shape[-2], images.shape[-1])
-        return self.global_feature(tokens, cls), self.local_features(tokens, rows, columns)
+        local = self.local_features(tokens, rows, columns)
+        return self.global_feature(tokens, cls), local, tokens.float()
 
     def describe(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> global features (B, D) alone; mining needs no more."""

@@ -19,6 +19,7 @@ from selavpr_model.consistency import Matcher
 from selavpr_model.errors import InputError, MapEmptyError, MapMemoryError
 from selavpr_model.frames import shown_positions
 from selavpr_model.index import needs_index, VectorIndex
+from selavpr_model.local_tokens import TokenMatcher
 from selavpr_model.map_local import Block, LocalStore
 from selavpr_model.place_table import PlaceTable
 from selavpr_model.records import Camera, Features, ModelIdentity, Place
@@ -59,7 +60,7 @@ class PlaceMap:
         self._places = PlaceTable()
         self._thumbnails: list[np.ndarray] = []  # JPEG bytes, (n,) uint8; empty: none
         self._index = VectorIndex(identity.global_dim, config.use_gpu_index)
-        self._local = LocalStore(config.local_dtype, identity.local_shape)
+        self._local = LocalStore(config.local_dtype, identity.local_shape, identity.head)
         self._guard: map_rows.RowGuard | None = None  # of what was not verified yet
 
     @classmethod
@@ -90,8 +91,7 @@ class PlaceMap:
     def _from_files(cls, path: Path, contents: map_files.Contents) -> PlaceMap:
         manifest, data = contents.manifest, contents.data
         folder = path / manifest['data']
-        map_checks.check_contents(folder, contents)
-        identity = map_manifest.identity_of(manifest)
+        identity = map_checks.check_contents(folder, contents)
         self = cls(identity, map_manifest.map_config(manifest, path))
         self._places = map_checks.places_from(folder, data)
         coarse = map_checks.coarse_index(folder, data, self.config)
@@ -153,7 +153,7 @@ class PlaceMap:
         map_checks.check_place(place)
         self._places.require_new([place.id])
         jpeg = map_images.encode(thumbnail, self.config.thumbnail_px)
-        self._local.add(np.asarray(features.local, np.float32))
+        self._local.add(features)
         return self._append(np.asarray(features.global_, np.float32), place, jpeg)
 
     def copy(self, other: PlaceMap, row: int, place: Place) -> int:
@@ -170,12 +170,14 @@ class PlaceMap:
         self._places.append(place)
         return len(self._places) - 1
 
+    def require_alike(self, other: PlaceMap) -> None:
+        """InputError unless rows of `other` can be copied into this map."""
+        self._local.require_alike(other._local)
+
     def extend(self, other: PlaceMap) -> None:
         """Append all places of `other`, made by the same model and stored alike."""
         map_files.require_model(other.path or Path('map'), other.identity, self.identity)
-        if other.config.local_dtype != self.config.local_dtype:
-            stored, mine = other.config.local_dtype, self.config.local_dtype
-            raise InputError(f'maps stored as {stored} and {mine} cannot be joined')
+        self.require_alike(other)
         self._places.require_new(other._places.ids(), 'in both maps; ids must differ')
         other.verify()
         for block in other._local.blocks:
@@ -201,13 +203,19 @@ class PlaceMap:
         """The same as stored, to count mutual matches with `code` of a query; not copied."""
         return self._local.codes(self._verify(rows))
 
-    def code(self, local: np.ndarray) -> np.ndarray:
-        """(h, w, C) float32 of a query -> (cells, channels), coded as this map's places are."""
-        return self._local.code(local)
+    def code(self, features: Features) -> np.ndarray:
+        """A query coded as this map's places are: a view that `matcher` compares."""
+        return self._local.code(features)
 
-    def matcher(self, score: str) -> Matcher:
-        """How views of this map are compared; score: RecognizerConfig.score."""
-        return Matcher(self.grid, self._local.reach, score)
+    def matcher(self, score: str, quick: bool = False) -> Matcher:
+        """How views of this map are compared; score: RecognizerConfig.score.
+
+        quick: where comparing takes long, only the promising ones are, see TokenMatcher.
+        """
+        grid, reach, head = self.grid, self._local.reach, self._local.head
+        if head is not None:
+            return TokenMatcher(grid, reach, score, head, quick)
+        return Matcher(grid, reach, score)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -259,12 +267,19 @@ class PlaceMap:
             writer = map_writer.DataWriter(folder)
             writer.array('global.npy', self._index.blocks(rows), rows)
             self._local.write(writer, rows)
+            self._write_head(writer)
             writer.array('poses.npy', [self.poses[:rows]], rows)
             writer.lines('places.jsonl', self._places.lines(rows))
             map_images.write(writer, thumbnails)
             map_rows.write(writer, thumbnails)
             self._write_index(writer, rows)
         return self._describe(revision, rows, folder.name, writer.entries)
+
+    def _write_head(self, writer: map_writer.DataWriter) -> None:
+        """What makes local features of tokens, so that the map is read without the model."""
+        if self._local.head is not None:
+            vector = self._local.head.vector()
+            writer.array(map_manifest.HEAD, [vector], len(vector))
 
     def _write_index(self, writer: map_writer.DataWriter, rows: int) -> None:
         config = self.config

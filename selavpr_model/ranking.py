@@ -24,13 +24,16 @@ def rerank(
 ) -> list[Candidate]:
     """Order by matches; on ties the better global candidate stays first.
 
-    query: (cells, channels), PlaceMap.code of the frame; codes: the same of each candidate;
+    query: a view, PlaceMap.code of the frame; codes: the same of each candidate;
     matcher: of the map, PlaceMap.matcher; ties: 'global', or 'official' for the order of the
     official script.
     """
     counts = matcher.count(query, codes)
     order = official_order(counts) if ties == 'official' else np.argsort(-counts, kind='stable')
-    return [replace(candidates[i], mutual_matches=int(counts[i])) for i in order]
+    return [
+        replace(candidates[i], mutual_matches=int(counts[i]), overlap=matcher.overlap)
+        for i in order
+    ]
 
 
 def official_order(counts: np.ndarray) -> np.ndarray:
@@ -38,7 +41,7 @@ def official_order(counts: np.ndarray) -> np.ndarray:
     return np.where(counts == 1, 0, counts).argsort(kind='stable')[::-1]
 
 
-def root(matches: float | Sequence[int] | np.ndarray) -> np.ndarray:
+def root(matches: float | Sequence[float] | np.ndarray) -> np.ndarray:
     """Roots of counts (n,): those of a pure count deviate by half, large or small (Anscombe 1948,
     The transformation of Poisson, binomial and negative-binomial data)."""
     return np.sqrt(np.asarray(matches, dtype=float) + 3 / 8)

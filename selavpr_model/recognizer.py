@@ -78,7 +78,7 @@ class PlaceRecognizer:
                 counted, self.config.score, counted,
             )  # fmt: skip
         self._map = place_map
-        self._matcher = place_map.matcher(self.config.score)
+        self._matcher = place_map.matcher(self.config.score, quick=True)
         self._belief = believe(place_map, self.config, self.temporal)
         self.gate = GeometryGate(place_map, self.geometry, self.config)
 
@@ -94,7 +94,7 @@ class PlaceRecognizer:
             candidates = self.retrieve(features.global_)
         with clock.stage('load_local'):
             codes = self._map.codes([c.row for c in candidates])
-            view = self._view = self._map.code(features.local)
+            view = self._view = self._map.code(features)
         with clock.stage('rerank'):
             candidates = rerank(view, codes, candidates, self._matcher, self.config.ties)
         with clock.stage('decide'):
@@ -122,7 +122,7 @@ class PlaceRecognizer:
     def decide(self, frame: Frame, candidates: list[Candidate], view: np.ndarray) -> Recognition:
         """LOCALIZED, AMBIGUOUS or LOST from candidates in re-ranked order, with the reason.
 
-        view: (cells, channels), PlaceMap.code of the frame.
+        view: PlaceMap.code of the frame.
         """
         needed = thresholds(self.config, self._map.calibration)
         if not candidates or (needed is None and self._belief is None):

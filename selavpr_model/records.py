@@ -10,10 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 import enum
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from selavpr_model.errors import InputError
+
+if TYPE_CHECKING:
+    from selavpr_model.local_tokens import LocalHead
 
 
 class State(enum.IntEnum):
@@ -74,10 +78,14 @@ def require_rgb(image: np.ndarray) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """global_: (D,) float32, unit length; local: (h, w, C) float32, unit on the last axis."""
+    """global_: (D,) float32, unit length; local: (h, w, C) float32, unit on the last axis.
+
+    tokens: (N, T) float32, the patch tokens that both are made of, where they are to be had.
+    """
 
     global_: np.ndarray
     local: np.ndarray
+    tokens: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,8 +108,9 @@ class Candidate:
     """One place a query may show. global_similarity: cosine in [-1, 1]; confidence: [0, 1] or NaN.
 
     `row` is the place's row in the map's arrays, `global_rank` counts from 0. mutual_matches: the
-    mutual nearest neighbours that count (RecognizerConfig.score). pose, covariance:
-    as in Recognition, refined by geometry; None: that of the keyframe.
+    mutual nearest neighbours that count (RecognizerConfig.score), of which `overlap` show the same
+    bit of the image. pose, covariance: as in Recognition, refined by geometry; None: that of the
+    keyframe.
     """
 
     place: Place
@@ -109,12 +118,18 @@ class Candidate:
     global_similarity: float
     global_rank: int
     mutual_matches: int = 0
+    overlap: int = 1
     inliers: int = 0
     confidence: float = math.nan
     status: Status = Status.CANDIDATE
     reject: Reject = Reject.NONE
     pose: np.ndarray | None = None
     covariance: np.ndarray | None = None
+
+    @property
+    def independent_matches(self) -> float:
+        """To be weighed: the same for all storages, however many cells they compare."""
+        return self.mutual_matches / self.overlap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,7 +214,8 @@ class ModelIdentity:
 
     fingerprint: hex SHA-256 over architecture, weights and preprocessing; weights: a name for
     people; local_shape: (h, w, C) of the local features; note: what people must be told, such as
-    'untrained local head' or 'RANDOM WEIGHTS'.
+    'untrained local head' or 'RANDOM WEIGHTS'; head: what makes the local features of tokens,
+    None where they are the tokens.
     """
 
     fingerprint: str
@@ -208,3 +224,4 @@ class ModelIdentity:
     local_shape: tuple[int, int, int]
     description: dict[str, object] = field(default_factory=dict, compare=False)
     note: str = ''
+    head: LocalHead | None = field(default=None, compare=False, repr=False)

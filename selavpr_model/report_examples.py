@@ -83,7 +83,7 @@ def draw_pair(
     image: np.ndarray, row: int, extractor: Extractor, place_map: PlaceMap, score: str
 ) -> np.ndarray:
     """(H, W, 3) RGB of the frame and the stored thumbnail, their matches joined by lines."""
-    cells, grid = place_map.code(extractor.extract(image).local), place_map.grid
+    cells, grid = place_map.code(extractor.extract(image)), place_map.grid
     pairs = place_map.matcher(score).pairs(cells, place_map.codes([row])[0])
     thumbnail = place_map.thumbnail(row)
     left = _sized(image)

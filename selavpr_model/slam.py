@@ -68,7 +68,7 @@ class SlamSession:
         )  # fmt: skip
         self._grow(len(old))
         self._belief.reset()
-        self._matcher = place_map.matcher(self.configs.recognizer.score)
+        self._matcher = place_map.matcher(self.configs.recognizer.score, quick=True)
         self._geometry = MapGeometry(place_map, self.configs.geometry)
         self._general = adapted(shipped())  # for the places of earlier runs
         self._judge = ClosureJudge(
@@ -89,7 +89,7 @@ class SlamSession:
     def advance(self, frame: Frame, features: Features) -> SlamStep:
         """`process` after the extraction."""
         spot = self._trail.locate(frame)
-        view = self.place_map.code(features.local)
+        view = self.place_map.code(features)
         if not self._is_keyframe(frame, view):
             return SlamStep(Recognition(frame.stamp_ns, self._state, (), 'between two keyframes'))
         self.session = self.session or self._name(frame.stamp_ns)
@@ -147,10 +147,10 @@ class SlamSession:
             return False
         if self._last_view is None:
             return True
-        found, partner = mutual(as_cells(view), [as_cells(self._last_view)])
+        found, _ = mutual(as_cells(view), [as_cells(self._last_view)])
         if 1.0 - found.mean() < self.configs.slam.novelty:
             return False
-        self._judge.observe_step(int(self._matcher.counted(found, partner).sum()))
+        self._judge.observe_step(int(self._matcher.count(view, [self._last_view])[0]))
         return True
 
     def _grow(self, rows: int) -> None:
@@ -184,10 +184,15 @@ class SlamSession:
             Candidate(self._framed(row), row, float(similarity), rank)
             for rank, (row, similarity) in enumerate(chosen)
         ]
-        codes = self.place_map.codes([c.row for c in candidates])
-        every = rerank(view, codes, candidates, self._matcher, config.ties)
-        ranked, elsewhere = ([c for c in every if (c.row in left) is way] for way in (False, True))
+        ranked, elsewhere = (
+            self._ranked(view, [c for c in candidates if (c.row in left) is way])
+            for way in (False, True)
+        )
         return self._assured(ranked, elsewhere)
+
+    def _ranked(self, view: np.ndarray, candidates: list[Candidate]) -> list[Candidate]:
+        codes = self.place_map.codes([c.row for c in candidates])
+        return rerank(view, codes, candidates, self._matcher, self.configs.recognizer.ties)
 
     def _left(self, spot: Spot, here: Place, old: int) -> set[int]:
         """Rows from `old` on that are sure to show another place, by this leg's odometry."""
@@ -206,7 +211,7 @@ class SlamSession:
         usual = self._judge.step_matches
         if not ranked or ranked[0].place.session != self.session or usual is None:
             return self._general
-        return at_level(growing(), usual)
+        return at_level(growing(), usual / self._matcher.overlap)
 
     def _over_time(self, alone: list[Candidate], belief: Belief | None) -> list[Candidate]:
         if belief is None:

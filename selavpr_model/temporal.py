@@ -48,7 +48,7 @@ class Belief:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Anchor:
-    """The last frame that counted. odom: (4, 4) T_odom_camera or None; view: (cells, C)."""
+    """The last frame that counted. odom: (4, 4) T_odom_camera or None; view: PlaceMap.code."""
 
     stamp_ns: int
     odom: np.ndarray | None
@@ -252,7 +252,7 @@ def assured_evidence(candidates: Sequence[Candidate], config: TemporalConfig) ->
     the others' matches speak for them, but no louder than the least of these. By the matches alone
     where the map gives no confidence.
     """
-    found = evidence_of([c.mutual_matches for c in candidates], config)
+    found = evidence_of([c.independent_matches for c in candidates], config)
     known = np.array([c.confidence for c in candidates])
     sure = np.isfinite(known)
     if not sure.any():
@@ -263,7 +263,7 @@ def assured_evidence(candidates: Sequence[Candidate], config: TemporalConfig) ->
     return np.clip(found, -config.max_evidence, config.max_evidence)
 
 
-def evidence_of(matches: Sequence[int], config: TemporalConfig) -> np.ndarray:
+def evidence_of(matches: Sequence[float], config: TemporalConfig) -> np.ndarray:
     """Log-likelihood ratio of each candidate against being off the map, (k,) in nat.
 
     Counts are judged against each other (robust standard deviations above the frame's median):

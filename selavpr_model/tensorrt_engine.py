@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 8  # images a call at most; more are split
 PRECISION = 'fp16'
+OUTPUTS = 'global, local, tokens'  # engines of other outputs are not these
 INSTALL = 'pip install torch-tensorrt on a machine with an NVIDIA GPU, then run selavpr export'
 
 
@@ -37,9 +38,9 @@ class HalfSelaVPR(nn.Module):
         if network.projection is not None:
             network.projection.float()  # as under autocast
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        global_, local = self.network(images.half())
-        return global_.float(), local.float()
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        global_, local, tokens = self.network(images.half())
+        return global_.float(), local.float(), tokens.float()
 
 
 def export_program(network: nn.Module, size: tuple[int, int], device: str) -> Any:
@@ -50,7 +51,7 @@ def export_program(network: nn.Module, size: tuple[int, int], device: str) -> An
 
 def load(
     network: SelaVPR, size: tuple[int, int], precision: str, digest: str
-) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+) -> Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]:
     """The engine built for these weights on this GPU; EngineError where there is none."""
     trt = _library(network.mean.device, precision)
     path = engine_path(size, digest, trt, network.mean.device)
@@ -60,9 +61,10 @@ def load(
     module = trt.load(str(path)).module()
     log.info('TensorRT engine %s loaded in %.1f s', path, time.perf_counter() - start)
 
-    def run(images: Tensor) -> tuple[Tensor, Tensor]:
+    def run(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         parts = [module(part) for part in images.split(BATCH)]
-        return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+        global_, local, tokens = (torch.cat(whole) for whole in zip(*parts, strict=True))
+        return global_, local, tokens
 
     return run
 
@@ -108,7 +110,7 @@ def engine_path(size: tuple[int, int], digest: str, trt: Any, device: torch.devi
     """Where the engine of these weights, this input, these versions and this GPU is kept."""
     tensorrt = importlib.import_module('tensorrt')
     gpu = torch.cuda.get_device_name(device)
-    parts = [digest, *size, PRECISION, BATCH, trt.__version__, tensorrt.__version__, gpu]
+    parts = [digest, *size, PRECISION, BATCH, OUTPUTS, trt.__version__, tensorrt.__version__, gpu]
     key = hashlib.sha256('|'.join(map(str, parts)).encode()).hexdigest()
     return home() / 'engines' / f'{key[:24]}.ep'
 

@@ -168,7 +168,7 @@ class Trainer:
         images = batch.images.to(self.device)
         places, count = images.shape[:2]
         with autocast(self.device, self.config.precision):
-            global_, local = self.parallel(images.flatten(0, 1))
+            global_, local, _ = self.parallel(images.flatten(0, 1))
         global_ = global_.unflatten(0, (places, count))
         local = local.unflatten(0, (places, count))
         if self.config.recipe == 'paper':

@@ -97,11 +97,13 @@ def test_the_command_writes_the_agreed_keys(shared_data, tmp_path):
     assert done.exit_code == 0, done.output
     values = json.loads(out.read_text())
     k = max(QUICK.ks)
-    wanted = {f'bytes_per_place.{kind}' for kind in ('fp32', 'exact', 'dense', 'compact', 'tiny')}
+    wanted = {
+        f'bytes_per_place.{kind}' for kind in ('fp32', 'exact', 'dense', 'fast', 'compact', 'tiny')
+    }
     wanted |= {'ratio.forward.vits', f'ratio.query.vits.k{k}', f'ms.query.vits.k{k}.p50'}
-    wanted |= {f'ratio.rerank_{kind}.k{k}' for kind in ('exact', 'compact')}
+    wanted |= {f'ratio.rerank_{kind}.k{k}' for kind in ('exact', 'compact', 'fast')}
     assert values.keys() >= wanted | {'machine', 'threads', 'versions', 'goals_met'}
-    kinds = ('exact', 'dense', 'compact', 'tiny')
+    kinds = ('exact', 'dense', 'fast', 'compact', 'tiny')
     sizes = [values[f'bytes_per_place.{kind}'] for kind in kinds]
     assert sizes == sorted(sizes, reverse=True)
     assert all(met(f'bytes_per_place.{kind}', size) is not False

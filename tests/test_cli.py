@@ -233,7 +233,7 @@ def test_a_wrong_size_is_refused_with_an_example(text):
     [
         (['--k', '0'], '--k: expected 1 to'),
         (['--precision', 'foo'], '--precision: expected one of auto, fp32'),
-        (['--local-dtype', 'int4'], 'compact, dense, exact, tiny, int8, fp16'),
+        (['--local-dtype', 'int4'], 'fast, tiny, compact, dense, exact, tiny8, int8, fp16'),
         (['--size', '225'], '225'),
         (['--queries', '3'], 'START:STOP'),
         (['--plots', 'build/no'], 'add --absent 0.3'),
@@ -255,7 +255,7 @@ def test_options_show_the_help_and_the_default_of_their_configuration(monkeypatc
     text = ' '.join(call('evaluate', '--help').output.split())
     assert f'[default: {RecognizerConfig().candidates}]' in text
     assert f'[default: {ExtractorConfig().weights}]' in text
-    assert 'compact | dense | exact' in text
+    assert 'fast | tiny | compact' in text
 
 
 def test_no_json_holds_what_is_no_number(tmp_path: Path) -> None:

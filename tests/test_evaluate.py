@@ -147,7 +147,7 @@ def test_the_command_prints_the_table_and_writes_all_a_result_depends_on(pairs, 
     assert f'{result["reranked"]["recall_at_1"]:.1f}' in done.output
     assert 'k-th name = k-th place' in done.output and '2:8' in result['protocol']
     assert result['config']['extractor']['image_height'] == 56
-    assert result['local_features'].endswith('compact')
+    assert result['local_features'].endswith('fast')
     assert result['ms_per_query']['p95'] >= result['ms_per_query']['p50'] > 0
 
 

@@ -111,14 +111,14 @@ def damaged_error(path: Path, file: Path, change: Callable[[bytes], bytes]) -> M
 
 
 def test_another_version_is_named_with_the_cure(copy):
-    for version, cure in ((3, 'newer selavpr'), (0, 'build the map again')):
+    for version, cure in ((4, 'newer selavpr'), (0, 'build the map again')):
         sign(copy, lambda manifest: None)
         raw = (copy / 'manifest.json').read_bytes()
         mark = b'"format_version": '
-        (copy / 'manifest.json').write_bytes(raw.replace(mark + b'2', mark + b'%d' % version))
+        (copy / 'manifest.json').write_bytes(raw.replace(mark + b'3', mark + b'%d' % version))
         error = error_of(copy)
         assert type(error) is MapVersionError
-        assert f'version 1 to 2, got {version}' in str(error) and cure in str(error)
+        assert f'version 1 to 3, got {version}' in str(error) and cure in str(error)
         (copy / 'manifest.json').write_bytes(raw)
 
 

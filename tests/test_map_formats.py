@@ -90,12 +90,16 @@ def test_a_map_of_version_1_opens_and_is_verified_as_a_whole(by_row, copy):
     assert type(error_of(copy)) is MapDataError
 
 
-@pytest.mark.parametrize(('before', 'now'), [('exact', 'dense'), ('fp32', 'exact')])
+@pytest.mark.parametrize(
+    ('before', 'now'),
+    [('exact', 'dense'), ('fp32', 'exact'), ('compact', 'fast'), ('tiny', 'tiny8')],
+)
 def test_a_map_that_was_stored_under_an_earlier_name_opens_and_grows(tmp_path, before, now):
     some_map(4, now).save(tmp_path / 'map')
     new = PlaceMap.open(tmp_path / 'map', IDENTITY)
 
     def rename(manifest: dict) -> None:
+        manifest['format_version'] = 2
         manifest['local_dtype'] = manifest['configs']['storage']['local_dtype'] = before
 
     sign(tmp_path / 'map', rename)

@@ -20,7 +20,7 @@ def network(**options) -> SelaVPR:
 def test_features_have_unit_length_and_the_announced_shape(head, size):
     net = network(local_head=head)
     with torch.inference_mode():
-        global_, local = net(torch.rand(2, 3, *size))
+        global_, local, _ = net(torch.rand(2, 3, *size))
     assert global_.shape == (2, 384)
     assert tuple(local.shape[1:]) == net.local_shape(*size)
     torch.testing.assert_close(global_.norm(dim=-1), torch.ones(2))
@@ -80,6 +80,6 @@ def test_a_choice_that_came_later_leaves_old_descriptions_as_they_were():
 def test_half_precision_still_returns_float32_of_unit_length():
     net = network()
     with torch.inference_mode(), torch.autocast('cpu', torch.bfloat16):
-        global_, local = net(torch.rand(1, 3, 56, 56))
+        global_, local, _ = net(torch.rand(1, 3, 56, 56))
     assert global_.dtype == local.dtype == torch.float32
     torch.testing.assert_close(local.norm(dim=-1), torch.ones(local.shape[:-1]))

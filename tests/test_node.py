@@ -111,7 +111,7 @@ def test_a_camera_that_is_restarted_is_heard_again(robot: Robot, camera: Any, st
 def test_map_info_and_status_are_latched_and_name_the_model(robot: Robot, street_map: Path):
     robot.until(lambda: robot.heard['map_info'], 'map info')
     info, status = robot.heard['map_info'][-1], robot.status()
-    assert info.path == str(street_map) and info.num_places == 12 and info.local_dtype == 'compact'
+    assert info.path == str(street_map) and info.num_places == 12 and info.local_dtype == 'fast'
     assert info.num_bytes > 0 and info.created.sec > 0
     assert status.fingerprint == info.fingerprint and status.weights == ExtractorConfig().weights
     assert status.map_id == info.map_id and status.precision == 'fp32'

@@ -32,7 +32,7 @@ def outputs(request, tmp_path_factory):
 def features(network: SelaVPR, count: int) -> tuple[np.ndarray, np.ndarray]:
     images = np.stack([formula_image(i) for i in range(count)])
     with torch.inference_mode():
-        global_, local = network(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
+        global_, local, _ = network(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
     return global_.numpy(), local.numpy()
 
 

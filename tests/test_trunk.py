@@ -68,9 +68,9 @@ def trained(**options) -> SelaVPR:
 def test_features_turn_by_little(kernel, options):
     network, images = trained(**options), torch.rand(2, 3, *SIZE)
     got, expected = Int8SelaVPR(network, SIZE)(images), network(images)
-    for ours, right, least in zip(got, expected, (0.9999, 0.9995), strict=True):
+    for ours, right, least in zip(got, expected, (0.9999, 0.9995, 0.9995), strict=True):
         assert ours.shape == right.shape and ours.dtype == torch.float32
-        assert (ours * right).sum(dim=-1).min() > least
+        assert torch.cosine_similarity(ours, right, dim=-1).min() > least
 
 
 @torch.inference_mode()
@@ -161,7 +161,7 @@ def test_real_images_keep_their_features(kernel, street, extractor):
 
     network = build_network(weights.load(ExtractorConfig())[0])
     batch = torch.stack([extractor.preprocess(frame.image) for frame in street[:3]])
-    (global_, local), expected = Int8SelaVPR(network, (224, 224))(batch), network(batch)
+    (global_, local, _), expected = Int8SelaVPR(network, (224, 224))(batch), network(batch)
     # Whitening raises the axes in which features differ least: bf16 has 0.9992 and int8 0.9969 of
     # the global feature there. What that does to answers is tested in test_retention.py.
     assert (global_ * expected[0]).sum(dim=-1).min() > 0.996

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 import json
 import os
 from pathlib import Path
@@ -49,7 +50,6 @@ def build_map(images: Path, out: Path, places: int) -> None:
     from selavpr_model.benchmark_maps import place
     from selavpr_model.extractor import load_extractor
     from selavpr_model.map_builder import build_map as build
-    from selavpr_model.records import Features
     from selavpr_model.sources import ImageFolder
 
     frames, extractor = list(ImageFolder(images)), load_extractor()
@@ -59,7 +59,7 @@ def build_map(images: Path, out: Path, places: int) -> None:
     real = [extractor.extract(frame.image) for frame in frames]
     vectors = Growth(np.stack([one.global_ for one in real])).grow(places)
     for row in trange(len(made), places, desc='more places'):
-        made.add(Features(vectors[row], real[row % len(real)].local), place(row))
+        made.add(replace(real[row % len(real)], global_=vectors[row]), place(row))
     made.save(out, overwrite=True)
 
 
