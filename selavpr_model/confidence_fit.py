@@ -23,8 +23,9 @@ from scipy.special import expit
 
 from selavpr_model.confidence import Confidence, FEATURES, LEVELS
 from selavpr_model.reliability import reliability
+from selavpr_model.runtime.paths import SHIPPED
 
-SHIPPED = Path(__file__).with_name('shipped') / 'confidence.json'
+COEFFICIENTS = SHIPPED / 'confidence.json'
 RIDGE = 1.0  # strength of the pull to 0, in trials, on weights of standardised features
 TRUST = 10.0  # wrong answers of a map that count as much as those of the training data
 SHARES = (np.arange(50) + 0.5) / 50  # quantiles that stand for all answers of a kind
@@ -67,13 +68,13 @@ MODEL = ('intercept', 'weights', 'sequence')
 @functools.lru_cache(maxsize=1)
 def shipped() -> Prior:
     """The coefficients that come with the package."""
-    return Prior.from_dict(json.loads(SHIPPED.read_text()))
+    return Prior.from_dict(json.loads(COEFFICIENTS.read_text()))
 
 
 @functools.lru_cache(maxsize=1)
 def growing() -> Confidence:
     """The coefficients for a map that grows, for `at_level`."""
-    return Confidence.from_dict(json.loads(SHIPPED.read_text())['growing'])
+    return Confidence.from_dict(json.loads(COEFFICIENTS.read_text())['growing'])
 
 
 def at_level(model: Confidence, matches: float) -> Confidence:

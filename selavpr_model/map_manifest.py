@@ -18,6 +18,7 @@ from selavpr_model.config import MapConfig
 from selavpr_model.errors import ConfigError, MapMetadataError, MapVersionError
 from selavpr_model.map_rows import CHECKSUMS
 from selavpr_model.records import Camera, ModelIdentity
+from selavpr_model.runtime.paths import REPOSITORY
 
 if TYPE_CHECKING:
     from selavpr_model.calibration import Calibration
@@ -228,7 +229,7 @@ def software_version() -> str:
     try:
         return metadata.version('selavpr')
     except metadata.PackageNotFoundError:
-        xml = Path(__file__).resolve().parent.parent / 'package.xml'
+        xml = REPOSITORY / 'package.xml'
         return (ElementTree.parse(xml).findtext('version') if xml.is_file() else None) or 'unknown'
 
 

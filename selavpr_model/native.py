@@ -29,7 +29,7 @@ def library() -> ctypes.CDLL | None:
 
 def load(name: str) -> tuple[ctypes.CDLL | None, str]:
     """native/NAME.cpp as setup.py or CMakeLists.txt built it, or None and why not."""
-    files = sorted(Path(__file__).parent.glob(f'_{name}*.so'))
+    files = sorted(PACKAGE.glob(f'_{name}*.so'))
     for file in files:
         try:
             found = ctypes.CDLL(str(file))

@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from selavpr_model.errors import ConfigError, WeightsError
+from selavpr_model.runtime.paths import PACKAGE
 from selavpr_model.train_plot import draw_training
 
 log = logging.getLogger(__name__)
@@ -119,11 +120,10 @@ def tensorboard(folder: Path) -> Any:
 
 def git_state() -> str:
     """The commit and what differs from it, or why that is not known."""
-    here = Path(__file__).resolve().parent
     try:
         out = [
             subprocess.run(
-                ['git', *command], cwd=here, capture_output=True, text=True, check=True, timeout=30
+                ['git', *command], cwd=PACKAGE, capture_output=True, text=True, check=True, timeout=30
             ).stdout
             for command in (['rev-parse', 'HEAD'], ['status', '--short'], ['diff', 'HEAD'])
         ]

@@ -29,6 +29,7 @@ from selavpr_model.checkpoint import (
 from selavpr_model.config import ExtractorConfig, ModelConfig
 from selavpr_model.errors import WeightsError
 from selavpr_model.network import LocalAdaptation, SelaVPR
+from selavpr_model.runtime.paths import SHIPPED
 from selavpr_model.vit import SIZES
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,6 @@ _META = 'https://dl.fbaipublicfiles.com/dinov2'
 _MIRROR = 'https://github.com/gogojjh/SelaVPR/releases/download/v1.0.0'
 _DRIVE = 'released on Google Drive only: download it by hand from the SelaVPR README, then import'
 UNTRAINED_SEED = 0
-SHIPPED = Path(__file__).resolve().parent / 'shipped'
 """Weights that come with the package: what training added to a frozen backbone."""
 
 

@@ -28,6 +28,7 @@ from selavpr_model.extractor import Extractor, load_extractor
 from selavpr_model.map_builder import build_map
 from selavpr_model.map_manifest import software_version
 from selavpr_model.place_map import PlaceMap
+from selavpr_model.runtime.paths import REPOSITORY
 from selavpr_ros import slam_replay
 from selavpr_ros.bags import BagFrames
 from selavpr_ros.replay import Request, run_with, Scoring
@@ -47,8 +48,7 @@ MAP_CONFIGS: Mapping[str, Config] = {
 
 def find_data(given: Path | None) -> Path:
     """The folder with both bags: as given, demo/ here, or demo/ beside the package."""
-    beside = Path(__file__).resolve().parents[1] / 'demo'
-    places = [given] if given else [Path('demo'), beside]
+    places = [given] if given else [Path('demo'), REPOSITORY / 'demo']
     for place in places:
         if all((place / run / 'metadata.yaml').is_file() for run in (MAPPED, DRIVEN)):
             return place

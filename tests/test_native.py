@@ -171,7 +171,7 @@ class TestWithout:
 
     @pytest.fixture
     def missing(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(native, '__file__', str(tmp_path / 'native.py'))
+        monkeypatch.setattr(native, 'PACKAGE', tmp_path)
         native.library.cache_clear()
         yield tmp_path
         native.library.cache_clear()

@@ -24,6 +24,7 @@ from selavpr_model.errors import WeightsError
 from selavpr_model.evaluate import evaluate
 from selavpr_model.extractor import load_extractor
 from selavpr_model.network import SelaVPR
+from selavpr_model.runtime.paths import SHIPPED
 from selavpr_model.vit import SIZES
 
 
@@ -48,7 +49,7 @@ def test_the_frozen_backbone_says_that_its_local_features_are_tokens(extractor):
 
 def test_what_comes_with_the_package_is_small_and_is_never_fetched_anew(extractor):
     first, backbone = weights.fetch_all('selavpr_vits14', force=False)
-    assert first.stat().st_size <= 12_000_000 and first.parent == weights.SHIPPED
+    assert first.stat().st_size <= 12_000_000 and first.parent == SHIPPED
     assert backbone == weights.locate('imgfocus_vits14')
     assert weights.fetch('selavpr_vits14', force=True) == first
 

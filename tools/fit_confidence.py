@@ -34,11 +34,11 @@ from selavpr_model.calibration import keyframe_trials
 from selavpr_model.confidence import assured, certain, Confidence, features_of, JUDGED
 from selavpr_model.confidence_fit import (
     adapted,
+    COEFFICIENTS,
     fit_logistic,
     fit_prior,
     MODEL,
     Prior,
-    SHIPPED,
     shipped,
     Source,
 )
@@ -242,7 +242,7 @@ def main() -> None:
     parser.add_argument('--cache', type=Path, default=Path('/tmp/confidence'))
     parser.add_argument('--weights', default=ExtractorConfig().weights)
     parser.add_argument('--held-out', action='store_true', help='also measure on these')
-    parser.add_argument('--write', action='store_true', help=f'into {SHIPPED}')
+    parser.add_argument('--write', action='store_true', help=f'into {COEFFICIENTS}')
     args = parser.parse_args()
     extractor = load_extractor(ExtractorConfig(weights=args.weights))
     cache = args.cache / extractor.identity.fingerprint[:12]
@@ -272,7 +272,7 @@ def main() -> None:
     if args.write:
         shown = {k: v for k, v in growing.to_dict().items() if k in MODEL}
         made = {**prior.to_dict(), 'growing': shown}
-        SHIPPED.write_text(json.dumps(made, indent=1) + '\n')
+        COEFFICIENTS.write_text(json.dumps(made, indent=1) + '\n')
 
 
 if __name__ == '__main__':
