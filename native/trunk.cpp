@@ -37,7 +37,7 @@ namespace {
 #include "vnni.h"
 #include "attention.h"
 
-// As trunk.py lays it out. down1, up1: serial adapter; down2, up2: parallel one.
+// As int8.py lays it out. down1, up1: serial adapter; down2, up2: parallel one.
 struct Block {
   const float *norm1, *norm1_bias, *norm2, *norm2_bias;
   Product qkv, proj, down1, up1, fc1, fc2, down2, up2;
@@ -236,7 +236,7 @@ bool run(Trunk& t, float* x) {
   return at_once(parts, [&](int index) { run_part(t, x, index, parts, gate); });
 }
 
-// x (rows, columns, in) and y (2 rows - 1, 2 columns - 1, out); as fusion.py's FusedUp.
+// x (rows, columns, in) and y (2 rows - 1, 2 columns - 1, out); as fused.py's FusedUp.
 struct Grid {
   const float* x;
   float* y;

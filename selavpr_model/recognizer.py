@@ -8,20 +8,20 @@ import logging
 
 import numpy as np
 
-from selavpr_model.calibration import keyframe_covariance
-from selavpr_model.confidence import assured, over_time
 from selavpr_model.config import GeometryConfig, RecognizerConfig, TemporalConfig
-from selavpr_model.decision import conclude, follow, judge, Thresholds, thresholds
+from selavpr_model.decision.belief import TemporalBelief
+from selavpr_model.decision.confidence import assured, over_time
+from selavpr_model.decision.decide import conclude, follow, judge, Thresholds, thresholds
+from selavpr_model.decision.ranking import rerank
 from selavpr_model.errors import MapModelError
-from selavpr_model.extractor import Extractor
-from selavpr_model.frames import shown
-from selavpr_model.geometry_gate import GeometryGate
-from selavpr_model.joined import by_codes, by_geometry, Joined
-from selavpr_model.place_map import PlaceMap
-from selavpr_model.ranking import rerank
+from selavpr_model.features.extractor import Extractor
+from selavpr_model.geometry.gate import GeometryGate
+from selavpr_model.geometry.overlay import by_codes, by_geometry, Joined
+from selavpr_model.maps.building.calibrate import keyframe_covariance
+from selavpr_model.maps.frames import shown
+from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.records import Candidate, Frame, Recognition, State
-from selavpr_model.stages import StageClock
-from selavpr_model.temporal import TemporalBelief
+from selavpr_model.runtime.stages import StageClock
 
 log = logging.getLogger(__name__)
 

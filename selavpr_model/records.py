@@ -17,7 +17,7 @@ import numpy as np
 from selavpr_model.errors import InputError
 
 if TYPE_CHECKING:
-    from selavpr_model.local_tokens import LocalHead
+    from selavpr_model.matching.token_matcher import LocalHead
 
 
 class State(enum.IntEnum):

@@ -13,9 +13,8 @@ from typing import Annotated, Any, TYPE_CHECKING
 
 import typer
 
-from selavpr_model.cli import app, from_config, run
-from selavpr_model.cli_map import map_app
-from selavpr_model.cli_outputs import require_outputs, write_json
+from selavpr_model.cli.app import app, from_config, run
+from selavpr_model.cli.map import map_app
 from selavpr_model.config import (
     ExtractorConfig,
     GeometryConfig,
@@ -26,6 +25,7 @@ from selavpr_model.config import (
     ScoreConfig,
 )
 from selavpr_model.errors import ConfigError
+from selavpr_model.runtime.outputs import require_outputs, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +85,7 @@ def build_map(
 
     Example: selavpr map build demo/summer --out maps/summer --poses /ground_truth/pose
     """
-    from selavpr_model.cli_map import build_from
+    from selavpr_model.cli.map import build_from
 
     require_outputs(out, out_json)
     frames, origin = open_source(source, poses, image_topic, parse_pose(base_camera))
@@ -109,8 +109,8 @@ def open_source(
     source: Path, poses: str, image_topic: str, base_camera: np.ndarray | None
 ) -> tuple[Iterable[Frame], dict[str, Any]]:
     """Frames of a bag or of a folder of images, and what the map says about where it is from."""
-    from selavpr_model.sources import ImageFolder
-    from selavpr_ros.recordings import open_recording
+    from selavpr_model.data.image_folder import ImageFolder
+    from selavpr_ros.bags.recordings import open_recording
 
     found = open_recording(source, poses, image_topic, base_camera)
     if isinstance(found, ImageFolder):
@@ -122,7 +122,7 @@ def open_source(
 def parse_pose(text: str) -> np.ndarray | None:
     """x,y,z,qx,qy,qz,qw -> (4, 4); None for nothing; ConfigError for anything else."""
     from selavpr_model.errors import InputError
-    from selavpr_ros.conversions import checked_pose
+    from selavpr_ros.convert.from_ros import checked_pose
 
     if not text:
         return None
@@ -167,8 +167,8 @@ def replay(
 
     Example: selavpr replay demo/winter --map maps/summer --truth /ground_truth/pose --out build/w
     """
-    from selavpr_ros import replay as replaying
-    from selavpr_ros.tables import print_summary
+    from selavpr_ros.replay import offline as replaying
+    from selavpr_ros.replay.tables import print_summary
 
     require_outputs(out, out_json)
     extractor = extractor_of(map_, weights)
@@ -221,9 +221,9 @@ def slam(
 
     Example: selavpr slam demo/summer --truth /ground_truth/pose --out build/slam
     """
-    from selavpr_model.cli_map import show
-    from selavpr_ros import slam_replay
-    from selavpr_ros.tables import slam_rows
+    from selavpr_model.cli.map import show
+    from selavpr_ros.replay import slam as slam_replay
+    from selavpr_ros.replay.tables import slam_rows
 
     require_outputs(out, out_json)
     extractor = dataclasses.replace(
@@ -243,7 +243,7 @@ def slam(
 
 def extractor_of(map_: Path, weights: str) -> ExtractorConfig:
     """The configuration the map was built with, or the usual one for other weights."""
-    from selavpr_model.map_files import read_manifest
+    from selavpr_model.maps.storage.reader import read_manifest
 
     if weights:
         return ExtractorConfig(weights=weights)
@@ -265,8 +265,8 @@ def demo(
 
     Example: selavpr demo --out build/demo
     """
-    from selavpr_ros import demo as demonstration
-    from selavpr_ros.tables import print_summary
+    from selavpr_ros.replay import demo as demonstration
+    from selavpr_ros.replay.tables import print_summary
 
     require_outputs(out)
     summary = demonstration.run(out, demonstration.find_data(data), rebuild, rate)

@@ -10,9 +10,9 @@ import importlib
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-from selavpr_model.threads import share_cores
-from selavpr_ros.node import LocalizerNode
-from selavpr_ros.ros_logging import forward_to
+from selavpr_model.runtime.threads import share_cores
+from selavpr_ros.node.health.ros_logging import forward_to
+from selavpr_ros.node.localizer import LocalizerNode
 
 
 def preload() -> None:

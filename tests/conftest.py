@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = ROOT.parent / 'shared' / 'data'
+from where import ROOT, SHARED
 
 # Before anything imports rclpy: tests that run at once must not hear each other.
 os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
@@ -41,7 +40,7 @@ def extractor() -> Any:
     import torch
 
     from selavpr_model.config import ExtractorConfig
-    from selavpr_model.extractor import load_extractor
+    from selavpr_model.features.extractor import load_extractor
 
     torch.set_num_threads(2)
     return load_extractor(ExtractorConfig(precision='fp32'))
@@ -50,7 +49,7 @@ def extractor() -> Any:
 @pytest.fixture(scope='session')
 def street() -> list[Any]:
     """Twelve places of the demo's summer run as Frames with poses, far apart from each other."""
-    from selavpr_ros.bags import BagFrames
+    from selavpr_ros.bags.reader import BagFrames
 
     frames = list(BagFrames(ROOT / 'demo' / 'summer'))
     return frames[: len(frames) * 7 // 8 : len(frames) // 14][:12]  # the loop closes at the end
@@ -61,7 +60,7 @@ def street_map(
     extractor: Any, street: list[Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A map of `street`, built by the real model."""
-    from selavpr_model.map_builder import build_map
+    from selavpr_model.maps.building.builder import build_map
 
     out = tmp_path_factory.mktemp('maps') / 'street'
     build_map(street, extractor, out, source={'path': 'street'}, progress=False)
@@ -127,5 +126,5 @@ def quick() -> Iterator[None]:
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Builds keep their work after every 8 places, however slow this machine is."""
-    monkeypatch.setattr('selavpr_model.map_builder.CHUNK_PLACES', 8)
-    monkeypatch.setattr('selavpr_model.map_builder.CHUNK_SECONDS', math.inf)
+    monkeypatch.setattr('selavpr_model.maps.building.builder.CHUNK_PLACES', 8)
+    monkeypatch.setattr('selavpr_model.maps.building.builder.CHUNK_SECONDS', math.inf)

@@ -66,7 +66,7 @@ def zygote() -> None:
     # what a job imports while it runs, once
     import faiss  # noqa: F401
 
-    import selavpr_model.calibration  # noqa: F401
+    import selavpr_model.maps.building.calibrate  # noqa: F401
 
     for line in sys.stdin:
         job = json.loads(line)

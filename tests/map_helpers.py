@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 import pytest
 
-from selavpr_model import map_manifest
 from selavpr_model.config import ExtractorConfig, KeyframeConfig, MapConfig
 from selavpr_model.errors import MapError
-from selavpr_model.map_builder import build_map
-from selavpr_model.place_map import PlaceMap
+from selavpr_model.maps.building.builder import build_map
+from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage import manifest as map_manifest
 from selavpr_model.records import Features, Frame, ModelIdentity, Place
 
 GRID = (4, 4, 16)
@@ -127,9 +127,9 @@ def build(out: Path, extractor: Any = None, frames: Any = None, **more: Any) -> 
 
 def build_drive(out: Path, seconds: float = 0.0, length: int = 60, **more: Any) -> PlaceMap:
     """61 % of the frames become places, three and a bit chunks of CHUNK_PLACES = 8."""
-    from selavpr_model import map_builder
+    from selavpr_model.maps.building import builder
 
-    map_builder.CHUNK_PLACES, map_builder.CHUNK_SECONDS = 8, math.inf
+    builder.CHUNK_PLACES, builder.CHUNK_SECONDS = 8, math.inf
     drive = Drive(length, broken=(5, 17))
     more = {'source': {'type': 'test', 'length': length}, **more}
     return build(out, CheapExtractor(seconds), drive, **more)

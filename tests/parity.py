@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from selavpr_model.formula_weights import formula_image, official_state
+from selavpr_model.benchmark.formula_weights import formula_image, official_state
 
 __all__ = ['formula_image', 'official_state', 'write_official_checkpoint']
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from selavpr_model.config import RecognizerConfig, SlamConfig, TemporalConfig
-from selavpr_model.place_map import PlaceMap
+from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.records import Frame
-from selavpr_ros.pipeline import Pipeline
-from selavpr_ros.wanted import Wanted
+from selavpr_ros.node.pipeline.pipeline import Pipeline
+from selavpr_ros.node.pipeline.request import Wanted
 
 FRAMES = 4
 Drive = Callable[[Wanted], Pipeline]

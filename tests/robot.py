@@ -27,9 +27,10 @@ from selavpr.srv import LoadMap, QueryImage, Relocalize, SaveMap, SetMode
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
-from selavpr_ros import messages, qos
+from selavpr_ros.convert import to_ros
 from selavpr_ros.main import spin
-from selavpr_ros.node import LocalizerNode
+from selavpr_ros.node import qos
+from selavpr_ros.node.localizer import LocalizerNode
 
 PATIENCE_S = 60.0  # far beyond what anything takes, even on a machine that is busy
 TOPICS: dict[str, tuple[Any, Any]] = {
@@ -183,7 +184,7 @@ class Robot:
     def picture(self, image: np.ndarray, stamp_ns: int | None = None) -> Any:
         """(H, W, 3) RGB as a message of our camera, stamped next in turn."""
         stamp_ns = self.next_stamp() if stamp_ns is None else stamp_ns
-        return messages.image(image, stamp_ns, 'camera_optical')
+        return to_ros.image(image, stamp_ns, 'camera_optical')
 
     def publish(self, camera: Any, message: Any) -> Any:
         """Publish once somebody listens."""

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from selavpr_model.calibration import calibrate
 from selavpr_model.config import ExtractorConfig, MapConfig, RecognizerConfig
 from selavpr_model.errors import InputError, MapModelError
-from selavpr_model.extractor import load_extractor
-from selavpr_model.place_map import PlaceMap
+from selavpr_model.features.extractor import load_extractor
+from selavpr_model.maps.building.calibrate import calibrate
+from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.recognizer import PlaceRecognizer
 from selavpr_model.records import Frame, Place, Reject, State, Status
 

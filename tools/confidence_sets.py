@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from selavpr_model.config import KeyframeConfig, MapConfig, RecognizerConfig
-from selavpr_model.datasets import open_dataset, RetrievalSet
-from selavpr_model.extractor import Extractor
-from selavpr_model.map_builder import build_map
-from selavpr_model.place_map import PlaceMap
+from selavpr_model.data.datasets import open_dataset, RetrievalSet
+from selavpr_model.data.image_folder import read_rgb
+from selavpr_model.features.extractor import Extractor
+from selavpr_model.maps.building.builder import build_map
+from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.records import Frame
-from selavpr_model.sources import read_rgb
 
 TOWN_M = 5.0
 WAYS = ('winter', 'summer2')

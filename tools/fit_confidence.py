@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fit the shipped coefficients of selavpr_model.confidence, on training data alone; resumable.
+"""Fit the shipped coefficients of the confidence, on training data alone; resumable.
 
 Features and trials lie in --cache by the model's fingerprint, so that a second call goes on or
 takes seconds. What a sequence believes depends on the coefficients shipped so far: after they or
@@ -30,9 +30,15 @@ from scipy.special import expit, logit
 from slam_trials import Asked, asked, drives, ODOMETRY
 from tqdm import tqdm
 
-from selavpr_model.calibration import keyframe_trials
-from selavpr_model.confidence import assured, certain, Confidence, features_of, JUDGED
-from selavpr_model.confidence_fit import (
+from selavpr_model.config import (
+    CalibrationConfig,
+    ExtractorConfig,
+    RecognizerConfig,
+    TemporalConfig,
+)
+from selavpr_model.data.datasets import RetrievalSet
+from selavpr_model.decision.confidence import assured, certain, Confidence, features_of, JUDGED
+from selavpr_model.decision.confidence_fit import (
     adapted,
     COEFFICIENTS,
     fit_logistic,
@@ -42,21 +48,23 @@ from selavpr_model.confidence_fit import (
     shipped,
     Source,
 )
-from selavpr_model.config import (
-    CalibrationConfig,
-    ExtractorConfig,
-    RecognizerConfig,
-    TemporalConfig,
+from selavpr_model.decision.decide import accepts
+from selavpr_model.decision.ranking import rerank
+from selavpr_model.evaluation.trials import is_drive, places_of, poses_of, same_place, take_away
+from selavpr_model.evaluation.trust import (
+    ALONE,
+    MATCHES,
+    OVER_TIME,
+    Series,
+    SIMILARITY,
+    Trust,
+    trust,
 )
-from selavpr_model.datasets import RetrievalSet
-from selavpr_model.decision import accepts
-from selavpr_model.extractor import Extractor, load_extractor
-from selavpr_model.place_map import PlaceMap
-from selavpr_model.ranking import rerank
+from selavpr_model.features.extractor import Extractor, load_extractor
+from selavpr_model.maps.building.calibrate import keyframe_trials
+from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.recognizer import believe
 from selavpr_model.records import Candidate, Features
-from selavpr_model.trials import is_drive, places_of, poses_of, same_place, take_away
-from selavpr_model.trust import ALONE, MATCHES, OVER_TIME, Series, SIMILARITY, Trust, trust
 
 T = TypeVar('T')
 

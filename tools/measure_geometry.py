@@ -19,10 +19,10 @@ from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from selavpr_model.config import ExtractorConfig, GeometryConfig
-from selavpr_model.extractor import Extractor, load_extractor
-from selavpr_model.geometry import Keyframe, locate
-from selavpr_model.matching import count_mutual
-from selavpr_model.pose_files import read_matrix
+from selavpr_model.data.pose_files import read_matrix
+from selavpr_model.features.extractor import Extractor, load_extractor
+from selavpr_model.geometry.map_geometry import Keyframe, locate
+from selavpr_model.matching.nearest import count_mutual
 from selavpr_model.records import Camera
 
 CHI2 = {3: 7.815, 6: 12.592}  # 95 %

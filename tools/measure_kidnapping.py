@@ -18,6 +18,7 @@ from pathlib import Path
 import tempfile
 from typing import Any
 
+from kidnapping import carried, near, Reaction, reaction
 import numpy as np
 
 from selavpr_model.config import (
@@ -27,10 +28,9 @@ from selavpr_model.config import (
     ScoreConfig,
     TemporalConfig,
 )
-from selavpr_model.extractor import Extractor, load_extractor
-from selavpr_model.kidnapping import carried, near, Reaction, reaction
-from selavpr_model.map_builder import build_map
-from selavpr_model.place_map import PlaceMap
+from selavpr_model.features.extractor import Extractor, load_extractor
+from selavpr_model.maps.building.builder import build_map
+from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.recognizer import PlaceRecognizer
 from selavpr_model.records import Features, Frame, State
 
@@ -50,7 +50,7 @@ PIECES = {
 
 def main() -> None:
     told = parse()
-    from selavpr_ros.bags import BagFrames
+    from selavpr_ros.bags.reader import BagFrames
 
     extractor: Any = Remembering(load_extractor(ExtractorConfig(weights=told.weights)))
     frames = list(BagFrames(told.bag, pose_topic='/ground_truth/pose'))

@@ -46,11 +46,11 @@ def build_map(images: Path, out: Path, places: int) -> None:
     """A map of the images and, up to `places`, of more like them (benchmark_maps)."""
     from tqdm import trange
 
-    from selavpr_model.benchmark_features import Growth
-    from selavpr_model.benchmark_maps import place
-    from selavpr_model.extractor import load_extractor
-    from selavpr_model.map_builder import build_map as build
-    from selavpr_model.sources import ImageFolder
+    from selavpr_model.benchmark.features import Growth
+    from selavpr_model.benchmark.maps import place
+    from selavpr_model.data.image_folder import ImageFolder
+    from selavpr_model.features.extractor import load_extractor
+    from selavpr_model.maps.building.builder import build_map as build
 
     frames, extractor = list(ImageFolder(images)), load_extractor()
     made = build(frames, extractor, out)
@@ -70,16 +70,16 @@ def camera(images: Path, topic: str, rate: float) -> None:
     from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import Image
 
-    from selavpr_model.sources import ImageFolder
-    from selavpr_ros import messages
+    from selavpr_model.data.image_folder import ImageFolder
+    from selavpr_ros.convert import to_ros
 
-    pictures = [messages.image(f.image, 0, 'camera') for f in ImageFolder(images)]
+    pictures = [to_ros.image(f.image, 0, 'camera') for f in ImageFolder(images)]
     rclpy.init()
     publisher = rclpy.create_node('camera').create_publisher(Image, topic, qos_profile_sensor_data)
     due, number = time.monotonic(), 0
     while rclpy.ok():
         picture = pictures[number % len(pictures)]
-        picture.header.stamp = messages.time(time.time_ns())
+        picture.header.stamp = to_ros.time(time.time_ns())
         publisher.publish(picture)
         number, due = number + 1, due + 1 / rate
         time.sleep(max(0.0, due - time.monotonic()))
@@ -106,12 +106,13 @@ class Client:
         from rclpy.node import Node
         from selavpr.msg import LocalizerStatus, PlaceHypotheses
 
-        from selavpr_ros import conversions, qos
+        from selavpr_ros.convert import from_ros
+        from selavpr_ros.node import qos
 
         self.node = Node('client', namespace=NAMESPACE)
         self.status: Any = None
         self.results: list[dict[str, float]] = []
-        self._seconds, self._stamp = conversions.duration_s, conversions.stamp_ns
+        self._seconds, self._stamp = from_ros.duration_s, from_ros.stamp_ns
         self.node.create_subscription(
             PlaceHypotheses, 'localizer/hypotheses', self._result, qos.reliable(10)
         )

@@ -229,7 +229,9 @@ Stage = tuple[str, Callable[[Path, Progress], None], list[Path]]
 def stages(weights: bool = False) -> list[Stage]:
     """Name, work and input files of each stage. A stage also depends on the ones before it."""
     model = ROOT / 'selavpr_model'
-    names = [model / f'{name}.py' for name in ('config/model', 'weights', 'imgfocus')]
+    names = [
+        model / f'{name}.py' for name in ('config/model', 'features/weights', 'features/imgfocus')
+    ]
     last: list[Stage] = [('weights', fetch_weights, names)] if weights else []
     interfaces = sorted([*ROOT.glob('msg/*.msg'), *ROOT.glob('srv/*.srv')])
     build_files = [ROOT / 'CMakeLists.txt', ROOT / 'package.xml']

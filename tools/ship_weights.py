@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from selavpr_model.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from selavpr_model.errors import WeightsError
+from selavpr_model.features.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from selavpr_model.runtime.paths import SHIPPED
 
 MOST_BYTES = 12_000_000

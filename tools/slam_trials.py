@@ -14,17 +14,17 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from selavpr_model.confidence import FEATURES, features_of, JUDGED, LEVELS
 from selavpr_model.config import MapConfig, ScoreConfig
-from selavpr_model.datasets import open_dataset
-from selavpr_model.extractor import Extractor
-from selavpr_model.place_map import PlaceMap
+from selavpr_model.data.datasets import open_dataset
+from selavpr_model.data.image_folder import read_rgb
+from selavpr_model.decision.belief import Belief
+from selavpr_model.decision.confidence import FEATURES, features_of, JUDGED, LEVELS
+from selavpr_model.evaluation.slam_score import Same, same_by_pose
+from selavpr_model.evaluation.trials import poses_of
+from selavpr_model.features.extractor import Extractor
+from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.records import Candidate, Features, Frame
-from selavpr_model.slam import SlamSession
-from selavpr_model.slam_score import Same, same_by_pose
-from selavpr_model.sources import read_rgb
-from selavpr_model.temporal import Belief
-from selavpr_model.trials import poses_of
+from selavpr_model.slam.session import SlamSession
 
 UNIT_M = 0.2  # of the circuits
 ODOMETRY = {'': True, ' blind': False}

@@ -18,7 +18,7 @@ from rclpy.qos import qos_profile_sensor_data, QoSProfile
 from selavpr.msg import LoopClosure
 
 from selavpr_model.poses import inverse, PoseTrack
-from selavpr_ros import conversions, messages
+from selavpr_ros.convert import from_ros, to_ros
 
 SPACING_M = 1.0  # of the poses in the graph
 GAP_NS = 500_000_000  # odometry further from an image than this is not that image's
@@ -31,7 +31,7 @@ class PoseGraphNode(Node):
         super().__init__('pose_graph', **kwargs)
         identity = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]
         given = self.declare_parameter('base_camera', identity).value
-        self.T_base_camera = conversions.checked_pose(given)
+        self.T_base_camera = from_ros.checked_pose(given)
         self.graph = PoseGraph()
         self.stamps: list[int] = []
         self.poses: list[np.ndarray] = []
@@ -43,7 +43,7 @@ class PoseGraphNode(Node):
         self.create_timer(1.0, self.solve)
 
     def on_odometry(self, message: Odometry) -> None:
-        stamp, pose = conversions.stamp_ns(message), conversions.pose_matrix(message.pose)
+        stamp, pose = from_ros.stamp_ns(message), from_ros.pose_matrix(message.pose)
         self.frame = message.header.frame_id or self.frame
         self.stamps.append(stamp)
         self.poses.append(pose)
@@ -57,7 +57,7 @@ class PoseGraphNode(Node):
         if closure.type != LoopClosure.VERIFIED:
             return
         track = PoseTrack(self.stamps, self.poses)
-        ends = [conversions.stamp_ns(t) for t in (closure.stamp_from, closure.stamp_to)]
+        ends = [from_ros.stamp_ns(t) for t in (closure.stamp_from, closure.stamp_to)]
         poses = [track.at(stamp, GAP_NS) for stamp in ends]
         if poses[0] is None or poses[1] is None:
             self.get_logger().warning('a closure without odometry at both of its images')
@@ -66,7 +66,7 @@ class PoseGraphNode(Node):
             self.graph.add_keyframe(stamp, pose)
         T, covariance = None, None
         if closure.pose_type == LoopClosure.POSE_METRIC:
-            T_cameras = conversions.pose_matrix(closure.pose)
+            T_cameras = from_ros.pose_matrix(closure.pose)
             T = self.T_base_camera @ T_cameras @ inverse(self.T_base_camera)
             of_cameras = np.asarray(closure.pose.covariance).reshape(6, 6)
             covariance = turned(of_cameras, self.T_base_camera[:3, :3])
@@ -78,9 +78,9 @@ class PoseGraphNode(Node):
             return
         self.changed = False
         corrected = self.graph.optimise()
-        path = Path(header=messages.header(self.stamps[-1], self.frame))
+        path = Path(header=to_ros.header(self.stamps[-1], self.frame))
         path.poses = [
-            PoseStamped(header=messages.header(stamp, self.frame), pose=messages.pose_of(T))
+            PoseStamped(header=to_ros.header(stamp, self.frame), pose=to_ros.pose_of(T))
             for stamp, T in corrected.items()
         ]
         self.path.publish(path)

@@ -17,11 +17,11 @@ from graph import PoseGraph, trajectory_error
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from selavpr_model.extractor import load_extractor
+from selavpr_model.features.extractor import load_extractor
 from selavpr_model.poses import inverse
 from selavpr_model.records import ClosureKind, Frame, PoseKind
-from selavpr_model.threads import share_cores
-from selavpr_ros.slam_replay import Drive, drive_through, open_session, SlamRequest
+from selavpr_model.runtime.threads import share_cores
+from selavpr_ros.replay.slam import Drive, drive_through, open_session, SlamRequest
 
 
 def main() -> None:

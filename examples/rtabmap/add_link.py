@@ -21,7 +21,8 @@ from selavpr.msg import LoopClosure
 
 from selavpr_model.errors import InputError
 from selavpr_model.poses import inverse, PoseTrack
-from selavpr_ros import conversions, messages, qos
+from selavpr_ros.convert import from_ros, to_ros
+from selavpr_ros.node import qos
 
 USER_CLOSURE = 4  # rtabmap::Link::kUserClosure; with 0, an empty message's, rtabmap aborts
 ODOM_GAP_NS = 200_000_000  # odometry further from a stamp than this is not that stamp's
@@ -46,13 +47,13 @@ def link(closure: Any, ids: tuple[int, int], T_old_from: Any, T_new_to: Any) -> 
     """
     if closure.pose_type != LoopClosure.POSE_METRIC:
         raise InputError('no pose in metres, which a link needs; see slam.verify of selavpr')
-    T_old_to = T_old_from @ conversions.pose_matrix(closure.pose)
+    T_old_to = T_old_from @ from_ros.pose_matrix(closure.pose)
     J = np.kron(np.eye(2), T_old_from[:3, :3])
     J[:3, 3:] = np.cross(np.eye(3), T_old_to[:3, 3]) @ T_old_from[:3, :3]  # about the old base
     C = J @ np.asarray(closure.pose.covariance).reshape(6, 6) @ J.T
     if not np.isfinite(C).all() or np.linalg.eigvalsh(C)[0] <= 0.0 or ids[0] == ids[1]:
         raise InputError(f'a link {ids[1]} -> {ids[0]} with covariance {np.diagonal(C)} is none')
-    pose = messages.pose_of(T_new_to @ inverse(T_old_to))
+    pose = to_ros.pose_of(T_new_to @ inverse(T_old_to))
     p = pose.position
     made = Transform(translation=Vector3(x=p.x, y=p.y, z=p.z), rotation=pose.orientation)
     fields = {'from_id': ids[1], 'to_id': ids[0], 'type': USER_CLOSURE, 'transform': made}
@@ -67,7 +68,7 @@ class AddLinkNode(Node):
         super().__init__('add_link', **kwargs)
         self.Link, self.Request = msg.Link, srv.AddLink.Request
         given = self.declare_parameter('base_camera', [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]).value
-        self.T_base_camera = conversions.checked_pose(given)
+        self.T_base_camera = from_ros.checked_pose(given)
         self.most_ns = round(1e9 * self.declare_parameter('node_gap_s', 2.0).value)
         self.seen: dict[int, int] = {}  # stamps of all nodes: many never get into the graph
         self.odometry: dict[int, np.ndarray] = {}
@@ -78,7 +79,7 @@ class AddLinkNode(Node):
         self.client = self.create_client(srv.AddLink, 'add_link')
 
     def on_odometry(self, message: Odometry) -> None:
-        self.odometry[conversions.stamp_ns(message)] = conversions.pose_matrix(message.pose)
+        self.odometry[from_ros.stamp_ns(message)] = from_ros.pose_matrix(message.pose)
 
     def on_closure(self, closure: LoopClosure) -> None:
         if closure.type == LoopClosure.VERIFIED:
@@ -88,11 +89,11 @@ class AddLinkNode(Node):
         self.seen |= {node.id: round(1e9 * node.stamp) for node in message.nodes}
         nodes = {i: self.seen[i] for i in message.graph.poses_id if i in self.seen}
         latest = max(nodes.values(), default=0)
-        while self.pending and conversions.stamp_ns(self.pending[0].stamp_to) <= latest:
+        while self.pending and from_ros.stamp_ns(self.pending[0].stamp_to) <= latest:
             self.send(self.pending.pop(0), nodes)
 
     def send(self, closure: LoopClosure, nodes: dict[int, int]) -> None:
-        ends = [conversions.stamp_ns(stamp) for stamp in (closure.stamp_from, closure.stamp_to)]
+        ends = [from_ros.stamp_ns(stamp) for stamp in (closure.stamp_from, closure.stamp_to)]
         track, T = PoseTrack(list(self.odometry), list(self.odometry.values())), self.T_base_camera
         try:
             (old, T_old), (new, T_new) = (attach(nodes, track, t, self.most_ns) for t in ends)

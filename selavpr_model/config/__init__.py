@@ -10,13 +10,11 @@ from selavpr_model.config.evaluation import EvaluationConfig, ReplayConfig, Scor
 from selavpr_model.config.geometry import GeometryConfig
 from selavpr_model.config.maps import CalibrationConfig, KeyframeConfig, MapConfig
 from selavpr_model.config.model import ExtractorConfig, ModelConfig
-from selavpr_model.config.node import GROUPS, NodeConfig
+from selavpr_model.config.options import Config
 from selavpr_model.config.slam import SlamConfig
 from selavpr_model.config.training import MiningConfig, SourceConfig
-from selavpr_model.options import Config
 
 __all__ = [
-    'GROUPS',
     'CalibrationConfig',
     'Config',
     'EvaluationConfig',
@@ -26,7 +24,6 @@ __all__ = [
     'MapConfig',
     'MiningConfig',
     'ModelConfig',
-    'NodeConfig',
     'RecognizerConfig',
     'ReplayConfig',
     'ScoreConfig',

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from selavpr_model.options import Config, option
+from selavpr_model.config.options import Config, option
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class RecognizerConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class TemporalConfig(Config):
-    """Belief over places from a sequence of frames; see selavpr_model.temporal."""
+    """Belief over places from a sequence of frames; see selavpr_model.decision.belief."""
 
     enabled: bool = option(True, 'decide from the sequence; false: from each frame alone')
     min_belief: float = option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from selavpr_model.options import Config, option
+from selavpr_model.config.options import Config, option
 
 
 @dataclass(frozen=True, slots=True)

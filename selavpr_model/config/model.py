@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from selavpr_model.options import Config, option
+from selavpr_model.config.options import Config, option
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from selavpr_model.options import Config, option
+from selavpr_model.config.options import Config, option
 
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig(Config):
-    """One of the data sets a model is trained on; see selavpr_model.training_sets."""
+    """One of the data sets a model is trained on; see selavpr_model.training.training_sets."""
 
     path: str = option('', 'folder of a data set, or a pattern of several, such as circuits/*')
     split: str = option('', "which split; '': the layout's own for training")

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""How fast and how small selavpr is, against the paper's plain pipeline on the same machine.
+
+Every ratio comes from interleaved rounds of one run. What takes part in it is in
+benchmark_reference (theirs), benchmark_query, benchmark_index and benchmark_retention (ours).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+import importlib.util
+import json
+import logging
+from pathlib import Path
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from tqdm import tqdm
+
+from selavpr_model.benchmark import index, query
+from selavpr_model.benchmark.maps import image_files, PRESETS
+from selavpr_model.benchmark.query import Bench, Model
+from selavpr_model.benchmark.retention import retention
+from selavpr_model.benchmark.scale import Result, Scale, settings
+from selavpr_model.config import MapConfig
+from selavpr_model.data.image_folder import read_rgb
+from selavpr_model.errors import ConfigError, SourceError
+from selavpr_model.features.extractor import load_extractor
+
+logger = logging.getLogger(__name__)
+STAGES = ('vits', 'vitl', 'index', 'open', 'publish', 'retention')
+
+
+@dataclass(frozen=True)
+class Images:
+    """Folders. places: images of a map; queries: images to ask with, those of places named alike;
+    data: of the validation sets.
+    """
+
+    places: Path
+    queries: Path
+    data: Path
+
+
+class Benchmark:
+    """Stages that can run alone; what several of them need is made once."""
+
+    def __init__(self, images: Images, scale: Scale, folder: Path) -> None:
+        self.images, self.scale, self.folder = images, scale, folder
+        self.result = Result(settings=settings())
+
+    @cached_property
+    def vits(self) -> Model:
+        return self._model(
+            'vits', self.scale.places, max(self.scale.orders, self.scale.rounds + 1)
+        )
+
+    def _model(self, name: str, places: int, queries: int) -> Model:
+        files = image_files(self.images.places, places)
+        asked = image_files(self.images.queries, queries)
+        query.decode(asked, self.result)
+        return query.load(name, files, asked)
+
+    def run_vits(self) -> None:
+        """Network, stored bytes, re-ranking for each k, a whole query."""
+        query.forward(self.vits, self.scale, self.result)
+        bench = Bench(self.vits, self.folder, PRESETS, self.scale, self.result)
+        bench.bytes()
+        for k in self.scale.ks:
+            bench.rerank(k)
+        bench.order(max(self.scale.ks))
+        for k in sorted({min(20, max(self.scale.ks)), max(self.scale.ks)}):
+            bench.query(k, MapConfig().local_dtype)
+
+    def run_vitl(self) -> None:
+        """Network and a whole query; weights of a formula, which speed does not depend on."""
+        model = self._model('vitl', self.scale.places_vitl, self.scale.rounds + 1)
+        query.forward(model, self.scale, self.result)
+        bench = Bench(model, self.folder, [MapConfig().local_dtype], self.scale, self.result)
+        bench.query(max(self.scale.ks), MapConfig().local_dtype)
+
+    def run_index(self) -> None:
+        """Search in maps of all sizes."""
+        before, after = self._pairs()
+        index.search(self.steering, before, after, self.scale, self.result)
+
+    def run_open(self) -> None:
+        """Opening a large map."""
+        index.opening(self.steering, self.folder, self.scale, self.result)
+
+    def run_publish(self) -> None:
+        """What the node adds to a query, in a process with ROS: this package does without."""
+        if importlib.util.find_spec('rclpy') is None:
+            logger.warning('stage publish: skipped, as there is no rclpy here')
+            return
+        command = [
+            sys.executable,
+            '-m',
+            'selavpr_ros.node.publish_benchmark',
+            str(self.scale.sent),
+        ]
+        run = subprocess.run(command, capture_output=True, text=True)
+        if run.returncode:
+            last = (run.stderr.strip().splitlines() or ['no message'])[-1]
+            logger.warning('stage publish: skipped, as ROS does not run here: %s', last)
+            return
+        times = json.loads(run.stdout.splitlines()[-1])
+        self.result.values['ms.publish.p50'] = float(np.median(times))
+
+    def run_retention(self) -> None:
+        """Answers with each preset against those with exact storage, by the network in float32:
+        what a faster one rounds differs from frame to frame, and is not the storage's."""
+        extractor = load_extractor(replace(query.VITS, precision='fp32'))
+        retention(extractor, self.images.data, PRESETS, self.scale, self.result)
+        self.result.settings['engine.retention'] = f'{extractor.engine} {extractor.precision}'
+
+    @cached_property
+    def steering(self) -> np.ndarray:
+        """(n, D) global features of real places, of which those of large maps are made."""
+        wanted = self.scale.steering
+        files = image_files(self.images.places, wanted)
+        more = self.images.data / 'ietower'
+        if more.is_dir() and len(files) < wanted:
+            files += image_files(more, wanted - len(files))
+        return self._global(files)
+
+    def _pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """(m, D) twice: the same places in both folders."""
+        there = {p.name: p for p in image_files(self.images.queries, 10**6)}
+        mapped = image_files(self.images.places, 10**6)
+        both = [p for p in mapped if p.name in there][: self.scale.steering // 4]
+        if not both:
+            raise SourceError(
+                f'queries: expected images named as in {self.images.places}, got none in '
+                f'{self.images.queries}'
+            )
+        return self._global(both), self._global([there[p.name] for p in both])
+
+    def _global(self, files: Sequence[Path]) -> np.ndarray:
+        extractor = self.vits.extractor
+        return np.stack(
+            [extractor.extract(read_rgb(f)).global_ for f in tqdm(files, 'global', unit='image')]
+        )
+
+
+def run(images: Images, scale: Scale, only: Sequence[str] = ()) -> Result:
+    """Measure; ConfigError for a stage that does not exist."""
+    unknown = [name for name in only if name not in STAGES]
+    if unknown:
+        raise ConfigError(f'only: expected some of {", ".join(STAGES)}; got {unknown[0]!r}')
+    with tempfile.TemporaryDirectory(prefix='selavpr_benchmark_') as folder:
+        benchmark = Benchmark(images, scale, Path(folder))
+        for name in only or STAGES:
+            logger.info('stage %s', name)
+            stage: Callable[[], None] = getattr(benchmark, f'run_{name}')
+            stage()
+    return benchmark.result

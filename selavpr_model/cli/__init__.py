@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The command line: `selavpr evaluate|map|train|ablate|benchmark|export|weights`."""

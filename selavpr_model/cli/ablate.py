@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""`selavpr ablate`: the paper's ablation tables, from one plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selavpr_model.runtime.outputs import require_outputs
+
+
+def ablate(
+    plan: Annotated[Path, typer.Argument(help='runs and tables, such as config/ablations.yaml')],
+    out: Annotated[Path, typer.Option(help='folder of the runs; goes on where it stopped')] = Path(
+        'build/ablations'
+    ),
+    only: Annotated[str, typer.Option(help='tables with this in their title')] = '',
+    on: Annotated[
+        list[Path] | None, typer.Option(help="data sets, instead of the recipe's validation")
+    ] = None,
+    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
+) -> None:
+    """Train with parts left out, one by one, and measure what each is worth.
+
+    Example: selavpr ablate config/ablations.yaml --only 'Table 4'
+    """
+    from rich.console import Console
+
+    from selavpr_model.training import ablate as ablation
+
+    require_outputs(out)
+    asked = ablation.read_plan(plan)
+    found = ablation.ablate(asked, out, only, device, on=on or ())
+    console = Console()
+    for title, rows in found.items():
+        console.print(ablation.table(title, rows, asked.recalls))
+    console.print(f'{out / "ablations.md"}')

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""`selavpr benchmark`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selavpr_model.runtime.outputs import require_outputs, write_json
+
+DATA = Path('../shared/data')
+
+
+def benchmark(
+    json_out: Annotated[Path | None, typer.Option('--json', help='write the figures here')] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help='draw cost against map size and k here')
+    ] = None,
+    only: Annotated[
+        str, typer.Option(help='some of: vits,vitl,index,open,publish,retention; empty: all')
+    ] = '',
+    quick: Annotated[
+        bool, typer.Option('--quick', help='few rounds of small maps: does it run')
+    ] = False,
+    images: Annotated[Path, typer.Option(help='folder of images of places')] = DATA
+    / 'sped'
+    / 'ref',
+    queries: Annotated[
+        Path, typer.Option(help='folder of images to ask with; same name: same place')
+    ] = DATA / 'sped' / 'query',
+    data: Annotated[Path, typer.Option(help='folder with sped and ietower')] = DATA,
+    threads: Annotated[int, typer.Option(help='CPU threads; 0: all cores', min=0)] = 0,
+) -> None:
+    """Measure speed and size against the paper's plain pipeline, in one run.
+
+    Takes about half an hour on two cores; nothing else should run beside it.
+
+    Example: selavpr benchmark --json build/benchmark.json --plots build/benchmark
+    """
+    from rich.console import Console
+
+    from selavpr_model.benchmark import report
+    from selavpr_model.benchmark import run as measuring
+    from selavpr_model.benchmark.scale import QUICK, Scale
+    from selavpr_model.runtime.threads import limit_threads
+
+    require_outputs(json_out=json_out, plots=plots)
+    if threads:
+        limit_threads(threads)
+    stages = [name.strip() for name in only.split(',') if name.strip()]
+    folders = measuring.Images(images, queries, data)
+    result = measuring.run(folders, QUICK if quick else Scale(), stages)
+    Console().print(report.table(result))
+    write_json(json_out, report.to_json(result))
+    if plots:
+        report.plots(result, plots)

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""`selavpr map`: look at a map, check it; and what `map build` does for any source of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import logging
+from pathlib import Path
+from typing import Annotated, Any, TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+import typer
+
+from selavpr_model.config import ExtractorConfig, KeyframeConfig, MapConfig
+from selavpr_model.runtime.outputs import require_outputs, write_json
+
+if TYPE_CHECKING:
+    from selavpr_model.records import Frame
+
+logger = logging.getLogger(__name__)
+map_app = typer.Typer(help='Build, look at and check maps.', no_args_is_help=True)
+Map = Annotated[Path, typer.Argument(metavar='MAP', help='folder of the map')]
+JsonOut = Annotated[Path | None, typer.Option('--json', help='write the result here, too')]
+
+
+@map_app.command()
+def info(map_: Map, json_out: JsonOut = None) -> None:
+    """Show what a map says about itself; quick, reads only the manifest.
+
+    Example: selavpr map info maps/campus
+    """
+    from selavpr_model.maps.storage.reader import read_manifest
+
+    require_outputs(json_out=json_out)
+    manifest = read_manifest(map_)
+    show(f'map {map_}', describe(manifest))
+    write_json(json_out, manifest)
+
+
+@map_app.command()
+def check(
+    map_: Map,
+    deep: Annotated[
+        bool, typer.Option('--deep', help='also decode everything and search every place')
+    ] = False,
+    json_out: JsonOut = None,
+) -> None:
+    """Verify every byte of a map; exit 1 and one line if something is wrong.
+
+    Example: selavpr map check maps/campus --deep
+    """
+    from tqdm import tqdm
+
+    from selavpr_model.errors import MapDataError
+    from selavpr_model.maps.place_map import PlaceMap
+    from selavpr_model.maps.storage.contents import problems
+
+    require_outputs(json_out=json_out)
+    place_map = PlaceMap.open(map_, everything=True)
+    rows = tqdm(range(len(place_map) if deep else 0), 'check', unit='place', disable=not deep)
+    found = [problem for row in rows for problem in problems(place_map, row)]
+    size = sum(entry['bytes'] for entry in place_map.manifest['files'].values())
+    result = {'places': len(place_map), 'bytes': size, 'deep': deep, 'problems': found}
+    write_json(json_out, result)
+    if found:
+        more = f' (and {len(found) - 1} more)' if len(found) > 1 else ''
+        raise MapDataError(f'{map_}: {found[0]}{more}; build the map again')
+    depth = 'every byte, feature and image' if deep else 'every byte'
+    show(
+        f'map {map_} is sound',
+        {'places': len(place_map), 'size': megabytes(size), 'checked': depth},
+    )
+
+
+@map_app.command()
+def merge(
+    maps: Annotated[list[Path], typer.Argument(help='folders of the maps, one or more')],
+    out: Annotated[Path, typer.Option(help='folder of the new map')],
+    overwrite: Annotated[bool, typer.Option(help='replace the map that is there')] = False,
+    json_out: JsonOut = None,
+) -> None:
+    """Join maps of one model and one frame; measures the thresholds on the whole.
+
+    Sessions keep their ids; a place id that is taken is replaced, and the manifest says by which.
+
+    Example: selavpr map merge maps/ground maps/first --out maps/building
+    """
+    from selavpr_model.maps.building.merge import merge_maps
+
+    require_outputs(out, json_out)
+    merged = merge_maps(maps, out, overwrite)
+    show(f'map {out}', describe(merged.manifest))
+    write_json(json_out, merged.manifest)
+
+
+def build_from(
+    frames: Iterable[Frame],
+    out: Path,
+    *,
+    source: dict[str, Any],
+    extractor: ExtractorConfig | None = None,
+    keyframes: KeyframeConfig | None = None,
+    storage: MapConfig | None = None,
+    overwrite: bool = False,
+    json_out: Path | None = None,
+) -> None:
+    """What `selavpr map build` does with any source: load the model, build, save, show."""
+    from selavpr_model.features.extractor import load_extractor
+    from selavpr_model.maps.building.shards import build_map_in_shards
+    from selavpr_model.maps.storage.writer import require_free
+    from selavpr_model.runtime.distributed import process_group, rank
+
+    require_free(out, overwrite=True)  # a folder that is no map is refused before the model loads
+    model = load_extractor(extractor)
+    try:
+        with process_group():
+            place_map = build_map_in_shards(
+                frames, model, out, keyframes, storage, source=source, overwrite=overwrite
+            )
+            first = rank() == 0
+    except KeyboardInterrupt:
+        logger.warning('stopped; the same command goes on from here')
+        raise
+    if not first:
+        return
+    show(f'map {out}', describe(place_map.manifest))
+    write_json(json_out, place_map.manifest)
+
+
+def describe(manifest: dict[str, Any]) -> dict[str, object]:
+    """The lines people want of a manifest."""
+    model, counts = manifest['model'], manifest['counts']
+    note = f', {model["note"]}' if model['note'] else ''
+    size = sum(entry['bytes'] for entry in manifest['files'].values())
+    return {
+        'map id': f'{manifest["map_id"]} revision {manifest["revision"]}',
+        'created': f'{manifest["created"]} by selavpr {manifest["selavpr_version"]}',
+        'model': f'{model["weights"]} {model["fingerprint"][:12]}{note}',
+        'places': f'{counts["places"]}, {counts["with_pose"]} with a pose in '
+        f'frame {manifest["frame_id"]!r}',
+        'features': f'{model["global_dim"]} global, '
+        f'{"x".join(map(str, model["local_shape"]))} local as {manifest["local_dtype"]}',
+        'size': f'{megabytes(size)}, {size / counts["places"] / 1e3:.0f} kB a place',
+        'source': _source_line(manifest['source']),
+        'calibration': _calibration_line(manifest['calibration']),
+    }
+
+
+def _source_line(source: dict[str, Any]) -> str:
+    if 'maps' not in source:
+        return ', '.join(f'{k} {v}' for k, v in source.items())
+    parts = (f'{part["path"]} ({len(part["new_ids"])} new ids)' for part in source['maps'])
+    return f'merge of {", ".join(parts)}'
+
+
+def _calibration_line(values: dict[str, Any] | None) -> str:
+    if values is None:
+        return 'none'
+    sure = values.get('confidence') or {}
+    told = {k: v for k, v in values.items() if k != 'confidence'}
+    if sure:
+        told['confidence'] = f'on {sure["positives"]} right and {sure["negatives"]} wrong answers'
+    return ', '.join(
+        f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in told.items()
+    )
+
+
+def megabytes(size: int) -> str:
+    return f'{size / 1e6:.1f} MB'
+
+
+def show(title: str, rows: dict[str, object]) -> None:
+    table = Table(show_header=False)
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    console = Console()
+    console.print(title, soft_wrap=True, highlight=False, markup=False)
+    console.print(table)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""`selavpr train`: learn adapters from a recipe in a YAML file."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selavpr_model.runtime.outputs import require_outputs
+
+logger = logging.getLogger(__name__)
+Out = Annotated[Path | None, typer.Option(help='folder of the run; build/train/<name> if none')]
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help='recipe, such as config/train_vits14.yaml')],
+    out: Out = None,
+    until: Annotated[int, typer.Option(help='stop after this step; 0: at the end', min=0)] = 0,
+    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
+) -> None:
+    """Learn adapters and local features; the same command goes on where it was stopped.
+
+    Several processes: torchrun --nproc-per-node 2 --no-python selavpr train CONFIG
+
+    Example: selavpr train config/train_vits14.yaml --out build/train/vits14
+    """
+    from selavpr_model.runtime.distributed import process_group, rank
+    from selavpr_model.training.run import read_recipe
+    from selavpr_model.training.run import train as run
+
+    recipe = read_recipe(config)
+    folder = out or Path('build') / 'train' / config.stem
+    require_outputs(folder)
+    with process_group():
+        try:
+            found = run(recipe, folder, until or None, device)
+        except KeyboardInterrupt:
+            logger.warning('stopped; the same command goes on from the last checkpoint')
+            raise
+        if rank() == 0:
+            typer.echo(f'{found}')

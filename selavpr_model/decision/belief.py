@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: MIT
+"""Belief over places from a sequence of frames: a discrete Bayes filter with an off-map state.
+
+One image of a changed place is weak evidence, and a look-alike street is strong evidence for the
+wrong one. Frames that agree with each other *and* with the robot's motion are neither. After
+Xu et al., "Probabilistic Visual Place Recognition for Hierarchical Localization" (2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+import math
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.special import logit
+
+from selavpr_model.config import TemporalConfig
+from selavpr_model.decision.confidence import certain
+from selavpr_model.decision.ranking import root
+from selavpr_model.matching.nearest import count_mutual
+from selavpr_model.poses import inverse
+from selavpr_model.records import Candidate
+
+# The most believed places are moved one by one; what the others hold is nearly flat and stays.
+ACTIVE = 500
+MODES = 10  # places looked at as the centre of the belief
+REACH = 3.0  # standard deviations of motion that are followed
+FAR_M = 1e7  # between places whose poses have no common frame
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Where the robot is thought to be after a frame.
+
+    rows: the places around the most probable one; mass: their probability together; on_map: the
+    probability of being anywhere in the map; evidence: what the frame itself says for the best of
+    these places, nat; share: the probability of each of `rows`.
+    """
+
+    rows: frozenset[int]
+    mass: float
+    on_map: float
+    evidence: float
+    share: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Anchor:
+    """The last frame that counted. odom: (4, 4) T_odom_camera or None; view: PlaceMap.code."""
+
+    stamp_ns: int
+    odom: np.ndarray | None
+    view: np.ndarray
+
+    def motion_to(self, later: Anchor) -> np.ndarray | None:
+        """(4, 4) T_before_after of the camera; None when either end is not known."""
+        if self.odom is None or later.odom is None:
+            return None
+        return inverse(self.odom) @ later.odom
+
+
+class TemporalBelief:
+    """Probability of each place and of none, updated frame by frame."""
+
+    def __init__(
+        self, poses: np.ndarray, config: TemporalConfig, radius_m: float, angle_deg: float,
+        legs: int | np.ndarray = 0,
+    ) -> None:  # fmt: skip
+        """poses, legs: as for `grow`; radius_m, angle_deg: places this near are one place."""
+        self._config = config
+        self._radius_m, self._cos_same = radius_m, math.cos(math.radians(angle_deg))
+        self._poses: np.ndarray = np.empty((0, 4, 4))
+        self._belief: np.ndarray = np.empty(0)
+        self._legs: np.ndarray = np.empty(0)
+        self._links: dict[int, set[int]] = {}
+        self.grow(poses, legs)
+        self.reset()
+
+    def __len__(self) -> int:
+        return len(self._belief)
+
+    def grow(self, poses: np.ndarray, legs: int | np.ndarray = 0) -> None:
+        """Append places (n, 4, 4) of legs (n,), or of one, not believed in yet. Poses of two legs
+        are in frames whose relation is not known, such as two runs' odometry: no motion leads from
+        one to the other.
+        """
+        self._belief = np.append(self._belief, np.zeros(len(poses)))
+        self._poses = np.concatenate([self._poses, poses])
+        self._legs = np.append(self._legs, np.broadcast_to(legs, len(poses)) * FAR_M)
+        self._axes = self._poses[:, :3, 2]  # optical axes
+        self._positions = self._points(self._poses, self._legs)
+        self._tree = cKDTree(self._positions)
+        extent = np.ptp(self._poses[:, :3, 3], axis=0) if len(self) else np.zeros(3)
+        self._extent_m = float(np.linalg.norm(extent))
+        self._sigma_m = self._config.motion_sigma_m + self._spacing() / 2
+
+    @staticmethod
+    def _points(poses: np.ndarray, legs: np.ndarray) -> np.ndarray:
+        """(n, 4): positions, and the leg as a direction in which nothing is near."""
+        return np.column_stack([poses[:, :3, 3], legs])
+
+    def _spacing(self) -> float:
+        """Median distance of a place to its nearest neighbour, m."""
+        if len(self) < 2:
+            return 0.0
+        nearest = self._tree.query(self._positions, k=2)[0][:, 1]
+        return float(np.median(nearest[nearest < FAR_M])) if nearest.min() < FAR_M else 0.0
+
+    def link(self, a: int, b: int) -> None:
+        """Rows a and b show one place, whatever their poses say; as a verified closure does."""
+        self._links.setdefault(a, set()).add(b)
+        self._links.setdefault(b, set()).add(a)
+
+    def reset(self, off: float = 0.5) -> None:
+        """Know nothing but that the robot is off the map with this probability."""
+        self._off = off if len(self) else 1.0
+        self._belief = np.full(len(self), (1.0 - self._off) / max(1, len(self)))
+        self._anchor: Anchor | None = None
+
+    def lose_track(self) -> None:
+        """How the robot moved since the last frame is not known."""
+        if self._anchor is not None:
+            self._anchor = replace(self._anchor, odom=None)
+
+    def update(
+        self,
+        stamp_ns: int,
+        candidates: Sequence[Candidate],
+        odom: np.ndarray | None,
+        view: np.ndarray,
+    ) -> Belief:
+        """Predict with the motion since the last frame that counted, then weigh by the matches.
+
+        A frame that repeats the last view changes no belief: the same look-alike seen ten times
+        is one look-alike. candidates: re-ranked; odom: (4, 4) T_odom_camera or None; view:
+        (cells, C) local features of the frame.
+        """
+        evidence = self._evidence(candidates)
+        anchor, here = self._anchor, Anchor(stamp_ns, odom, view)
+        if anchor is None:
+            self._anchor = here
+            self._weigh(evidence)
+        elif self._is_news(anchor, here):
+            self._anchor = here
+            self._predict(anchor, here)
+            self._weigh(evidence)
+        return self._summary(evidence)
+
+    def _is_news(self, anchor: Anchor, here: Anchor) -> bool:
+        """Whether the camera has moved or turned enough; without odometry: sees something else."""
+        config, motion = self._config, anchor.motion_to(here)
+        if motion is None:
+            same = int(count_mutual(here.view, [anchor.view])[0]) / len(here.view)
+            return 1.0 - same >= config.independent_view
+        turned = math.degrees(math.acos(float(np.clip(motion[2, 2], -1.0, 1.0))))
+        moved = float(np.linalg.norm(motion[:3, 3]))
+        return moved >= config.independent_m or turned >= config.independent_deg
+
+    def _predict(self, anchor: Anchor, here: Anchor) -> None:
+        """Move the belief on; some of it leaves the map, some of what is off enters it."""
+        config, motion = self._config, anchor.motion_to(here)
+        if motion is None:  # anywhere within reach, most likely where it was
+            seconds = max(0.0, (here.stamp_ns - anchor.stamp_ns) * 1e-9)
+            spread, motion = self._sigma_m + config.speed_mps * seconds, np.eye(4)
+        else:
+            moved = float(np.linalg.norm(motion[:3, 3]))
+            spread = self._sigma_m + config.motion_sigma_ratio * moved
+        stayed = (1 - config.leave_probability) * self._moved(motion, spread)
+        entered = self._off * config.enter_probability
+        self._off = max(0.0, 1.0 - float(stayed.sum()) - entered)
+        self._belief = stayed + entered / len(stayed)
+
+    def _moved(self, motion: np.ndarray, spread_m: float) -> np.ndarray:
+        """The belief after a motion (4, 4) T_before_after of the camera.
+
+        Each place hands its belief to those near where the motion leads from it; where there are
+        too few, at the edge of the map, the rest leaves the map.
+        """
+        count = len(self._belief)
+        if REACH * spread_m > self._extent_m:  # it can be anywhere by now
+            return np.full(count, float(self._belief.sum()) / count)
+        rows = np.argsort(-self._belief, kind='stable')[:ACTIVE]
+        rest = self._belief.copy()
+        rest[rows] = 0.0
+        led = self._poses[rows] @ motion
+        points = self._points(led, self._legs[rows])
+        near = self._tree.query_ball_point(points, REACH * spread_m)
+        counts = np.array([len(n) for n in near], dtype=np.int64)
+        source = np.repeat(np.arange(len(rows)), counts)
+        target = np.concatenate([np.asarray(n, dtype=np.int64) for n in near])
+        share = self._closeness(points[source], led[:, :3, 2][source], target, spread_m)
+        total = np.bincount(source, share, minlength=len(rows))
+        share *= self._belief[rows][source] / np.maximum(total, 1.0)[source]
+        return np.bincount(target, share, minlength=count) + rest
+
+    def _closeness(
+        self, positions: np.ndarray, axes: np.ndarray, target: np.ndarray, spread_m: float
+    ) -> np.ndarray:
+        """exp(-(distance / spread)^2 / 2 - (angle / spread)^2 / 2), (n,)."""
+        away = np.sum((positions - self._positions[target]) ** 2, axis=1) / spread_m**2
+        angle = np.arccos(np.clip(np.einsum('ni,ni->n', axes, self._axes[target]), -1.0, 1.0))
+        turned = (angle / math.radians(self._config.turn_sigma_deg)) ** 2
+        return np.exp(-0.5 * (away + turned))
+
+    def _evidence(self, candidates: Sequence[Candidate]) -> np.ndarray:
+        """What this frame says for each place, (N,) nat; nothing where nothing was retrieved."""
+        if not candidates:
+            return np.zeros_like(self._belief)
+        evidence = np.full_like(self._belief, self._config.missed_evidence)
+        evidence[[c.row for c in candidates]] = assured_evidence(candidates, self._config)
+        return evidence
+
+    def _weigh(self, evidence: np.ndarray) -> None:
+        """Bayes' rule; the off-map state explains any frame equally well (evidence 0)."""
+        self._belief *= np.exp(evidence)
+        total = float(self._belief.sum()) + self._off
+        self._belief /= total
+        self._off /= total
+
+    def _summary(self, evidence: np.ndarray) -> Belief:
+        """The place with the most probability around it."""
+        top = np.argsort(-self._belief, kind='stable')[:MODES]
+        masses = [float(self._belief[self._around(int(row))].sum()) for row in top]
+        best = int(np.argmax(masses))
+        rows = self._around(int(top[best]))
+        best_evidence = float(evidence[rows].max())
+        share = dict(zip(rows.tolist(), self._belief[rows].tolist(), strict=True))
+        return Belief(frozenset(share), masses[best], 1.0 - self._off, best_evidence, share)
+
+    def mass_of(self, row: int) -> float:
+        """The probability of being at the place that `row` shows."""
+        return float(self._belief[self._around(row)].sum())
+
+    def _around(self, row: int) -> np.ndarray:
+        """Rows that show the same place as `row`, itself included."""
+        near = self._close(row)
+        linked = set().union(*(self._links.get(int(r), ()) for r in near)) - set(near.tolist())
+        known = [self._close(r) for r in sorted(linked) if r < len(self)]
+        return np.unique(np.concatenate([near, *known])) if known else near
+
+    def _close(self, row: int) -> np.ndarray:
+        near = np.array(self._tree.query_ball_point(self._positions[row], self._radius_m))
+        return near[self._axes[near] @ self._axes[row] >= self._cos_same]
+
+
+def assured_evidence(candidates: Sequence[Candidate], config: TemporalConfig) -> np.ndarray:
+    """Log-likelihood ratio of each candidate, best first, against being off the map, (k,) in nat.
+
+    Where the best have a confidence it is their log odds over those of a frame that says nothing;
+    the others' matches speak for them, but no louder than the least of these. By the matches alone
+    where the map gives no confidence.
+    """
+    found = evidence_of([c.independent_matches for c in candidates], config)
+    known = np.array([c.confidence for c in candidates])
+    sure = np.isfinite(known)
+    if not sure.any():
+        return found
+    odds = logit(certain(known[sure])) - logit(config.neutral_confidence)
+    found = np.minimum(found, odds.min())
+    found[sure] = odds
+    return np.clip(found, -config.max_evidence, config.max_evidence)
+
+
+def evidence_of(matches: Sequence[float], config: TemporalConfig) -> np.ndarray:
+    """Log-likelihood ratio of each candidate against being off the map, (k,) in nat.
+
+    Counts are judged against each other (robust standard deviations above the frame's median):
+    night, rain or another season lower them all. Their roots are compared, as the deviation of a
+    count grows with its root.
+    """
+    roots = root(matches)
+    median = np.median(roots)
+    deviation = max(1.4826 * float(np.median(np.abs(roots - median))), 0.5)
+    deviations = (roots - median) / deviation
+    gain = config.evidence_per_deviation * (deviations - config.neutral_deviations)
+    return np.clip(gain, -config.max_evidence, config.max_evidence)

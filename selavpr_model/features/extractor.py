@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""From RGB images to features: device, precision and preprocessing in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import hashlib
+import json
+
+import numpy as np
+import torch
+from torch import Tensor
+import torch.nn.functional as F
+
+from selavpr_model.config import ExtractorConfig
+from selavpr_model.errors import ConfigError
+from selavpr_model.features import weights
+from selavpr_model.features.checkpoint import build_network, Checkpoint, tensors_digest
+from selavpr_model.features.engines.choice import choose_engine
+from selavpr_model.features.network import SelaVPR
+from selavpr_model.features.vit import grid_of
+from selavpr_model.matching.token_matcher import LocalHead
+from selavpr_model.records import Features, ModelIdentity, require_rgb
+from selavpr_model.runtime.threads import limit_threads
+
+
+class Extractor:
+    """A network on a device; what it was made of is in `identity`."""
+
+    def __init__(self, network: SelaVPR, identity: ModelIdentity, config: ExtractorConfig) -> None:
+        self.config = config
+        self.identity = identity
+        self.device = resolve_device(config.device)
+        self.input_size = (config.image_height, config.image_width)
+        digest = str(identity.description.get('tensors_sha256', ''))
+        asked = (config.engine, config.precision)
+        self._engine = choose_engine(network.to(self.device), self.input_size, *asked, digest)
+        self.engine, self.precision = self._engine.name, self._engine.precision
+
+    def extract(self, image: np.ndarray) -> Features:
+        """(H, W, 3) uint8 RGB of any size -> Features; InputError for anything else."""
+        return self.extract_batch([image])[0]
+
+    def extract_batch(self, images: Sequence[np.ndarray]) -> list[Features]:
+        """The same for several images, in one forward pass; sizes may differ."""
+        if not images:
+            return []
+        ready = [self.preprocess(image) for image in images]
+        batch = (torch.stack(ready) if len(ready) > 1 else ready[0][None]).to(self.device)
+        with torch.inference_mode():
+            made = self._engine.run(batch)
+        each = zip(*(whole.cpu().numpy() for whole in made), strict=True)
+        return [Features(*one) for one in each]
+
+    def preprocess(self, image: np.ndarray) -> Tensor:
+        """(H, W, 3) uint8 -> (3, h, w) float32 in [0, 1], bilinear, corners not aligned.
+
+        Without antialias it equals the paper's evaluation, which resizes the normalised tensor:
+        both steps are linear. With antialias it follows the paper's training.
+        """
+        require_rgb(image)
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
+        antialias = self.config.resize == 'antialias'
+        sized = F.interpolate(pixels, self.input_size, mode='bilinear', antialias=antialias)
+        return sized[0].div_(255).clamp_(0, 1)
+
+
+def load_extractor(config: ExtractorConfig | None = None) -> Extractor:
+    """The extractor of a configuration; WeightsError or ConfigError say what is wrong with it."""
+    config = config or ExtractorConfig()
+    grid_of(config.image_height, config.image_width)
+    if config.threads:
+        limit_threads(config.threads)
+    checkpoint, note = weights.load(config)
+    network = build_network(checkpoint)
+    return Extractor(network, identify(network, checkpoint, config, note), config)
+
+
+def identify(
+    network: SelaVPR, checkpoint: Checkpoint, config: ExtractorConfig, note: str
+) -> ModelIdentity:
+    """Fingerprint of architecture, weights and preprocessing; not of precision or device."""
+    size = (config.image_height, config.image_width)
+    description: dict[str, object] = {
+        'model': checkpoint.config.to_dict(),
+        'preprocessing': {'height': size[0], 'width': size[1], 'resize': config.resize},
+        'tensors_sha256': tensors_digest(network.state_dict()),
+    }
+    text = json.dumps(description, sort_keys=True).encode()
+    return ModelIdentity(
+        fingerprint=hashlib.sha256(text).hexdigest(),
+        weights='random' if config.random_weights else config.weights,
+        global_dim=network.global_dim,
+        local_shape=network.local_shape(*size),
+        description=description,
+        note=note,
+        head=LocalHead.of(network),
+    )
+
+
+def resolve_device(name: str) -> str:
+    """'auto' -> 'cuda' where torch sees one, else 'cpu'; ConfigError if it is not there."""
+    if name == 'auto':
+        return 'cuda' if torch.cuda.is_available() else 'cpu'
+    kind, _, number = name.partition(':')
+    if kind == 'cpu' and not number:
+        return name
+    if kind == 'cuda' and (not number or number.isdigit()):
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(number or 0) < count:
+            return name
+        raise ConfigError(
+            f'device: {name} asked for, torch sees {count} CUDA devices; use auto or cpu'
+        )
+    raise ConfigError(f'device: expected auto, cpu, cuda or cuda:N; got {name!r}')

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""Several maps as one: sessions keep their ids, places theirs wherever no other map has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selavpr_model.maps.storage import writer
+from selavpr_model.config import RecognizerConfig
+from selavpr_model.errors import InputError
+from selavpr_model.maps.storage.reader import require_model
+from selavpr_model.maps.place_map import free_name, ODOMETRY, PlaceMap
+
+logger = logging.getLogger(__name__)
+
+
+def merge_maps(
+    paths: Sequence[Path],
+    out: Path,
+    overwrite: bool = False,
+    calibrated: bool = True,
+    progress: bool = True,
+    source: dict[str, Any] | None = None,
+) -> PlaceMap:
+    """Write the maps of `paths`, one or more, to `out` as one and return it opened from there.
+
+    Places whose ids are taken get new ones; which, is in the manifest's source. The maps must be
+    of one model, one storage and one frame of poses, and no two may hold the same map.
+    Thresholds are measured again on the whole.
+    `source`: what the map says about where it came from, instead of the list of its parts.
+    """
+    writer.require_free(out, overwrite)
+    maps = [PlaceMap.open(path) for path in paths]
+    if not maps:
+        raise InputError('merge: expected at least one map, got none')
+    _require_different(maps)
+    merged = PlaceMap.empty(maps[0].identity, maps[0].config)
+    told = [_append(merged, one, source is not None) for one in maps]
+    merged.configs = maps[0].configs
+    merged.source = source or {'kind': 'merge', 'maps': told}
+    if source is None:  # parts of one drive follow each other
+        _warn_of_apart(maps)
+    if calibrated:
+        _calibrate(merged, progress)
+    merged.save(out, overwrite)
+    return PlaceMap.open(out)
+
+
+def _require_different(maps: Sequence[PlaceMap]) -> None:
+    """InputError where a map, or a part of one, comes twice: every place of it would be double."""
+    holders: dict[str, Path | None] = {}
+    for one in maps:
+        for map_id in {one.map_id, *_parts(one.source)}:
+            if map_id in holders:
+                raise InputError(
+                    f'{one.path}: expected maps with different places, got map {map_id} also in '
+                    f'{holders[map_id]}; leave one of the two out'
+                )
+            holders[map_id] = one.path
+
+
+def _parts(source: dict[str, Any]) -> Iterator[str]:
+    """Ids of the maps that a map was merged from."""
+    for part in source.get('maps', ()):
+        yield part['map_id']
+        yield from _parts(part['source'])
+
+
+def _warn_of_apart(maps: Sequence[PlaceMap]) -> None:
+    """Storeys are no reason: looked at are the two axes along which all the maps extend most."""
+    known = {one: one.positions[np.isfinite(one.positions).all(axis=1)] for one in maps}
+    posed = {one: points for one, points in known.items() if len(points)}
+    if len(posed) < 2:
+        return
+    flat = np.argsort(np.ptp(np.concatenate(list(posed.values())), axis=0))[1:]
+    boxes = {one: (p[:, flat].min(axis=0), p[:, flat].max(axis=0)) for one, p in posed.items()}
+    apart = []
+    for one, (low, high) in boxes.items():
+        others = [box for other, box in boxes.items() if other is not one]
+        if not any((low <= top).all() and (bottom <= high).all() for bottom, top in others):
+            apart.append(f'{one.path}')
+    if apart:
+        logger.warning(
+            '%s: no place lies where other maps have some; check that frame %r is the same in all',
+            ', '.join(apart), maps[0].config.frame_id,
+        )  # fmt: skip
+
+
+def _append(merged: PlaceMap, other: PlaceMap, one_drive: bool) -> dict[str, Any]:
+    """Add all places of `other`; what the manifest says about it. one_drive: of all the maps."""
+    path = other.path or Path('map')
+    require_model(path, other.identity, merged.identity)
+    mine, its = merged.config, other.config
+    if (mine.local_dtype, mine.frame_id) != (its.local_dtype, its.frame_id):
+        raise InputError(
+            f'{path}: expected places stored as {mine.local_dtype} in frame {mine.frame_id!r}, '
+            f'got {its.local_dtype} in {its.frame_id!r}; build the maps alike'
+        )
+    merged.require_alike(other)
+    renumbered = _renumber(merged, other)
+    strange = len(merged) > 0 and its.frame_id == ODOMETRY and not one_drive
+    names = _free_names(merged, other) if strange else {s: s for s in other.sessions}
+    merged.cameras = {**{names[s]: c for s, c in other.cameras.items()}, **merged.cameras}
+    merged.adrift |= {names[s] for s in (other.sessions if strange else other.adrift)}
+    for row, place in enumerate(other.places):
+        known = replace(place, id=renumbered.get(place.id, place.id), session=names[place.session])
+        merged.copy(other, row, known)
+    return {
+        'path': str(path),
+        'map_id': other.map_id,
+        'revision': other.revision,
+        'sessions': sorted({place.session for place in other.places}),
+        'new_ids': {str(old): new for old, new in renumbered.items()},
+        'source': other.source,
+    }
+
+
+def _free_names(merged: PlaceMap, other: PlaceMap) -> dict[str, str]:
+    """Sessions -> names that no session of `merged` has: no two runs' odometry share a frame."""
+    names: dict[str, str] = {}
+    for session in sorted(other.sessions):
+        names[session] = free_name(session, {*merged.sessions, *names.values()})
+    return names
+
+
+def _renumber(merged: PlaceMap, other: PlaceMap) -> dict[int, int]:
+    """Ids that are taken -> free ones, above all of both maps."""
+    taken = {place.id for place in merged.places}
+    free = max(merged.next_id, other.next_id)
+    clashing = [place.id for place in other.places if place.id in taken]
+    return {old: free + i for i, old in enumerate(clashing)}
+
+
+def _calibrate(merged: PlaceMap, progress: bool) -> None:
+    from selavpr_model.maps.building.calibrate import calibrate
+
+    config = RecognizerConfig.from_dict(merged.configs.get('recognizer', {}))
+    merged.calibration = calibrate(merged, config, progress=progress)
+    merged.configs = {**merged.configs, 'recognizer': config.to_dict()}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Maps on disk: manifest, checksums, atomic writing, verified reading."""

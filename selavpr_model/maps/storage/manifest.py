@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT
+"""manifest.json: what a map says about itself, with a checksum over its own bytes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from importlib import metadata
+import json
+from pathlib import Path
+import re
+from typing import Any, TYPE_CHECKING
+from xml.etree import ElementTree
+
+import numpy as np
+
+from selavpr_model.config import MapConfig
+from selavpr_model.errors import ConfigError, MapMetadataError, MapVersionError
+from selavpr_model.maps.row_checksums import CHECKSUMS
+from selavpr_model.records import Camera, ModelIdentity
+from selavpr_model.runtime.paths import REPOSITORY
+
+if TYPE_CHECKING:
+    from selavpr_model.maps.building.calibrate import Calibration
+
+FORMAT = 'selavpr-map'
+FORMAT_VERSION = 3
+READABLE = (1, 2, 3)  # 1: no checksums of rows, no index; 2: compact is what is fast now
+DATA_FOLDER = re.compile(r'data-\d{6,}-[0-9a-f]{8}')
+FILES = ('global.npy', 'local.npy', 'local_scales.npy', 'poses.npy', 'places.jsonl')
+THUMBNAIL_FILES = ('thumbnails.npy', 'thumbnail_offsets.npy')
+INDEX = 'index.faiss'
+HEAD = 'head.npy'  # what makes local features of tokens, where these are stored
+OPTIONAL_FILES = (*THUMBNAIL_FILES, CHECKSUMS, INDEX, HEAD)
+_DIGEST = re.compile(rb'\n "manifest_sha256": "([0-9a-f]{64})"\n}\n\Z')  # the end of the file
+FIELDS: dict[str, type | tuple[type, ...]] = {
+    'map_id': str,
+    'revision': int,
+    'created': str,
+    'selavpr_version': str,
+    'model': dict,
+    'preprocessing': object,
+    'frame_id': str,
+    'counts': dict,
+    'local_dtype': str,
+    'data': str,
+    'files': dict,
+    'configs': dict,
+    'calibration': (dict, type(None)),
+    'source': dict,
+}
+_MODEL_FIELDS: dict[str, type] = {
+    'fingerprint': str,
+    'weights': str,
+    'note': str,
+    'description': dict,
+    'global_dim': int,
+    'local_shape': list,
+}
+_FILE_FIELDS: dict[str, type] = {'bytes': int, 'sha256': str, 'dtype': str, 'shape': list}
+
+
+def encode(manifest: dict[str, Any]) -> bytes:
+    """JSON whose last value is the SHA-256 of these same bytes with 64 zeros in its place."""
+    head = {'format': FORMAT, 'format_version': FORMAT_VERSION}
+    full = {**head, **manifest, 'manifest_sha256': '0' * 64}
+    raw = (json.dumps(full, indent=1, default=str) + '\n').encode()
+    return _with_digest(raw, hashlib.sha256(raw).hexdigest().encode())
+
+
+def _with_digest(raw: bytes, digest: bytes) -> bytes:
+    found = _DIGEST.search(raw)
+    assert found is not None
+    return raw[: found.start(1)] + digest + raw[found.end(1) :]
+
+
+def decode(raw: bytes, where: Path) -> dict[str, Any]:
+    """Parse and check; MapVersionError for another format version, else MapMetadataError."""
+    try:
+        manifest = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(where, f'it is not JSON ({error})') from error
+    if not isinstance(manifest, dict) or manifest.get('format') != FORMAT:
+        raise _damaged(where, f'format is not {FORMAT!r}')
+    _check_version(manifest.get('format_version'), where)
+    _check_digest(raw, where)
+    manifest = _named_as_today(manifest)
+    _check_fields(manifest, where)
+    return manifest
+
+
+def _named_as_today(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Earlier maps say fp32 for what is exact now, exact for what is dense, compact for what is
+    fast, and tiny for tiny8.
+
+    What has not the form of a manifest stays, for the checks that follow.
+    """
+    names = {('fp32', '<f4'): 'exact', ('exact', '|i1'): 'dense'}
+    if manifest['format_version'] < 3:
+        names |= {('compact', '|i1'): 'fast', ('tiny', '|i1'): 'tiny8'}
+    try:
+        name = names[manifest['local_dtype'], manifest['files']['local.npy']['dtype']]
+        storage = {**manifest['configs']['storage'], 'local_dtype': name}
+        configs = {**manifest['configs'], 'storage': storage}
+    except (KeyError, TypeError):
+        return manifest
+    return {**manifest, 'local_dtype': name, 'configs': configs}
+
+
+def _check_version(version: object, where: Path) -> None:
+    if type(version) is not int:
+        raise _damaged(where, f'format_version is {version!r}')
+    if version not in READABLE:
+        cure = 'install a newer selavpr' if version > FORMAT_VERSION else 'build the map again'
+        raise MapVersionError(
+            f'{where}: expected map format version 1 to {FORMAT_VERSION}, got {version}; {cure}'
+        )
+
+
+def _check_digest(raw: bytes, where: Path) -> None:
+    found = _DIGEST.search(raw)
+    if found is None:
+        raise _damaged(where, 'it does not end with its own checksum')
+    expected = found.group(1).decode()
+    actual = hashlib.sha256(_with_digest(raw, b'0' * 64)).hexdigest()
+    if actual != expected:
+        raise _damaged(where, f'expected SHA-256 {expected[:12]}, got {actual[:12]}')
+
+
+def _check_fields(manifest: dict[str, Any], where: Path) -> None:
+    _require(manifest, FIELDS, '', where)
+    _require(manifest['model'], _MODEL_FIELDS, 'model.', where)
+    _require(manifest['counts'], {'places': int}, 'counts.', where)
+    for name, entry in manifest['files'].items():
+        _require(entry, _FILE_FIELDS, f'files.{name}.', where)
+        if not all(type(n) is int and n >= 0 for n in entry['shape']):
+            raise _damaged(where, f'files.{name}.shape: expected numbers, got {entry["shape"]}')
+    shape = manifest['model']['local_shape']
+    if len(shape) != 3 or not all(type(n) is int and n > 0 for n in shape):
+        raise _damaged(where, f'model.local_shape: expected 3 positive numbers, got {shape}')
+    if manifest['model']['global_dim'] < 1 or manifest['counts']['places'] < 0:
+        raise _damaged(where, 'model.global_dim or counts.places is out of range')
+    _check_files(manifest, where)
+
+
+def _check_files(manifest: dict[str, Any], where: Path) -> None:
+    if not DATA_FOLDER.fullmatch(manifest['data']):
+        raise _damaged(where, f'data: expected data-REVISION-ID, got {manifest["data"]!r}')
+    needed = set(FILES) - (set() if manifest['local_dtype'] == 'int8' else {'local_scales.npy'})
+    if not needed <= set(manifest['files']) <= {*needed, *OPTIONAL_FILES}:
+        got = ', '.join(sorted(manifest['files']))
+        raise _damaged(where, f'files: expected {", ".join(sorted(needed))}, got {got}')
+    map_config(manifest, where)
+
+
+def _require(values: Any, kinds: dict[str, Any], prefix: str, where: Path) -> None:
+    if not isinstance(values, dict):
+        raise _damaged(where, f'{prefix.rstrip(".")}: expected an object, got {values!r}')
+    for name, kind in kinds.items():
+        if name not in values:
+            raise _damaged(where, f'{prefix}{name} is missing')
+        value = values[name]
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise _damaged(where, f'{prefix}{name}: unexpected value {value!r}')
+
+
+def _damaged(where: Path, detail: str) -> MapMetadataError:
+    cure = 'copy the map again from where it was made, or build it again'
+    return MapMetadataError(f'{where}: the manifest is damaged: {detail}; {cure}')
+
+
+def identity_of(manifest: dict[str, Any]) -> ModelIdentity:
+    model = manifest['model']
+    return ModelIdentity(
+        fingerprint=model['fingerprint'],
+        weights=model['weights'],
+        global_dim=model['global_dim'],
+        local_shape=tuple(model['local_shape']),
+        description=model['description'],
+        note=model['note'],
+    )
+
+
+def model_entry(identity: ModelIdentity) -> dict[str, Any]:
+    return {
+        'fingerprint': identity.fingerprint,
+        'weights': identity.weights,
+        'note': identity.note,
+        'description': dict(identity.description),
+        'global_dim': identity.global_dim,
+        'local_shape': list(identity.local_shape),
+    }
+
+
+def map_config(manifest: dict[str, Any], where: Path) -> MapConfig:
+    """The MapConfig the map was made with; its dtype must be the stored one."""
+    try:
+        config = MapConfig.from_dict(_storage_of_today(manifest['configs'].get('storage')))
+    except (ConfigError, TypeError, AttributeError) as error:
+        raise _damaged(where, f'configs.storage: {error}') from error
+    if config.local_dtype != manifest['local_dtype']:
+        stored = manifest['local_dtype']
+        raise _damaged(where, f'local_dtype {stored!r} is not that of configs.storage')
+    return config
+
+
+def _storage_of_today(storage: dict[str, Any]) -> dict[str, Any]:
+    """Earlier maps named clusters of places, `ivf`, and how many were looked into."""
+    kept = {key: value for key, value in storage.items() if key != 'index_probes'}
+    return {**kept, 'index': 'codes'} if kept.get('index') == 'ivf' else kept
+
+
+def calibration(manifest: dict[str, Any], where: Path) -> Calibration | None:
+    """The thresholds measured when the map was built, if they were."""
+    values = manifest['calibration']
+    if values is None:
+        return None
+    from selavpr_model.maps.building.calibrate import Calibration
+
+    try:
+        return Calibration.from_dict(values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(where, f'calibration: {error!r}') from error
+
+
+@functools.lru_cache(maxsize=1)
+def software_version() -> str:
+    """Version of this package: as installed, or from the package.xml beside the sources."""
+    try:
+        return metadata.version('selavpr')
+    except metadata.PackageNotFoundError:
+        xml = REPOSITORY / 'package.xml'
+        return (ElementTree.parse(xml).findtext('version') if xml.is_file() else None) or 'unknown'
+
+
+def camera_entry(camera: Camera) -> dict[str, Any]:
+    """A camera as JSON values."""
+    return {
+        'model': camera.model,
+        'K': np.asarray(camera.K, float).tolist(),
+        'distortion': np.asarray(camera.distortion, float).tolist(),
+        'size': [int(n) for n in camera.size],
+    }
+
+
+def cameras(manifest: dict[str, Any], where: Path) -> dict[str, Camera]:
+    """Session -> camera; {} in maps that do not say. Raises MapMetadataError for a bad one."""
+    try:
+        found = {name: _camera(entry) for name, entry in manifest.get('cameras', {}).items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(where, f'cameras: {error}') from error
+    return found
+
+
+def adrift(manifest: dict[str, Any], where: Path) -> set[str]:
+    """Sessions whose poses are not in the frame of the map; none in maps that do not say."""
+    found = manifest.get('adrift', [])
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise _damaged(where, f'adrift: expected names of sessions, got {found!r}')
+    return set(found)
+
+
+def _camera(entry: dict[str, Any]) -> Camera:
+    K, bent = np.array(entry['K'], float), np.array(entry['distortion'], float)
+    width, height = (int(n) for n in entry['size'])
+    if K.shape != (3, 3) or bent.ndim != 1 or not (np.isfinite(K).all() and K[0, 0] > 0):
+        raise ValueError(f'K: expected finite (3, 3), got {entry["K"]}')
+    return Camera(K, bent, (width, height), str(entry['model']))

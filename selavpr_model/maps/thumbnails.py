@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""Thumbnails of places: JPEGs one after the other in one array, and where each begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+
+from selavpr_model.errors import InputError
+from selavpr_model.maps.storage.writer import DataWriter
+from selavpr_model.records import require_rgb
+
+QUALITY = 80
+
+
+def encode(image: np.ndarray | None, width_px: int) -> np.ndarray:
+    """(H, W, 3) uint8 RGB -> JPEG, (n,) uint8, at most `width_px` wide; empty for no image."""
+    if image is None or width_px == 0:
+        return np.empty(0, np.uint8)
+    require_rgb(image)
+    height, width = image.shape[:2]
+    scale = min(1.0, width_px / width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+    return cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].reshape(-1)
+
+
+def decode(jpeg: np.ndarray) -> np.ndarray | None:
+    """(n,) uint8 -> (h, w, 3) uint8 RGB; None for an empty array."""
+    if jpeg.size == 0:
+        return None
+    image = cv2.imdecode(np.array(jpeg), cv2.IMREAD_COLOR)
+    if image is None:
+        raise InputError('thumbnail: expected a JPEG image; build the map again')
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def write(writer: DataWriter, jpegs: Sequence[np.ndarray]) -> None:
+    """thumbnails.npy and thumbnail_offsets.npy; neither where no place has a thumbnail."""
+    offsets = np.cumsum([0, *(jpeg.size for jpeg in jpegs)], dtype='<i8')
+    if offsets[-1]:
+        writer.array('thumbnails.npy', jpegs, int(offsets[-1]))
+        writer.array('thumbnail_offsets.npy', [offsets], len(offsets))
+
+
+def split(data: dict[str, Any], places: int) -> list[np.ndarray]:
+    """File name -> array, as read: one (n,) uint8 view a place, still memory-mapped."""
+    if 'thumbnails.npy' not in data:
+        return [np.empty(0, np.uint8)] * places
+    blob, offsets = data['thumbnails.npy'], data['thumbnail_offsets.npy'].tolist()
+    return [blob[a:b] for a, b in pairwise(offsets)]

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""A map that grows: the session, its odometry track and its loop closures."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Recordings read and written without a ROS installation."""

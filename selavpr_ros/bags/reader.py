@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: MIT
+"""ROS 2 bags (sqlite3 or mcap) as frames, without ROS: deterministic and in recorded order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.typesys import get_typestore, Stores
+
+from selavpr_model.config import ReplayConfig
+from selavpr_model.errors import InputError, SourceError
+from selavpr_model.poses import PoseTrack
+from selavpr_model.records import Camera, Frame
+from selavpr_ros.convert import from_ros
+from selavpr_ros.convert.transforms import StaticTransforms
+from selavpr_ros.node.config import NodeConfig
+
+DEFAULTS = ReplayConfig()
+log = logging.getLogger(__name__)
+
+RAW_IMAGE = 'sensor_msgs/msg/Image'
+COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
+IMAGES = (RAW_IMAGE, COMPRESSED_IMAGE)
+ODOMETRY = 'nav_msgs/msg/Odometry'
+CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+STAMPED_POSES = ('geometry_msgs/msg/PoseStamped', 'geometry_msgs/msg/PoseWithCovarianceStamped')
+TF = 'tf2_msgs/msg/TFMessage'
+NO_POSE = 'none'
+"""As a pose topic: frames get no pose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An image or odometry message of a bag: recorded and header time, and its CDR bytes."""
+
+    time_ns: int
+    stamp_ns: int
+    data: bytes
+    is_image: bool
+
+
+class BagFrames:
+    """A bag's images as frames, with the poses and odometry of its other topics.
+
+    image_topic: empty picks the only one; pose_topic: empty picks the only stamped pose topic,
+    else the only odometry, 'none' leaves the poses out; base_camera: (4, 4) T_base_camera, by
+    default from /tf_static. A bag or topic that cannot be used raises SourceError. After an
+    iteration `dropped` counts the images that gave no frame, by reason. `camera`: of the
+    camera_info beside the images, None where there is none or it is not calibrated.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        image_topic: str = '',
+        pose_topic: str = '',
+        base_camera: np.ndarray | None = None,
+        *,
+        base_frame: str = NodeConfig().base_frame,
+        config: ReplayConfig = DEFAULTS,
+    ) -> None:
+        self.path = Path(path)
+        self.max_gap_ns = round(config.pose_gap_s * 1e9)
+        self.odom_gap_ns = round(NodeConfig().odom_gap_s * 1e9)
+        self.dropped: Counter[str] = Counter()
+        with open_bag(self.path) as bag:
+            self.image_topic = choose_image_topic(bag, image_topic)
+            self.pose_topic = choose_pose_topic(bag, pose_topic)
+            self.odom_topic = _choose_odometry(bag, self.pose_topic)
+            topic = bag.topics[self.image_topic]
+            self.count, self.image_type = topic.msgcount, topic.msgtype
+            self.camera_frame = _first_frame_id(bag, self.image_topic)
+            self.camera_info, self.camera = _camera(bag, camera_topic(bag, self.image_topic))
+            if base_camera is None:
+                base_camera = static_transform(bag, base_frame, self.camera_frame)
+            self.poses = _pose_track(bag, self.pose_topic)
+            self.odometry = _pose_track(bag, self.odom_topic)
+        self.has_base_camera = base_camera is not None
+        self.base_camera = np.eye(4) if base_camera is None else base_camera
+        self._warn_of_identity(base_frame)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.dropped.clear()
+        with open_bag(self.path) as bag:
+            for index, (_, message) in enumerate(_messages(bag, self.image_topic)):
+                try:
+                    yield self._frame(index, message)
+                except InputError as error:
+                    self.dropped['undecodable'] += 1
+                    log.warning('%s, image %d: %s', self.path, index, error)
+
+    def serialized(self) -> Iterator[Recorded]:
+        """Every image and odometry message as it was recorded, odometry first on equal times."""
+        topics = {self.image_topic, self.odom_topic} - {''}
+        with open_bag(self.path) as bag:
+            connections = [c for c in bag.connections if c.topic in topics]
+            recorded = map(partial(self._recorded, bag), bag.messages(connections))
+            for _, group in groupby(recorded, key=lambda r: r.time_ns):
+                yield from sorted(group, key=lambda r: r.is_image)
+
+    def _recorded(self, bag: AnyReader, raw: tuple[Any, int, bytes]) -> Recorded:
+        connection, time, data = raw
+        stamp = from_ros.stamp_ns(bag.deserialize(data, connection.msgtype))
+        return Recorded(time, stamp, bytes(data), connection.topic == self.image_topic)
+
+    def truth(self) -> dict[int, np.ndarray | None]:
+        """stamp_ns of every image -> (4, 4) T_map_camera or None; decodes no image."""
+        with open_bag(self.path) as bag:
+            stamps = [from_ros.stamp_ns(m) for _, m in _messages(bag, self.image_topic)]
+        return {stamp: self._camera_pose(stamp) for stamp in stamps}
+
+    def _frame(self, index: int, message: Any) -> Frame:
+        stamp, image = from_ros.stamp_ns(message), from_ros.rgb_image(message)
+        return Frame(
+            stamp_ns=stamp,
+            image=image,
+            camera_frame=from_ros.frame_id(message),
+            pose=self._camera_pose(stamp),
+            odom=self._odometry(stamp),
+            name=f'{index:06d}',
+            camera=self.camera if self.camera and self.camera.sees(image) else None,
+        )
+
+    def _odometry(self, stamp: int) -> np.ndarray | None:
+        """What a live node would know at this stamp: T_odom_camera."""
+        T_odom_base = self.odometry.latest(stamp, self.odom_gap_ns)
+        return None if T_odom_base is None else T_odom_base @ self.base_camera
+
+    def _camera_pose(self, stamp: int) -> np.ndarray | None:
+        T_map_base = self.poses.at(stamp, self.max_gap_ns)
+        return None if T_map_base is None else T_map_base @ self.base_camera
+
+    def _warn_of_identity(self, base_frame: str) -> None:
+        if self.pose_topic and not self.has_base_camera:
+            log.warning(
+                '%s: no /tf_static from %r to %r; the camera is taken to sit at the base. '
+                'Give the transform with --base-camera',
+                self.path, base_frame, self.camera_frame,
+            )  # fmt: skip
+
+
+@contextmanager
+def open_bag(path: Path) -> Iterator[AnyReader]:
+    """A reader of the bag folder; SourceError when it is none or is damaged."""
+    if not path.exists():
+        raise SourceError(f'{path}: expected a ROS 2 bag folder, found nothing there')
+    try:
+        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as bag:
+            yield bag
+    except (AnyReaderError, OSError) as error:
+        raise SourceError(
+            f'{path}: not a readable ROS 2 bag (sqlite3 or mcap); {error}'
+        ) from error
+
+
+def is_bag(path: Path) -> bool:
+    """Whether the path is a bag folder or a bag's storage file."""
+    return (path / 'metadata.yaml').is_file() or path.suffix in ('.mcap', '.db3', '.bag')
+
+
+def choose_image_topic(bag: AnyReader, name: str) -> str:
+    """The named topic, or the only one; of an image in both forms the raw one."""
+    topics = _topics_of(bag, IMAGES)
+    if name:
+        return _require(bag, name, topics, IMAGES, 'image topic')
+    usable = [t for t in topics if topics[t][1] and 'compressedDepth' not in t]
+    usable = [t for t in usable if t.removesuffix('/compressed') not in usable or not
+              t.endswith('/compressed')]  # fmt: skip
+    if len(usable) > 1:
+        problem = f'expected 1 image topic, got {len(usable)}'
+        raise SourceError(_listing(bag, problem, topics) + ' with --image-topic')
+    if not usable:
+        raise SourceError(_nothing(bag, 'expected images, got none', IMAGES))
+    return usable[0]
+
+
+def choose_pose_topic(bag: AnyReader, name: str) -> str:
+    """The named topic, or the only stamped pose topic, or the only odometry; empty for none."""
+    if name == NO_POSE:
+        return ''
+    topics = _topics_of(bag, (*STAMPED_POSES, ODOMETRY))
+    if name:
+        return _require(bag, name, topics, (*STAMPED_POSES, ODOMETRY), 'pose topic')
+    for types in (STAMPED_POSES, (ODOMETRY,)):
+        usable = [t for t in topics if topics[t][0] in types and topics[t][1]]
+        if len(usable) > 1:
+            raise SourceError(_listing(bag, f'expected 1 pose topic, got {len(usable)}', topics))
+        if usable:
+            return usable[0]
+    return ''
+
+
+def _choose_odometry(bag: AnyReader, pose_topic: str) -> str:
+    topics = [t for t, (_, count) in _topics_of(bag, (ODOMETRY,)).items() if count]
+    if pose_topic in topics:
+        return pose_topic
+    return topics[0] if len(topics) == 1 else ''
+
+
+def _topics_of(bag: AnyReader, types: tuple[str, ...]) -> dict[str, tuple[str, int]]:
+    return {n: (t.msgtype, t.msgcount) for n, t in bag.topics.items() if t.msgtype in types}
+
+
+def _require(
+    bag: AnyReader,
+    name: str,
+    topics: dict[str, tuple[str, int]],
+    types: tuple[str, ...],
+    what: str,
+) -> str:
+    for known in (name, '/' + name):
+        if known in topics:
+            return known
+    problem = f'no {what} {name!r}'
+    raise SourceError(_listing(bag, problem, topics) if topics else _nothing(bag, problem, types))
+
+
+def _listing(bag: AnyReader, problem: str, topics: dict[str, tuple[str, int]]) -> str:
+    return f'{bag.paths[0]}: {problem}; the bag has {_listed(topics)}; name one of them'
+
+
+def _nothing(bag: AnyReader, problem: str, types: tuple[str, ...]) -> str:
+    every = {n: (t.msgtype or 'mixed types', t.msgcount) for n, t in bag.topics.items()}
+    wanted, has = ' or '.join(types), _listed(every) or 'no topic at all'
+    return f'{bag.paths[0]}: {problem}; the bag has {has}; record a topic of type {wanted}'
+
+
+def _listed(topics: dict[str, tuple[str, int]]) -> str:
+    return ', '.join(f'{n} ({t}, {count})' for n, (t, count) in sorted(topics.items()))
+
+
+def _messages(bag: AnyReader, topic: str) -> Iterator[tuple[int, Any]]:
+    """(time recorded in ns, message) in recorded order."""
+    for connection, time, data in _raw_messages(bag, topic):
+        yield time, bag.deserialize(data, connection.msgtype)
+
+
+def _raw_messages(bag: AnyReader, topic: str) -> Iterator[tuple[Any, int, bytes]]:
+    connections = [c for c in bag.connections if c.topic == topic]
+    # without this an empty choice would mean every topic
+    return iter(bag.messages(connections) if connections else ())
+
+
+def camera_topic(bag: AnyReader, image_topic: str) -> str:
+    """The camera_info beside the images, else the only one; empty for none."""
+    topics = [t for t, (_, count) in _topics_of(bag, (CAMERA_INFO,)).items() if count]
+    beside = image_topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
+    if beside in topics:
+        return beside
+    return topics[0] if len(topics) == 1 else ''
+
+
+def _camera(bag: AnyReader, topic: str) -> tuple[bytes, Camera | None]:
+    """The first camera_info as it was recorded and as a camera; empty and None without one."""
+    for connection, _, data in _raw_messages(bag, topic):
+        try:
+            return bytes(data), from_ros.camera(bag.deserialize(data, connection.msgtype))
+        except InputError as error:
+            log.warning('%s: %s', topic, error)
+            break
+    return b'', None
+
+
+def _first_frame_id(bag: AnyReader, topic: str) -> str:
+    return next((from_ros.frame_id(message) for _, message in _messages(bag, topic)), '')
+
+
+def _pose_track(bag: AnyReader, topic: str) -> PoseTrack:
+    """T_map_base (or T_odom_base) of an odometry or stamped pose topic over time."""
+    samples = []
+    for _, message in _messages(bag, topic) if topic else ():
+        try:
+            samples.append((from_ros.stamp_ns(message), from_ros.pose_matrix(message)))
+        except InputError as error:
+            log.warning('%s: a sample is left out: %s', topic, error)
+    return PoseTrack([stamp for stamp, _ in samples], [pose for _, pose in samples])
+
+
+def static_transform(bag: AnyReader, parent: str, child: str) -> np.ndarray | None:
+    """(4, 4) T_parent_child from the bag's /tf_static; None if it does not connect them."""
+    transforms = StaticTransforms()
+    for _, message in _messages(bag, '/tf_static'):
+        transforms.add(message)
+    return transforms.find(parent, child)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The only modules that touch fields of ROS messages."""

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: MIT
+"""Records -> ROS messages. With from_ros.py the only place that touches message fields."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+import math
+from typing import Any
+
+from builtin_interfaces.msg import Duration, Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import (
+    Point,
+    Pose,
+    PoseWithCovariance,
+    PoseWithCovarianceStamped,
+    Quaternion,
+    Vector3,
+)
+import numpy as np
+from selavpr.msg import LocalizerStatus, LoopClosure, MapInfo, PlaceHypotheses, PlaceHypothesis
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from selavpr_model.poses import inverse, position_quaternion, relative
+from selavpr_model.records import Candidate, Place, Recognition, State
+from selavpr_model.records import LoopClosure as ClosureRecord
+from selavpr_ros.convert.from_ros import SECOND
+
+NOWHERE = (math.nan,) * 7
+LEAST_VARIANCE = 1e-6  # m^2 and rad^2: consumers reject or misread a zero
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """Whose pose is published, and where. T_base_camera: (4, 4)."""
+
+    map_frame: str
+    base_frame: str
+    T_base_camera: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """A recognition with what the messages about it say besides.
+
+    keyframe_covariance: (6, 6) of a place's pose taken as the robot's; closures: of SLAM, None in
+    a fixed map; keyframe: what the frame became there, or None.
+    """
+
+    recognition: Recognition
+    frame_number: int
+    camera_frame: str
+    map_id: str
+    map_revision: int
+    keyframe_covariance: np.ndarray
+    queue_ns: int = 0
+    compute_ns: int = 0
+    dropped: int = 0
+    closures: tuple[ClosureRecord, ...] | None = None
+    keyframe: Place | None = None
+
+
+def time(ns: int) -> Time:
+    """Nanoseconds -> Time; what does not fit its 31 bits of seconds becomes 0, 'unknown'."""
+    seconds, rest = divmod(int(ns), SECOND)
+    return Time(sec=seconds, nanosec=rest) if 0 <= seconds < 2**31 else Time()
+
+
+def duration(ns: int) -> Duration:
+    seconds, rest = divmod(int(ns), SECOND)
+    return Duration(sec=seconds, nanosec=rest)
+
+
+def header(stamp_ns: int, frame: str) -> Header:
+    return Header(stamp=time(stamp_ns), frame_id=frame)
+
+
+def hypotheses(outcome: Outcome, body: Body, limit: int) -> PlaceHypotheses:
+    recognition = outcome.recognition
+    return PlaceHypotheses(
+        header=header(recognition.stamp_ns, body.map_frame),
+        query_frame_id=outcome.camera_frame,
+        child_frame_id=body.base_frame,
+        map_id=outcome.map_id,
+        map_revision=outcome.map_revision,
+        state=int(recognition.state),
+        queue_latency=duration(outcome.queue_ns),
+        compute_latency=duration(outcome.compute_ns),
+        frames_dropped=outcome.dropped,
+        hypotheses=[
+            hypothesis(rank, candidate, body, outcome.keyframe_covariance)
+            for rank, candidate in enumerate(recognition.candidates[:limit])
+        ],
+    )
+
+
+def hypothesis(rank: int, c: Candidate, body: Body, covariance: np.ndarray) -> PlaceHypothesis:
+    kind, pose = PlaceHypothesis.POSE_NONE, no_pose()
+    if c.pose is not None and c.covariance is not None:
+        kind, pose = PlaceHypothesis.POSE_REFINED, _base_pose(c.pose, c.covariance, body)
+    elif c.place.pose is not None:
+        kind, pose = PlaceHypothesis.POSE_KEYFRAME, _base_pose(c.place.pose, covariance, body)
+    return PlaceHypothesis(
+        rank=rank,
+        place_id=c.place.id,
+        session_id=c.place.session,
+        place_stamp=time(c.place.stamp_ns),
+        place_name=c.place.name,
+        camera_frame_id=c.place.camera_frame,
+        global_similarity=float(c.global_similarity),
+        global_rank=int(c.global_rank),
+        num_matches=int(c.mutual_matches),
+        num_inliers=int(c.inliers),
+        confidence=float(c.confidence),
+        status=int(c.status),
+        reject_mask=int(c.reject),
+        pose_type=kind,
+        pose=pose,
+    )
+
+
+def robot_pose(recognition: Recognition, body: Body) -> PoseWithCovarianceStamped | None:
+    """Pose of the base in the map, stamped as the image; None unless LOCALIZED."""
+    if recognition.state != State.LOCALIZED or recognition.pose is None:
+        return None
+    assert recognition.covariance is not None  # records.Recognition: both or none
+    return PoseWithCovarianceStamped(
+        header=header(recognition.stamp_ns, body.map_frame),
+        pose=_base_pose(recognition.pose, recognition.covariance, body),
+    )
+
+
+def diagonal(
+    given: PoseWithCovarianceStamped | None,
+) -> PoseWithCovarianceStamped | None:
+    """With the variances alone: Nav2 rejects negative entries."""
+    if given is not None:
+        matrix = np.asarray(given.pose.covariance).reshape(6, 6)
+        given.pose.covariance = np.diag(np.diagonal(matrix)).ravel()
+    return given
+
+
+def transform(stamp_ns: int, frames: tuple[str, str], T: np.ndarray) -> Any:
+    """(4, 4) T of (parent, child) -> TFMessage."""
+    from geometry_msgs.msg import Transform, TransformStamped
+    from tf2_msgs.msg import TFMessage
+
+    pose = pose_of(T)
+    p = pose.position
+    made = Transform(translation=Vector3(x=p.x, y=p.y, z=p.z), rotation=pose.orientation)
+    stamp = header(stamp_ns, frames[0])
+    return TFMessage(
+        transforms=[TransformStamped(header=stamp, child_frame_id=frames[1], transform=made)]
+    )
+
+
+def stamped(stamp: Header, pose: PoseWithCovariance) -> PoseWithCovarianceStamped:
+    return PoseWithCovarianceStamped(header=stamp, pose=pose)
+
+
+def base_of(T_map_camera: np.ndarray, body: Body) -> np.ndarray:
+    """(4, 4) T_map_base."""
+    return np.asarray(T_map_camera @ inverse(body.T_base_camera))
+
+
+def _base_pose(T_map_camera: np.ndarray, covariance: np.ndarray, body: Body) -> PoseWithCovariance:
+    T_map_base = base_of(T_map_camera, body)
+    return PoseWithCovariance(
+        pose=pose_of(T_map_base),
+        covariance=_moved(covariance, T_map_base[:3, 3] - T_map_camera[:3, 3]).ravel(),
+    )
+
+
+def _moved(covariance: np.ndarray, arm: np.ndarray) -> np.ndarray:
+    """(6, 6) of a point, for another point of the same body `arm` metres away (map axes)."""
+    J = np.eye(6)
+    J[:3, 3:] = np.cross(np.eye(3), -arm)  # rotating by r moves the point by r x arm
+    moved = J @ covariance @ J.T
+    np.fill_diagonal(moved, np.maximum(np.diagonal(moved), LEAST_VARIANCE))
+    return np.asarray(moved)
+
+
+def pose_of(T: np.ndarray) -> Pose:
+    """(4, 4) -> Pose."""
+    return _pose(position_quaternion(T))
+
+
+def _pose(values: Sequence[float]) -> Pose:
+    x, y, z, *q = values
+    made = Pose(position=Point(x=x, y=y, z=z))
+    made.orientation = Quaternion(x=q[0], y=q[1], z=q[2], w=q[3])
+    return made
+
+
+def no_pose() -> PoseWithCovariance:
+    """All NaN: whoever uses it although pose_type says NONE must notice."""
+    return PoseWithCovariance(pose=_pose(NOWHERE), covariance=np.full(36, math.nan))
+
+
+def loop_closures(outcome: Outcome, body: Body) -> list[LoopClosure]:
+    """SLAM's, with their verdicts; in a fixed map at most the candidate of this frame."""
+    if outcome.closures is not None:
+        return [slam_closure(made, body) for made in outcome.closures]
+    made = loop_closure(outcome, body)
+    return [] if made is None else [made]
+
+
+def slam_closure(made: ClosureRecord, body: Body) -> LoopClosure:
+    before, after = made.before, made.after
+    message = LoopClosure(
+        header=header(after.stamp_ns, body.map_frame),
+        stamp_from=time(before.stamp_ns),
+        stamp_to=time(after.stamp_ns),
+        key_from=before.id,
+        key_to=after.id,
+        session_from=before.session,
+        session_to=after.session,
+        frame_id_from=before.camera_frame,
+        frame_id_to=after.camera_frame,
+        type=int(made.kind),
+        pose_type=int(made.pose_kind),
+        pose=no_pose(),
+        global_similarity=float(made.global_similarity),
+        local_similarity=float(made.local_similarity),
+        num_matches=int(made.mutual_matches),
+        num_inliers=int(made.inliers),
+        confidence=float(made.confidence),
+        reject_mask=int(made.reject),
+    )
+    if made.pose is not None and made.covariance is not None:
+        message.pose.pose = pose_of(made.pose)
+        message.pose.covariance = np.asarray(made.covariance, float).ravel()
+    return message
+
+
+def loop_closure(outcome: Outcome, body: Body) -> LoopClosure | None:
+    """Between the accepted place and the frame, VERIFIED where geometry has looked and agreed, in
+    metres where the pose is refined; None unless LOCALIZED.
+    """
+    recognition = outcome.recognition
+    if recognition.state != State.LOCALIZED:
+        return None
+    best = recognition.candidates[0]
+    message = LoopClosure(
+        header=header(recognition.stamp_ns, body.map_frame),
+        stamp_from=time(best.place.stamp_ns),
+        stamp_to=time(recognition.stamp_ns),
+        key_from=best.place.id,
+        key_to=outcome.frame_number,
+        session_from=best.place.session,
+        frame_id_from=best.place.camera_frame,
+        frame_id_to=outcome.camera_frame,
+        type=LoopClosure.VERIFIED if best.inliers else LoopClosure.CANDIDATE,
+        pose_type=LoopClosure.POSE_NONE,
+        pose=no_pose(),
+        global_similarity=float(best.global_similarity),
+        local_similarity=math.nan,
+        num_matches=int(best.mutual_matches),
+        num_inliers=int(best.inliers),
+        confidence=float(best.confidence),
+    )
+    if best.pose is not None and best.covariance is not None and best.place.pose is not None:
+        T, C = relative(best.place.pose, best.pose, best.covariance)
+        message.pose_type = LoopClosure.POSE_METRIC
+        message.pose = PoseWithCovariance(pose=pose_of(T), covariance=C.ravel())
+    return message
+
+
+def status(
+    stamp: Header, fields: Mapping[str, object], drops: Mapping[str, int]
+) -> LocalizerStatus:
+    """fields: names of LocalizerStatus -> values; drops: reason -> images."""
+    return LocalizerStatus(
+        header=stamp,
+        frames_dropped=sum(drops.values()),
+        drop_reasons=list(drops),
+        drop_counts=list(drops.values()),
+        **fields,
+    )
+
+
+def map_info(stamp: Header, fields: Mapping[str, object], created_ns: int) -> MapInfo:
+    """fields: names of MapInfo -> values."""
+    return MapInfo(header=stamp, created=time(created_ns), **fields)
+
+
+def diagnostic(
+    name: str, hardware: str, level: int, message: str, values: Mapping[str, object]
+) -> DiagnosticStatus:
+    """One DiagnosticStatus; level: 0 OK, 1 WARN, 2 ERROR."""
+    return DiagnosticStatus(
+        level=bytes([level]),
+        name=name,
+        hardware_id=hardware,
+        message=message,
+        values=[KeyValue(key=k, value=str(v)) for k, v in values.items()],
+    )
+
+
+def diagnostics(stamp_ns: int, parts: Iterable[DiagnosticStatus]) -> DiagnosticArray:
+    return DiagnosticArray(header=header(stamp_ns, ''), status=list(parts))
+
+
+def image(pixels: np.ndarray, stamp_ns: int, frame: str) -> Image:
+    """(H, W, 3) uint8 RGB -> rgb8."""
+    height, width = pixels.shape[:2]
+    return Image(
+        header=header(stamp_ns, frame),
+        height=height,
+        width=width,
+        encoding='rgb8',
+        step=3 * width,
+        data=array.array('B', pixels.tobytes()),  # an array is taken as it is, bytes are not
+    )

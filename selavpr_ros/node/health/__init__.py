@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What the node says about itself: diagnostics, status, log."""

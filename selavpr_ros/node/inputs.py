@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""The node's subscriptions: image, camera_info, odom."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nav_msgs.msg import Odometry
+import numpy as np
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from selavpr_model.errors import InputError
+from selavpr_model.poses import PoseTrack
+from selavpr_model.records import Camera
+from selavpr_ros.convert import from_ros
+from selavpr_ros.convert.transforms import StaticTransforms
+from selavpr_ros.node import qos
+from selavpr_ros.node.config import NodeConfig
+
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:  # rclpy from PyPI comes without; then base_camera has to be given
+    TFMessage = None
+
+ODOM_KEPT = 200  # messages; a few seconds at the usual 20 to 50 Hz
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An image message as it came in."""
+
+    message: Any
+    stamp_ns: int
+    number: int
+    received_ns: int  # time.monotonic_ns
+
+
+class Inputs:
+    """Subscriptions, made and destroyed with the lifecycle."""
+
+    def __init__(
+        self, node: Node, on_image: Callable[[Any], None], told: Callable[[str], None]
+    ) -> None:
+        self._node = node
+        self._on_image = on_image
+        self._told = told
+        self._subscriptions: list[Any] = []
+        self._odom_frame = ''
+        self._odom: deque[tuple[int, np.ndarray]] = deque(maxlen=ODOM_KEPT)
+        self.transforms = StaticTransforms()
+        self.camera: Camera | None = None
+        self.camera_problem = ''
+        self._qos_problem = ''
+        self.image_topic = ''
+        self.image_qos = qos.camera('')
+
+    def open(self, config: NodeConfig) -> None:
+        """Subscribe as configured, replacing what there was."""
+        self.close()
+        self._odom_frame = config.odom_frame
+        self._open_image(config)
+        sensor = qos.camera('')
+        self._subscribe(CameraInfo, 'camera_info', self._on_camera_info, sensor)
+        self._subscribe(Odometry, 'odom', self._on_odom, qos.burst(ODOM_KEPT))
+        if TFMessage is not None:
+            self._subscribe(TFMessage, '/tf_static', self.on_tf_static, qos.TF_STATIC)
+
+    def close(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+        self.forget()
+        self._qos_problem = self.camera_problem = ''
+
+    def forget(self) -> None:
+        """Drop what belongs to an old clock or camera."""
+        self._odom.clear()
+        self.camera = None
+
+    def publishers(self) -> list[Any]:
+        """Who publishes images on our topic."""
+        return list(self._node.get_publishers_info_by_topic(self.image_topic))
+
+    def other_transport(self) -> str:
+        """The value of image_transport that images are there for, if not the one in use."""
+        compressed = self.image_topic.endswith('/compressed')
+        base = self.image_topic.removesuffix('/compressed')
+        own_kinds = {end.topic_type.rpartition('/')[2] for end in self.publishers()}
+        if not compressed and own_kinds == {'CompressedImage'}:
+            return 'compressed'
+        if own_kinds:
+            return ''
+        beside = base if compressed else f'{base}/compressed'
+        found = self._node.count_publishers(beside) > 0
+        return ('raw' if compressed else 'compressed') if found else ''
+
+    def odometry(self, stamp_ns: int, max_age_ns: int) -> np.ndarray | None:
+        """(4, 4) T_odom_base, the last at or before the stamp; None without one that young."""
+        samples = list(self._odom)
+        if not samples:
+            return None
+        return PoseTrack(*zip(*samples, strict=True)).latest(stamp_ns, max_age_ns)
+
+    def _open_image(self, config: NodeConfig) -> None:
+        self.image_topic = self._node.resolve_topic_name('image')
+        kind: Any = Image
+        if config.image_transport == 'compressed':
+            kind = CompressedImage
+            # As image_transport: a remapping of `image` moves its compressed form along.
+            self.image_topic = self.image_topic.removesuffix('/compressed') + '/compressed'
+        self.image_qos = qos.camera(config.qos_image)
+        self._subscribe(kind, self.image_topic, self._on_image, self.image_qos)
+
+    def _subscribe(
+        self, kind: Any, topic: str, callback: Callable[[Any], None], profile: Any
+    ) -> None:
+        resolved = self._node.resolve_topic_name(topic)
+        events = qos.subscription_events(self._node, resolved, profile, self._qos_event)
+        made = self._node.create_subscription(
+            kind, topic, callback, profile, event_callbacks=events
+        )
+        self._subscriptions.append(made)
+
+    def _qos_event(self, text: str) -> None:
+        self._qos_problem = text
+        self._told(text)
+
+    @property
+    def qos_problem(self) -> str:
+        """The last report of incompatible QoS, as long as such an image publisher is there."""
+        if self._qos_problem and not any(
+            qos.incompatible(end.qos_profile, self.image_qos) for end in self.publishers()
+        ):
+            self._qos_problem = ''
+        return self._qos_problem
+
+    def _on_camera_info(self, message: Any) -> None:
+        try:
+            self.camera, self.camera_problem = from_ros.camera(message), ''
+        except InputError as error:
+            self.camera_problem = str(error)
+
+    def on_tf_static(self, message: Any) -> None:
+        try:
+            self.transforms.add(message)
+        except InputError as error:
+            self._told(f'/tf_static: {error}')
+
+    def _on_odom(self, message: Any) -> None:
+        try:
+            pose = from_ros.pose_matrix(message)
+        except InputError:  # counts as no odometry
+            return
+        frame, expected = from_ros.frame_id(message), self._odom_frame
+        if frame != expected:
+            self._told(f'odom: expected frame {expected!r}, got {frame!r}; set odom_frame')
+        self._odom.append((from_ros.stamp_ns(message), pose))

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""Where a drive in SLAM begins and where what has grown goes; for the pipeline, no ROS."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from selavpr_model.config import MapConfig, SlamConfig
+from selavpr_model.errors import SelaVPRError
+from selavpr_ros.node.pipeline.request import is_map, rescued, Wanted
+
+if TYPE_CHECKING:
+    from selavpr_model.features.extractor import Extractor
+    from selavpr_model.maps.place_map import PlaceMap
+    from selavpr_model.slam.session import SlamSession
+
+logger = logging.getLogger(__name__)
+
+
+def is_other(slam: SlamSession, before: Wanted | None, wanted: Wanted) -> bool:
+    """Whether another map or model is asked for than what is growing; before: what was wanted."""
+    path = slam.place_map.path
+    if before is None or wanted.extractor != before.extractor:
+        return True
+    target = Path(wanted.map).expanduser()
+    named = wanted.map and not before.map and path is None and not is_map(target)
+    return wanted.map != before.map and target != path and not named
+
+
+def require_room(target: Path | None, config: SlamConfig) -> None:
+    """Raise, now and not after an hour's drive, where the map could not be saved."""
+    from selavpr_model.maps.storage.writer import require_room
+
+    if config.save_at_end and target is not None:
+        require_room(target)
+
+
+def begin(
+    extractor: Extractor, place_map: PlaceMap | None, wanted: Wanted, config: SlamConfig,
+    target: Path | None,
+) -> SlamSession:  # fmt: skip
+    """A drive in `place_map`, or in a new one; target: where it will be saved, if known."""
+    from selavpr_model.maps.place_map import ODOMETRY, PlaceMap
+    from selavpr_model.slam.session import SlamConfigs, SlamSession
+
+    if config.save_at_end and target is None:
+        logger.warning(
+            'SLAM: no map is given, so what grows will be saved below %s; set the parameter '
+            '`map`, or call ~/save_map with a path', rescued(),
+        )  # fmt: skip
+    if place_map is None:
+        logger.info('SLAM: a new map grows, to be saved to %s', target or rescued())
+        place_map = PlaceMap.empty(extractor.identity, MapConfig(frame_id=ODOMETRY))
+    configs = SlamConfigs(
+        config, wanted.keyframes, wanted.recognizer, wanted.temporal, wanted.geometry
+    )
+    return SlamSession(extractor, place_map, configs)
+
+
+def save(slam: SlamSession, wanted: str) -> None:
+    """To the folder that is wanted, else, so that no drive is lost, to one of our own."""
+    target = Path(wanted).expanduser() if wanted else slam.place_map.path
+    spare = rescued() / f'{slam.session}-{slam.place_map.map_id[:8]}'
+    if target is None:
+        slam.place_map.save(spare, overwrite=True)
+        logger.warning('no map was given: what has grown was saved to %s', spare)
+        return
+    try:
+        slam.place_map.save(target, overwrite=True)
+    except (SelaVPRError, OSError) as error:
+        slam.place_map.save(spare, overwrite=True)
+        logger.error('%s; the grown map was saved to %s instead', error, spare)

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: MIT
+"""A bag against a map: every frame answered in order, scored, and written as files.
+
+predictions.csv depends on nothing but bag, map, model and configuration; what changes from run to
+run (timings, host) is in summary.json.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+import os
+from pathlib import Path
+import platform
+from typing import Any, TYPE_CHECKING
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from selavpr_model.config import (
+    ExtractorConfig,
+    GeometryConfig,
+    RecognizerConfig,
+    ReplayConfig,
+    ScoreConfig,
+    TemporalConfig,
+)
+from selavpr_model.decision.decide import thresholds
+from selavpr_model.evaluation.predictions import agreement, from_recognition, Prediction, write_csv
+from selavpr_model.evaluation.report.examples import choose, draw_examples
+from selavpr_model.evaluation.report.report import Report, write_report
+from selavpr_model.evaluation.scoring import count_closures, Judge, latency_ms, Score, summarise
+from selavpr_model.features.extractor import Extractor, load_extractor
+from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.recognizer import believe, PlaceRecognizer
+from selavpr_model.records import State
+from selavpr_model.runtime.outputs import write_json
+from selavpr_ros.bags.reader import BagFrames, NO_POSE
+
+if TYPE_CHECKING:
+    from selavpr_ros.replay.live import LiveRun
+
+
+HEADROOM = 0.7  # share of the time between two images that a frame may take
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """What to replay. truth: topic of the true poses; base_camera: (4, 4), None: from the bag.
+
+    keep_up: where this machine needs longer for a frame than the bag has, play image by image.
+    """
+
+    bag: Path
+    map: Path
+    out: Path
+    truth: str = NO_POSE
+    image_topic: str = ''
+    base_camera: np.ndarray | None = None
+    live: bool = False
+    keep_up: bool = False
+    extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
+    recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
+    temporal: TemporalConfig = field(default_factory=TemporalConfig)
+    geometry: GeometryConfig = field(default_factory=GeometryConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+
+    def frames(self) -> BagFrames:
+        return BagFrames(
+            self.bag, self.image_topic, self.truth, self.base_camera, config=self.replay
+        )
+
+    def configs(self) -> dict[str, Any]:
+        groups = ('extractor', 'recognizer', 'temporal', 'geometry', 'score', 'replay')
+        return {
+            'bag': str(self.bag), 'map': str(self.map), 'truth': self.truth,
+            'image_topic': self.image_topic, 'live': self.live,
+            **{name: getattr(self, name).to_dict() for name in groups},
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What a deterministic replay gave; timings_ns: stage -> ns of each frame."""
+
+    predictions: list[Prediction]
+    timings_ns: list[dict[str, int]]
+    dropped: Mapping[str, int]
+
+    @property
+    def closures(self) -> list[tuple[int, int]]:
+        """(stamp_ns, place id) of what the node publishes as loop closures."""
+        localized = (p for p in self.predictions if p.state == State.LOCALIZED)
+        return [(p.stamp_ns, p.place_ids[0]) for p in localized]
+
+
+def answer(
+    frames: BagFrames, recognizer: PlaceRecognizer, only: Container[int] | None = None
+) -> Answers:
+    """Recognise every frame of a bag, in order; `only`: those with these stamps."""
+    predictions, timings = [], []
+    recognizer.reset()
+    for frame in tqdm(frames, desc='replay', unit='frame', leave=False):
+        if only is not None and frame.stamp_ns not in only:
+            continue
+        recognition = recognizer.process(frame)
+        predictions.append(from_recognition(recognition, frames.base_camera))
+        timings.append(recognition.timings_ns)
+    return Answers(predictions, timings, Counter(frames.dropped))
+
+
+def run(request: Request) -> dict[str, Any]:
+    """Replay, score and write everything into `request.out`; returns the summary."""
+    extractor = load_extractor(request.extractor)
+    place_map = PlaceMap.open(request.map, extractor.identity)
+    return run_with(request, extractor, place_map)
+
+
+def run_with(request: Request, extractor: Extractor, place_map: PlaceMap) -> dict[str, Any]:
+    """`run` with a loaded model and map."""
+    frames = request.frames()
+    request.out.mkdir(parents=True, exist_ok=True)
+    recognizer = PlaceRecognizer(
+        extractor, place_map, request.recognizer, request.temporal, request.geometry
+    )
+    answers = answer(frames, recognizer)
+    scoring = Scoring(frames, place_map, request.score)
+    scores = scoring.scores(answers.predictions)
+    summary = scoring.summary(scores, answers.dropped, answers.closures)
+    latency = latency_ms(answers.timings_ns)
+    write_csv(request.out / 'predictions.csv', answers.predictions)
+    if request.live:
+        live = _play(_paced(request, scoring, latency), frames, extractor)
+        write_csv(request.out / 'predictions_live.csv', live.predictions)
+        scores, replayed = scoring.scores(explained(live.predictions, answers)), summary
+        summary = scoring.summary(scores, live.dropped, live.closures)
+        if len(live.predictions) < len(answers.predictions):
+            # an answer depends on the frames before it: compare with a replay of the same frames
+            answers = answer(frames, recognizer, {p.stamp_ns for p in live.predictions})
+        summary['live_agreement'] = agreement(answers.predictions, live.predictions)
+        summary['deterministic'] = replayed
+        latency |= {f'live {k}': v for k, v in latency_ms(live.latencies_ns).items()}
+    summary |= {'latency_ms': latency, **describe(extractor, place_map)}
+    write_json(request.out / 'summary.json', summary)
+    write_json(request.out / 'config.json', request.configs())
+    _write_report(request, extractor, place_map, scoring, scores, summary)
+    return summary
+
+
+def explained(live: Sequence[Prediction], answers: Answers) -> list[Prediction]:
+    """With what the node's messages do not carry: the reason, and what a frame says alone."""
+    reasons = {(p.stamp_ns, p.state): p.reason for p in answers.predictions}
+    alone = {p.stamp_ns: p.alone_confidence for p in answers.predictions}
+    return [
+        replace(
+            p,
+            reason=reasons.get((p.stamp_ns, p.state), ''),
+            alone_confidence=alone.get(p.stamp_ns),
+        )
+        for p in live
+    ]
+
+
+class Scoring:
+    """True poses and the map, for judging any run of the same bag."""
+
+    def __init__(self, frames: BagFrames, place_map: PlaceMap, config: ScoreConfig) -> None:
+        self.truth = frames.truth()
+        self.judge = Judge(place_map.places, frames.base_camera, config)
+
+    def scores(self, predictions: Sequence[Prediction]) -> list[Score]:
+        return [self.judge.score(p, self.truth.get(p.stamp_ns)) for p in predictions]
+
+    def summary(
+        self,
+        scores: Sequence[Score],
+        dropped: Mapping[str, int],
+        closures: Sequence[tuple[int, int]],
+    ) -> dict[str, Any]:
+        counts = count_closures(closures, self.truth, self.judge)
+        return {**summarise(scores, dropped), 'loop_closures': counts}
+
+
+def _paced(request: Request, scoring: Scoring, latency: Mapping[str, Any]) -> Request:
+    rate, periods = request.replay.rate, np.diff(list(scoring.truth)) / 1e6
+    if not request.keep_up or rate == 0 or not len(periods):
+        return request
+    fast_enough = latency['total']['p95'] <= HEADROOM * float(np.median(periods)) / rate
+    return request if fast_enough else replace(request, replay=replace(request.replay, rate=0.0))
+
+
+def _play(request: Request, frames: BagFrames, extractor: Extractor) -> LiveRun:
+    """Through the node, with the arithmetic this process has chosen, so that answers agree."""
+    from selavpr_ros.replay.live import node_config, play  # the only part that needs ROS
+
+    # bound to the values measured here: measured again, another precision could be the faster
+    chosen = replace(
+        request.extractor, device=extractor.device, engine=extractor.engine,
+        precision=extractor.precision, threads=torch.get_num_threads(),
+    )  # fmt: skip
+    configs = {
+        '': node_config(request.recognizer.candidates),
+        'extractor': chosen,
+        'recognizer': request.recognizer,
+        'temporal': request.temporal,
+        'geometry': request.geometry,
+    }
+    return play(frames, request.map, configs, request.replay, request.out)
+
+
+def describe(extractor: Extractor, place_map: PlaceMap) -> dict[str, Any]:
+    """Model, map and machine of a result."""
+    calibration = place_map.calibration
+    return {
+        'fingerprint': extractor.identity.fingerprint,
+        'weights': extractor.identity.weights,
+        'note': extractor.identity.note,
+        'map': {
+            'path': str(place_map.path),
+            'map_id': place_map.map_id,
+            'revision': place_map.revision,
+            'places': len(place_map),
+            'calibration': calibration and calibration.to_dict(),
+        },
+        'host': {
+            'platform': platform.platform(),
+            'python': platform.python_version(),
+            'torch': torch.__version__,
+            'cores': os.cpu_count(),
+            'threads': torch.get_num_threads(),
+            'device': extractor.device,
+            'precision': extractor.precision,
+        },
+    }
+
+
+def _write_report(
+    request: Request,
+    extractor: Extractor,
+    place_map: PlaceMap,
+    scoring: Scoring,
+    scores: list[Score],
+    summary: Mapping[str, Any],
+) -> None:
+    report = Report(
+        title=f'{request.bag.stem} in {request.map.name}',
+        summary=summary,
+        scores=scores,
+        truth=scoring.truth,
+        places=place_map.places,
+        # a belief over the sequence decides without thresholds on single frames
+        needed=None
+        if believe(place_map, request.recognizer, request.temporal)
+        else thresholds(request.recognizer, place_map.calibration),
+        examples=draw_examples(
+            choose(scores), request.frames(), extractor, place_map, request.recognizer.score
+        ),
+        config=request.configs(),
+    )
+    write_report(request.out / 'report.html', report)

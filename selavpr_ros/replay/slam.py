@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""A bag or folder driven in SLAM mode, every frame in order: closures, their score, the map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import csv
+from dataclasses import dataclass, field, replace
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from selavpr_model.config import ExtractorConfig, MapConfig, ScoreConfig
+from selavpr_model.errors import ConfigError
+from selavpr_model.evaluation.slam_score import (
+    counts,
+    Run,
+    same_by_picture,
+    same_by_pose,
+    score,
+    trust_of,
+)
+from selavpr_model.evaluation.trust_plots import write_plots
+from selavpr_model.features.extractor import Extractor, load_extractor
+from selavpr_model.maps.place_map import ODOMETRY, PlaceMap
+from selavpr_model.maps.storage.writer import require_free
+from selavpr_model.poses import inverse
+from selavpr_model.records import Frame, LoopClosure, Recognition
+from selavpr_model.runtime.outputs import write_json
+from selavpr_model.slam.session import SlamConfigs, SlamSession
+from selavpr_ros.bags.reader import BagFrames, is_bag
+from selavpr_ros.bags.recordings import open_recording
+
+TRUTH_PICTURE = 'truth.png'
+COLUMNS = (
+    'kind', 'key_from', 'key_to', 'stamp_from_ns', 'stamp_to_ns', 'similarity', 'matches',
+    'inliers', 'pose_type', 'reject', 'reason',
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlamRequest:
+    """What to drive. truth: pose topic of a bag; a folder's own poses are truth and odometry at
+    once, `unit_m` metres a unit. image_topic, base_camera: as BagFrames has them.
+    """
+
+    source: Path
+    out: Path
+    truth: str = ''
+    odometry: bool = True
+    unit_m: float = 1.0
+    extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
+    configs: SlamConfigs = field(default_factory=SlamConfigs)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    image_topic: str = ''
+    base_camera: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.unit_m < math.inf:
+            raise ConfigError(f'--unit-m: expected a length in m above 0, got {self.unit_m:g}')
+
+    def frames(self) -> Iterable[Frame]:
+        truth = self.truth if is_bag(self.source) else ''  # a folder's poses are found
+        return open_recording(self.source, truth, self.image_topic, self.base_camera)
+
+
+class Drive:
+    """The frames of a request, with odometry; `poses` are the true ones of the frames so far."""
+
+    def __init__(self, request: SlamRequest) -> None:
+        self.request = request
+        self.poses: list[np.ndarray | None] = []
+        self.frames = request.frames()
+        picture = request.source / TRUTH_PICTURE
+        self.picture = picture if picture.is_file() else None
+
+    def __iter__(self) -> Any:
+        for frame in self.frames:
+            if frame.name == TRUTH_PICTURE:
+                continue
+            pose = None if frame.pose is None else scaled(frame.pose, self.request.unit_m)
+            self.poses.append(pose)
+            odom = frame.odom if isinstance(self.frames, BagFrames) else pose
+            yield replace(frame, pose=None, odom=odom if self.request.odometry else None)
+
+
+def scaled(pose: np.ndarray, unit_m: float) -> np.ndarray:
+    made = pose.copy()
+    made[:3, 3] *= unit_m
+    return made
+
+
+def run(request: SlamRequest) -> dict[str, Any]:
+    """Drive, score and write into `request.out`: map/, closures.csv, summary.json, drive.png."""
+    require_free(request.out / 'map', overwrite=True)  # before the model loads
+    return run_with(request, load_extractor(request.extractor))
+
+
+def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
+    """`run` with a loaded model."""
+    drive, slam = Drive(request), open_session(request, extractor)
+    driven, spots = drive_through(drive, slam)
+    request.out.mkdir(parents=True, exist_ok=True)
+    same = (
+        same_by_picture(drive.picture)
+        if drive.picture
+        else same_by_pose(drive.poses, request.score)
+    )
+    known = drive.picture is not None or any(pose is not None for pose in drive.poses)
+    summary: dict[str, Any] = {
+        'source': str(request.source),
+        'weights': extractor.identity.weights,
+    }
+    if not known:
+        summary |= counts(driven)
+    else:
+        worth = trust_of(driven, same)
+        summary |= {**score(driven, same), 'trust': worth.to_dict()}
+        write_plots(request.out, worth)
+    write_json(request.out / 'summary.json', summary)
+    write_closures(request.out / 'closures.csv', driven.closures)
+    slam.place_map.save(request.out / 'map', overwrite=True)
+    _draw(request.out / 'drive.png', driven, drive, spots)
+    return summary
+
+
+def open_session(request: SlamRequest, extractor: Extractor) -> SlamSession:
+    empty = PlaceMap.empty(extractor.identity, MapConfig(frame_id=ODOMETRY))
+    return SlamSession(extractor, empty, request.configs)
+
+
+def drive_through(frames: Iterable[Frame], slam: SlamSession) -> tuple[Run, dict[int, np.ndarray]]:
+    """The closures, and where odometry put the keyframes: index of the frame -> (4, 4)."""
+    closures: list[LoopClosure] = []
+    indices: dict[int, int] = {}
+    searchable: dict[int, list[int]] = {}
+    spots: dict[int, np.ndarray] = {}
+    answers: dict[int, Recognition] = {}
+    for index, frame in enumerate(tqdm(frames, 'slam', unit='frame', leave=False)):
+        step = slam.process(frame)
+        closures += step.closures
+        if step.place is not None:
+            answers[index] = step.recognition
+            searchable[index] = list(indices.values())[: slam.searched]
+            indices[step.place.id], spots[index] = index, slam.last_pose
+    return Run(closures, indices, searchable, answers), spots
+
+
+def write_closures(path: Path, closures: Iterable[LoopClosure]) -> None:
+    """One row a closure, in the order they were published."""
+    with path.open('w', newline='') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(COLUMNS)
+        for c in closures:
+            writer.writerow((
+                c.kind.name, c.before.id, c.after.id, c.before.stamp_ns, c.after.stamp_ns,
+                f'{c.global_similarity:.6f}', c.mutual_matches, c.inliers, c.pose_kind.name,
+                int(c.reject), c.reason,
+            ))  # fmt: skip
+
+
+def _draw(path: Path, driven: Run, drive: Drive, spots: dict[int, np.ndarray]) -> None:
+    """The way by odometry with its closures, and the true one where it is known."""
+    from selavpr_model.evaluation.slam_plot import draw_drive
+
+    true = {i: drive.poses[i] for i in spots if drive.poses[i] is not None}
+    if true and len(true) == len(spots) and spots:
+        first = next(iter(spots))
+        to_truth = true[first] @ inverse(spots[first])  # odometry starts where the truth does
+        spots = {i: to_truth @ pose for i, pose in spots.items()}
+    draw_drive(path, driven, spots, {i: p for i, p in true.items() if p is not None})

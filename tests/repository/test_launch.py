@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: MIT
+"""Launch files, the RViz view and the example overrides, against the configuration and the node.
+
+`launch` is not on PyPI. Its classes are replaced by ones that only keep what they were given;
+where the real ones are there, the files are loaded with those, too.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+import dataclasses
+import importlib.util
+from pathlib import Path
+import re
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from selavpr_ros.node.config import GROUPS
+
+from where import ROOT
+
+OFFLINE = ('train_', 'ablations', 'compare_')  # recipes and plans, not the node's
+FILES = sorted((ROOT / 'launch').glob('*.launch.py'))
+REQUIRED = {
+    'localize': {'map', 'image_topic'},
+    'slam': {'map', 'image_topic'},
+    'build_map': {'source', 'map'},
+    'replay': {'bag'},
+}
+
+
+class Kept:
+    """An object of launch or launch_ros: remembers its arguments."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.args, self.kwargs = args, kwargs
+
+
+class Keeper(ModuleType):
+    """A module all of whose names are classes that keep their arguments."""
+
+    __path__: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str) -> type[Kept]:
+        made = type(name, (Kept,), {})
+        setattr(self, name, made)
+        return made
+
+
+def has_real_launch() -> bool:
+    """Our folder launch/ looks like a package to Python; the real one has an __init__.py."""
+    spec = importlib.util.find_spec('launch')
+    return spec is not None and spec.origin is not None
+
+
+def load(name: str) -> Any:
+    """launch/<name>.launch.py as a module."""
+    path = ROOT / 'launch' / f'{name}.launch.py'
+    spec = importlib.util.spec_from_file_location(f'{name}_launch', path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def launch_file(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """launch_file('localize') -> the module, on top of the keepers."""
+    for name in ('launch', 'launch.actions', 'launch.substitutions', 'launch_ros',
+                 'launch.launch_description_sources', 'launch_ros.actions',
+                 'launch_ros.event_handlers', 'launch_ros.parameter_descriptions',
+                 'launch_ros.substitutions'):  # fmt: skip
+        monkeypatch.setitem(sys.modules, name, Keeper(name))
+    return load
+
+
+def values_of(module: Any, **given: str) -> dict[str, str]:
+    """What context.launch_configurations holds for these arguments."""
+    defaults = {a.args[0]: a.kwargs.get('default_value') for a in module.arguments()}
+    assert set(given) <= set(defaults)
+    values = defaults | given
+    assert None not in values.values()
+    return values
+
+
+def field_of(parameter: str) -> dataclasses.Field[Any]:
+    """The config field behind a parameter of the node."""
+    prefix, _, name = parameter.rpartition('.')
+    return next(f for f in dataclasses.fields(GROUPS[prefix]) if f.name == name)
+
+
+class TestArguments:
+    """Every file."""
+
+    @pytest.mark.parametrize('path', FILES, ids=lambda path: path.name)
+    def test_each_is_described_and_only_what_must_be_given_is_required(
+        self, launch_file: Any, path: Path
+    ) -> None:
+        name = path.name.removesuffix('.launch.py')
+        declared = launch_file(name).arguments()
+        assert len(declared) > 3
+        assert all(len(argument.kwargs['description']) > 10 for argument in declared)
+        required = {a.args[0] for a in declared if 'default_value' not in a.kwargs}
+        assert required == REQUIRED[name]
+        for argument in declared:
+            if 'choices' in argument.kwargs:
+                assert argument.kwargs['default_value'] in argument.kwargs['choices']
+
+    @pytest.mark.parametrize('path', FILES, ids=lambda path: path.name)
+    def test_each_is_used(self, path: Path) -> None:
+        strings = [
+            node.value
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        for name in declared_names(path):
+            assert strings.count(name) > 1, f'{path.name}: {name} is declared and never read'
+
+    @pytest.mark.parametrize('path', FILES, ids=lambda path: path.name)
+    def test_the_first_lines_show_a_command_to_copy(self, path: Path) -> None:
+        text = ast.get_docstring(ast.parse(path.read_text())) or ''
+        command = re.search(rf'ros2 launch selavpr {re.escape(path.name)} (.*(?:\\\n.*)*)', text)
+        assert command is not None
+        given = set(re.findall(r'(\w+):=', command[1]))
+        known = set(declared_names(path)) | set(declared_names(ROOT / 'launch/localize.launch.py'))
+        assert REQUIRED[path.name.removesuffix('.launch.py')] <= given <= known
+
+    @pytest.mark.skipif(
+        not has_real_launch(), reason='the real launch is not installed (it is not on PyPI)'
+    )
+    @pytest.mark.parametrize('path', FILES, ids=lambda path: path.name)
+    def test_the_real_launch_takes_the_file(self, path: Path) -> None:
+        description = load(path.name.removesuffix('.launch.py')).generate_launch_description()
+        shown = {argument.name for argument in description.get_launch_arguments()}
+        assert set(declared_names(path)) <= shown
+
+
+def declared_names(path: Path) -> Iterator[str]:
+    """Names of the arguments a launch file declares."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            first = node.args[0] if node.args else None
+            if node.func.id in ('declare', 'DeclareLaunchArgument'):
+                assert isinstance(first, ast.Constant) and isinstance(first.value, str)
+                yield first.value
+
+
+class TestLocalize:
+    """localize.launch.py"""
+
+    def test_two_arguments_are_enough(self, launch_file: Any) -> None:
+        module = launch_file('localize')
+        values = values_of(module, map='/m', image_topic='/cam/image_raw')
+        node = module.localizer(values).kwargs
+        assert (node['package'], node['executable'], node['name']) == (
+            'selavpr', 'localizer', 'localizer',
+        )  # fmt: skip
+        assert dict(node['remappings']) == {
+            'image': '/cam/image_raw', 'camera_info': '/cam/camera_info', 'odom': 'odom',
+        }  # fmt: skip
+        (given,) = node['parameters']
+        assert {name: value.args[0] for name, value in given.items()} == {'map': '/m'}
+
+    @pytest.mark.parametrize(
+        ('topic', 'info'),
+        [
+            ('/a/b/image', '/a/b/camera_info'),
+            ('image', 'camera_info'),
+            ('/image', '/camera_info'),
+            ('/a/image/compressed', '/a/camera_info'),
+        ],
+    )
+    def test_the_calibration_is_looked_for_beside_the_image(
+        self, launch_file: Any, topic: str, info: str
+    ) -> None:
+        module = launch_file('localize')
+        node = module.localizer(values_of(module, map='m', image_topic=topic))
+        assert dict(node.kwargs['remappings'])['camera_info'] == info
+
+    def test_arguments_come_after_the_file_and_empty_ones_not_at_all(
+        self, launch_file: Any, tmp_path: Path
+    ) -> None:
+        file = tmp_path / 'robot.yaml'
+        file.touch()
+        module = launch_file('localize')
+        values = values_of(
+            module, map='m', image_topic='i', params_file=str(file), device='cpu',
+            autostart='false',
+        )  # fmt: skip
+        first, last = module.localizer(values).kwargs['parameters']
+        assert first == str(file)
+        assert set(last) == {'map', 'extractor.device', 'autostart'}
+        assert last['autostart'] is False
+        assert last['extractor.device'].kwargs == {'value_type': str}
+
+    @pytest.mark.parametrize('text', ['[0.2,0,1,0,0,0,1]', '0.2, 0, 1, 0, 0, 0, 1'])
+    def test_the_mounting_of_the_camera_is_passed_on_as_floats(
+        self, launch_file: Any, text: str
+    ) -> None:
+        module = launch_file('localize')
+        values = values_of(module, map='m', image_topic='i', base_camera=text)
+        (given,) = module.localizer(values).kwargs['parameters']
+        assert given['base_camera'] == [0.2, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+        assert all(isinstance(number, float) for number in given['base_camera'])
+
+    @pytest.mark.parametrize('text', ['[0.2,0,1]', 'camera', '1 2 3 4 5 6 7'])
+    def test_a_mounting_that_cannot_be_read_is_named(self, launch_file: Any, text: str) -> None:
+        module = launch_file('localize')
+        with pytest.raises(ValueError, match='base_camera: expected x,y,z,qx'):
+            module.localizer(values_of(module, map='m', image_topic='i', base_camera=text))
+
+    def test_a_missing_params_file_is_named(self, launch_file: Any) -> None:
+        module = launch_file('localize')
+        values = values_of(module, map='m', image_topic='i', params_file='/nowhere.yaml')
+        with pytest.raises(FileNotFoundError, match='params_file: there is no file /nowhere'):
+            module.localizer(values)
+
+    @pytest.mark.parametrize(
+        ('namespace', 'logger'),
+        [('', 'localizer'), ('/a/b', 'a.b.localizer'), ('a', 'a.localizer')],
+    )
+    def test_the_log_level_is_for_the_node_in_its_namespace(
+        self, launch_file: Any, namespace: str, logger: str
+    ) -> None:
+        module = launch_file('localize')
+        values = values_of(module, map='m', image_topic='i', namespace=namespace)
+        words = module.localizer(values).kwargs['ros_arguments']
+        assert words == ['--log-level', f'{logger}:=info']
+
+    def test_the_arguments_are_parameters_of_the_node_of_the_right_kind(
+        self, launch_file: Any
+    ) -> None:
+        module = launch_file('localize')
+        assert all(isinstance(field_of(p).default, str) for p in module.TEXTS.values())
+        switches = [p for p in module.SWITCHES.values() if p != 'use_sim_time']  # rclpy's own
+        assert all(isinstance(field_of(p).default, bool) for p in switches)
+
+    def test_no_default_is_repeated_and_the_choices_are_those_of_the_node(
+        self, launch_file: Any
+    ) -> None:
+        module = launch_file('localize')
+        declared = {a.args[0]: a.kwargs for a in module.arguments()}
+        for name, parameter in (module.TEXTS | module.SWITCHES).items():
+            assert declared[name].get('default_value', '') == ''
+            if name in module.TEXTS:
+                choices = tuple(declared[name].get('choices', ('',)))
+                assert choices == ('', *field_of(parameter).metadata['choices'])
+
+    def test_rviz_comes_only_when_asked_for(self, launch_file: Any) -> None:
+        module = launch_file('localize')
+        for answer, count in (('false', 1), ('true', 2)):
+            context = Kept()
+            context.launch_configurations = values_of(  # type: ignore[attr-defined]
+                module, map='m', image_topic='i', rviz=answer
+            )
+            assert len(module.start(context)) == count
+
+
+class TestReplay:
+    """replay.launch.py"""
+
+    @pytest.mark.parametrize('sim_time', ['true', 'false'])
+    def test_the_bag_brings_the_clock_where_it_is_wanted(
+        self, launch_file: Any, sim_time: str
+    ) -> None:
+        module = launch_file('replay')
+        context = Kept()
+        context.launch_configurations = values_of(  # type: ignore[attr-defined]
+            module, bag='/b', use_sim_time=sim_time, bag_arguments='--loop'
+        )
+        words = module.play(context)[1].kwargs['cmd']
+        assert words[:4] == ['ros2', 'bag', 'play', '/b']
+        assert ('--clock' in words, words[-1]) == (sim_time == 'true', '--loop')
+
+    @pytest.mark.parametrize(('answer', 'count'), [('true', 1), ('false', 0)])
+    def test_everything_ends_with_the_bag_if_wanted(
+        self, launch_file: Any, answer: str, count: int
+    ) -> None:
+        module = launch_file('replay')
+        context = Kept()
+        context.launch_configurations = values_of(  # type: ignore[attr-defined]
+            module, bag='/b', exit_with_bag=answer
+        )
+        assert len(module.play(context)[1].kwargs['on_exit']) == count
+
+
+class TestBuildMap:
+    """build_map.launch.py"""
+
+    def test_its_options_are_those_of_the_command(self, launch_file: Any) -> None:
+        import typer.main
+
+        from selavpr_ros.cli import app
+
+        command = typer.main.get_command(app).commands['map'].commands['build']  # type: ignore[attr-defined]
+        known = {option for parameter in command.params for option in parameter.opts}
+        module = launch_file('build_map')
+        assert {*module.OPTIONS.values(), '--out', '--overwrite'} <= known
+        context = Kept()
+        context.launch_configurations = values_of(  # type: ignore[attr-defined]
+            module, source='/bag', map='/m', distance_m='2.5', overwrite='true'
+        )
+        (process,) = module.build(context)
+        assert process.kwargs['cmd'][1:] == [
+            'map', 'build', '/bag', '--out', '/m', '--distance-m', '2.5', '--overwrite',
+        ]  # fmt: skip
+
+
+class TestOverrides:
+    """config/*.yaml"""
+
+    @pytest.fixture(
+        params=[
+            p for p in sorted((ROOT / 'config').glob('*.yaml')) if not p.name.startswith(OFFLINE)
+        ],
+        ids=lambda path: path.name,
+    )
+    def path(self, request: pytest.FixtureRequest) -> Path:
+        return request.param
+
+    def test_it_says_that_it_is_not_used(self, path: Path) -> None:
+        assert 'THIS FILE IS NOT USED AUTOMATICALLY' in path.read_text()
+
+    def test_each_key_is_a_parameter_with_a_valid_value_other_than_the_default(
+        self, path: Path
+    ) -> None:
+        for prefix, values in groups_of(path):
+            made = GROUPS[prefix].from_dict(values).to_dict()  # raises on names, types and ranges
+            same = [name for name in values if made[name] == GROUPS[prefix]().to_dict()[name]]
+            assert not same, f'{path.name} repeats the default of {same}'
+
+
+def groups_of(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Prefix and values of each group of parameters in a file."""
+    (parameters,) = (node['ros__parameters'] for node in yaml.safe_load(path.read_text()).values())
+    nested = {name: value for name, value in parameters.items() if isinstance(value, dict)}
+    yield '', {name: value for name, value in parameters.items() if name not in nested}
+    yield from nested.items()
+
+
+def test_rviz_shows_topics_that_the_node_publishes() -> None:
+    from selavpr_ros.node.outputs import GATED
+
+    view = yaml.safe_load((ROOT / 'config' / 'selavpr.rviz').read_text())
+    shown = {
+        display['Topic']['Value']
+        for display in view['Visualization Manager']['Displays']
+        if 'Topic' in display
+    }
+    published = {topic.replace('~', '/localizer') for _, topic, _ in GATED.values()}
+    assert shown == {f'/localizer/{name}' for name in ('markers', 'pose', 'debug_image')}
+    assert shown <= published

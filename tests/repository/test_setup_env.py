@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: MIT
+"""The set-up script: what it checks, when it works again, and that its result works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import os
+from pathlib import Path
+import re
+import subprocess
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from where import ROOT
+
+
+@pytest.fixture
+def setup_env(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """tools/setup_env.py as a module."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    import setup_env
+
+    return setup_env
+
+
+@pytest.fixture
+def setup_check(setup_env: ModuleType) -> ModuleType:
+    """tools/setup_check.py as a module."""
+    import setup_check
+
+    return setup_check
+
+
+class NoProgress:
+    """Stands in for Progress where nothing is shown."""
+
+    label, detail, fraction, measure = 'test', '', None, None
+
+
+class TestPins:
+    """requirements/*.txt"""
+
+    def test_every_line_is_a_full_pin(self) -> None:
+        for path in sorted((ROOT / 'requirements').glob('*.txt')):
+            for line in path.read_text().splitlines():
+                assert not line or line.startswith('#') or re.fullmatch(r'[\w.-]+==[\w.]+', line)
+
+    def test_no_package_is_pinned_twice(self, setup_env: ModuleType) -> None:
+        names = [name.lower() for path in setup_env.PINS for name in setup_env.read_pins(path)]
+        assert len(names) == len(set(names)) > 100
+
+    def test_the_files_say_what_is_installed(self, setup_env: ModuleType) -> None:
+        from importlib.metadata import version
+
+        pins = [pin for path in setup_env.PINS for pin in setup_env.read_pins(path).items()]
+        installed = {name: version(name).split('+')[0] for name, _ in pins}
+        assert installed == dict(pins), 'run make setup'
+
+
+class TestTools:
+    """check_tools names what is missing and the cure."""
+
+    def test_a_complete_machine_passes(self, setup_check: ModuleType) -> None:
+        setup_check.check_tools()
+
+    def test_each_missing_tool_gets_its_apt_line(
+        self, setup_check: ModuleType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(setup_check.shutil, 'which', lambda tool: None)
+        monkeypatch.setattr(setup_check, 'has_module', lambda name: name != 'ensurepip')
+        monkeypatch.setattr(setup_check.sysconfig, 'get_path', lambda name: '/nowhere')
+        with pytest.raises(setup_check.SetupError) as caught:
+            setup_check.check_tools()
+        for name in ('python3-venv', 'python3-dev', 'gcc', 'g++', 'make', 'git'):
+            assert f'{name} is missing: sudo apt install {name}' in str(caught.value)
+        assert 'sudo apt install python3-venv python3-dev gcc g++ make git' in str(caught.value)
+
+    @pytest.mark.parametrize('version', [(3, 10, 9), (3, 14, 0)])
+    def test_a_python_without_wheels_is_named(
+        self, setup_check: ModuleType, monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...]
+    ) -> None:
+        monkeypatch.setattr(setup_check.sys, 'version_info', version)
+        with pytest.raises(setup_check.SetupError, match=r'need 3\.11 to 3\.13: make PYTHON='):
+            setup_check.check_tools()
+
+    def test_another_machine_is_sent_to_apt(
+        self, setup_check: ModuleType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(setup_check.platform, 'machine', lambda: 'aarch64')
+        with pytest.raises(setup_check.SetupError, match='aarch64: install ROS 2 with apt'):
+            setup_check.check_tools()
+
+
+class TestEnvironment:
+    """clean_environment leaves out what another ROS or venv set."""
+
+    def test_a_sourced_ros_does_not_reach_the_commands(
+        self, setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        foreign = ('PYTHONPATH', 'LD_LIBRARY_PATH', 'ROS_DISTRO', 'VIRTUAL_ENV', 'PIP_TARGET',
+                   '_ROS_WHEELS_BOOTSTRAP_COMPLETE', 'COLCON_PREFIX_PATH')  # fmt: skip
+        for name in foreign:
+            monkeypatch.setenv(name, '/opt/ros/jazzy')
+        monkeypatch.setenv('AMENT_PREFIX_PATH', '/opt/ros/jazzy')
+        monkeypatch.setenv('PIP_CERT', '/kept')
+        import setup_progress
+
+        made = setup_progress.clean_environment(Path('/v/bin'))
+        assert not set(foreign) & set(made)
+        assert (made['AMENT_PREFIX_PATH'], made['PIP_CERT']) == ('/v', '/kept')
+        assert made['PATH'].startswith('/v/bin:')
+
+    def test_a_failing_command_shows_its_words_and_its_end(
+        self, setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        import setup_progress
+
+        monkeypatch.setattr(setup_progress, 'ROOT', tmp_path)
+        command = [sys.executable, '-c', 'print("disk full"); raise SystemExit(3)']
+        with pytest.raises(setup_env.SetupError, match=r'(?s)disk full.*ended with 3, see .*log'):
+            setup_progress.run(command, NoProgress(), lambda line: None)
+
+
+class TestLock:
+    """only_one lets one set-up work at a time."""
+
+    def test_the_second_waits_and_says_so(self, setup_env: ModuleType, tmp_path: Path) -> None:
+        import setup_progress
+
+        code = (
+            'import sys; from pathlib import Path; from setup_progress import only_one\n'
+            'with only_one(Path(sys.argv[1])): print("in")'
+        )
+        words = [sys.executable, '-c', code, str(tmp_path / 'lock')]
+        with setup_progress.only_one(tmp_path / 'lock'):
+            second = subprocess.Popen(words, cwd=ROOT / 'tools', stdout=subprocess.PIPE, text=True)
+            assert second.stdout is not None
+            assert 'another set-up is at work' in second.stdout.readline()
+            assert second.poll() is None
+        assert second.communicate(timeout=30)[0] == 'in\n'
+
+
+class TestWheels:
+    """repair_wheels rewrites the build machine's include folders."""
+
+    TEXT = (
+        'INTERFACE_INCLUDE_DIRECTORIES "/opt/python/cp311-cp311/include/python3.11;'
+        '/opt/python/cp311-cp311/lib/python3.11/site-packages/numpy/_core/include"\n'
+    )
+
+    def test_paths_point_into_the_venv_and_twice_is_once(
+        self, setup_env: ModuleType, tmp_path: Path
+    ) -> None:
+        path = tmp_path / 'share' / 'std_msgs' / 'cmake' / 'export.cmake'
+        path.parent.mkdir(parents=True)
+        path.write_text(self.TEXT)
+        setup_env.repair_wheels(tmp_path, NoProgress())
+        once = path.read_text()
+        assert '/opt/python' not in once
+        assert f'{setup_env.site_packages(tmp_path)}/numpy/_core/include' in once
+        assert setup_env.sysconfig.get_path('include') in once
+        setup_env.repair_wheels(tmp_path, NoProgress())
+        assert path.read_text() == once
+
+    def test_nothing_of_the_build_machine_is_left_here(self) -> None:
+        files = list(Path(sys.prefix).glob('share/*/cmake/*.cmake'))
+        assert len(files) > 100
+        assert not [path for path in files if '/opt/python/' in path.read_text()]
+
+
+class TestStages:
+    """A stage runs when something it depends on changed, and only then."""
+
+    @pytest.fixture
+    def ran(self, setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+        """Runs three stages of which the second reads a file; returns the names that ran."""
+        source = tmp_path / 'input.txt'
+        source.write_text('one')
+        log: list[str] = []
+
+        def stage(name: str) -> Callable[..., None]:
+            def work(venv: Path, progress: Any) -> None:
+                log.append(name)
+                if (tmp_path / f'kill-{name}').exists():
+                    raise KeyboardInterrupt
+
+            return work
+
+        made = [(name, stage(name), [source] if name == 'b' else []) for name in 'abc']
+        monkeypatch.setattr(setup_env, 'ROOT', tmp_path)
+        monkeypatch.setattr(setup_env, 'stages', lambda weights: made)
+
+        def run() -> str:
+            log.clear()
+            (tmp_path / 'venv').mkdir(exist_ok=True)
+            setup_env.set_up(tmp_path / 'venv')
+            return ''.join(log)
+
+        return run
+
+    def test_every_input_is_there(self, setup_env: ModuleType) -> None:
+        for name, _, inputs in setup_env.stages(weights=True):
+            assert [path for path in inputs if not path.is_file()] == [], name
+
+    def test_a_second_run_does_nothing(self, ran: Any) -> None:
+        assert [ran(), ran()] == ['abc', '']
+
+    def test_a_changed_input_repeats_its_stage_and_those_after(
+        self, ran: Any, tmp_path: Path
+    ) -> None:
+        ran()
+        (tmp_path / 'input.txt').write_text('two')
+        assert [ran(), ran()] == ['bc', '']
+
+    def test_a_killed_stage_runs_again(self, ran: Any, tmp_path: Path) -> None:
+        (tmp_path / 'kill-b').touch()
+        with pytest.raises(KeyboardInterrupt):
+            ran()
+        (tmp_path / 'kill-b').unlink()
+        assert ran() == 'bc'
+
+
+class TestLaunchers:
+    """What link_sources writes."""
+
+    def test_an_executable_starts_from_a_path_with_spaces(
+        self, setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        source, venv = tmp_path / 'my source', tmp_path / 'my venv'
+        source.mkdir()
+        (source / 'hello.py').write_text(
+            'import sys\ndef main():\n    print(sys.argv[1:])\n    return 7\n'
+        )
+        monkeypatch.setattr(setup_env, 'ROOT', source)
+        monkeypatch.setattr(setup_env, 'read_entry_points', lambda: {'hello': 'hello:main'})
+        subprocess.run([sys.executable, '-m', 'venv', '--without-pip', str(venv)], check=True)
+        (source / 'launch').mkdir()
+        (source / 'launch' / 'new.launch.py').touch()
+        shared = venv / 'share' / 'selavpr' / 'launch'
+        shared.mkdir(parents=True)
+        (shared / 'gone.launch.py').touch()
+        setup_env.link_sources(venv, NoProgress())
+        made = subprocess.run(
+            [str(venv / 'lib' / 'selavpr' / 'hello'), 'a b'], capture_output=True, text=True
+        )
+        assert (made.returncode, made.stdout) == (7, "['a b']\n")
+        assert [path.readlink() for path in shared.iterdir()] == [
+            source / 'launch' / 'new.launch.py'
+        ]
+
+    def test_a_link_to_the_sources_is_removed_without_the_sources(
+        self, setup_env: ModuleType, tmp_path: Path
+    ) -> None:
+        (tmp_path / 'source').mkdir()
+        (tmp_path / 'source' / 'kept.py').touch()
+        (tmp_path / 'link').symlink_to(tmp_path / 'source')
+        setup_env.remove(tmp_path / 'link')
+        assert not (tmp_path / 'link').exists()
+        assert (tmp_path / 'source' / 'kept.py').exists()
+
+
+class TestWeights:
+    """The stage that has the backbone in the cache."""
+
+    @pytest.fixture
+    def fetched(
+        self, setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> Path:
+        """A file that `selavpr weights fetch` claims to have brought."""
+        path = tmp_path / 'a cache' / 'vits14.safetensors'
+        path.parent.mkdir()
+        path.touch()
+        monkeypatch.setattr(
+            setup_env, 'run', lambda command, progress, watch: watch(f'{path} (88 MB)')
+        )
+        setup_env.fetch_weights(tmp_path, NoProgress())
+        return path
+
+    def test_they_are_there_until_the_file_is_gone(
+        self, setup_env: ModuleType, fetched: Path, tmp_path: Path
+    ) -> None:
+        assert setup_env.has_weights(tmp_path)
+        fetched.unlink()
+        assert not setup_env.has_weights(tmp_path)
+
+    def test_another_cache_does_not_have_them(
+        self, setup_env: ModuleType, fetched: Path, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        monkeypatch.setenv('SELAVPR_HOME', '/elsewhere')
+        assert not setup_env.has_weights(tmp_path)
+
+    def test_a_command_that_brings_nothing_is_an_error(
+        self, setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(setup_env, 'run', lambda command, progress, watch: watch('hello'))
+        with pytest.raises(setup_env.SetupError, match='expected the path of a file'):
+            setup_env.fetch_weights(tmp_path, NoProgress())
+
+
+class TestResult:
+    """The environment this test runs in."""
+
+    def test_python_comes_from_the_source_tree(self) -> None:
+        code = 'import selavpr_model, selavpr_ros; print(selavpr_model.__file__)'
+        made = run_clean(['-c', code])
+        assert made.stdout.strip() == str(ROOT / 'selavpr_model' / '__init__.py')
+
+    def test_messages_travel_between_processes_with_nothing_sourced(self) -> None:
+        code = """
+import rclpy, sys, time
+from selavpr.msg import PlaceHypotheses
+rclpy.init()
+node, got = rclpy.create_node(sys.argv[1]), []
+if sys.argv[1] == 'ear':
+    node.create_subscription(PlaceHypotheses, 'hypotheses', got.append, 10)
+else:
+    mouth = node.create_publisher(PlaceHypotheses, 'hypotheses', 10)
+end = time.monotonic() + 60
+while not got and time.monotonic() < end:
+    if sys.argv[1] == 'mouth':
+        mouth.publish(PlaceHypotheses(map_id='town', map_revision=3))
+    rclpy.spin_once(node, timeout_sec=0.05)
+print(got[0].map_id, got[0].map_revision)
+"""
+        words = [f'{sys.prefix}/bin/python', '-c', code]
+        mouth = subprocess.Popen([*words, 'mouth'], env=bare_environment())
+        try:
+            assert run_clean(['-c', code, 'ear']).stdout.split() == ['town', '3']
+        finally:
+            mouth.kill()
+            mouth.wait()
+
+    def test_a_second_make_setup_takes_under_two_seconds(self, setup_env: ModuleType) -> None:
+        if list(setup_env.outdated(Path(sys.prefix))):
+            pytest.skip('sources changed since the set-up: run make setup')
+        before = os.times()
+        made = subprocess.run(
+            ['make', '-C', str(ROOT), 'setup'], capture_output=True, text=True, check=True
+        )
+        after = os.times()
+        assert 'up to date' in made.stdout
+        # Work, not waiting: other processes on this computer must not fail the test.
+        spent = after.children_user + after.children_system
+        assert spent - before.children_user - before.children_system < 2.0
+
+
+def bare_environment() -> dict[str, str]:
+    """As in a new shell: no ROS, no venv, no library path."""
+    kept = {k: v for k, v in os.environ.items() if k in ('HOME', 'ROS_DOMAIN_ID')}
+    return kept | {'PATH': '/usr/bin:/bin', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+
+
+def run_clean(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """The venv's Python in a bare environment, away from the repository."""
+    return subprocess.run(
+        [f'{sys.prefix}/bin/python', *arguments], cwd='/', env=bare_environment(),
+        capture_output=True, text=True, timeout=90, check=True,
+    )  # fmt: skip

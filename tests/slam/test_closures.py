@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""Which look-alikes close a loop: verdicts on keyframes whose places are known."""
+
+import numpy as np
+
+from selavpr_model.config import SlamConfig, TemporalConfig
+from selavpr_model.decision.belief import Belief
+from selavpr_model.records import Candidate, ClosureKind, Place, Reject
+from selavpr_model.slam.closures import ClosureJudge, longest_run
+from selavpr_model.slam.records import Geometry, View
+from selavpr_model.slam.trail import Spot
+
+VERIFIED, CANDIDATE, REJECTED = ClosureKind.VERIFIED, ClosureKind.CANDIDATE, ClosureKind.REJECTED
+
+
+def odometry(x):
+    pose = np.eye(4)
+    pose[2, 3] = x
+    return pose
+
+
+def place(row, x):
+    return Place(row, row * 10**9, session='run', pose=odometry(x))
+
+
+def judged(verifier, rows=range(40, 48), **slam):
+    """Closures of eight keyframes that see, one by one, places 0 to 7 again."""
+    spots = [Spot(i * 10**9, odometry(float(i)), 0, False, float(i), float(i)) for i in range(60)]
+    config = SlamConfig(**slam)
+    judge = ClosureJudge(config, spots, lambda row, rows: [0] * len(rows), verifier)
+    made = []
+    for row in rows:
+        seen = row - rows[0]
+        others = [Candidate(place(r, r), r, 0.3, 1, 10) for r in range(20, 30)]
+        best = Candidate(place(seen, seen), seen, 0.9, 0, 100)
+        view = View(place(row, row), row, spots[row], (best, *others))
+        belief = Belief(frozenset({seen}), 0.99, 0.99, 3.0)
+        made += judge.step(view, belief, TemporalConfig())
+    return made
+
+
+def test_keyframes_before_the_decision_are_closed_with_it():
+    made = judged(None)
+    assert [c.kind for c in made] == [CANDIDATE] * 5 + [VERIFIED] * 8
+    assert [(c.after.id - 40, c.before.id) for c in made[5:]] == [(i, i) for i in range(8)]
+
+
+def test_geometry_has_the_last_word_and_is_asked_within_its_budget():
+    no = Geometry(agrees=False, inliers=7, reason='7 inliers, 20 needed')
+    made = judged(lambda before, after, rival: no, verifications_per_s=1.0)
+    verdicts = [c for c in made if c.kind is not CANDIDATE]
+    assert verdicts and all(c.reject == Reject.GEOMETRY and c.inliers == 7 for c in verdicts)
+    assert len(verdicts) <= 1 + 8  # one at once, one a second
+    assert not any(c.kind is VERIFIED for c in made)
+
+
+def test_one_look_vouches_for_the_closures_that_agree_with_it():
+    asked = []
+
+    def yes(before, after, rival):
+        asked.append((before, after, rival))
+        return Geometry(True, 80, '80 of 90 matches fit one motion')
+
+    made = [c for c in judged(yes, verifications_per_s=0.2) if c.kind is VERIFIED]
+    assert [(c.after.id - 40, c.before.id) for c in made] == [(i, i) for i in range(8)]
+    looked = [c for c in made if c.inliers]
+    assert 1 <= len(looked) == len(asked) <= 3
+    assert 'geometry for keyframe 40' in made[1].reason
+    assert all(20 <= rival < 30 for _, _, rival in asked)  # elsewhere, and not standing out
+
+
+def test_looks_are_saved_up_for_a_loop_and_a_keyframe_has_one_at_most():
+    def yes(before, after, rival):
+        return Geometry(True, 80, '80 of 90 matches fit one motion')
+
+    made = [c for c in judged(yes, verifications_per_s=0.5) if c.kind is VERIFIED]
+    # keyframe 45 decides about itself and the five before it; then one keyframe a second
+    assert [c.after.id for c in made if c.inliers] == [40, 46, 47]
+
+
+def test_without_calibration_always_stays_a_candidate_and_auto_does_not():
+    assert VERIFIED not in {c.kind for c in judged(lambda *_: None, verify='always')}
+    assert VERIFIED in {c.kind for c in judged(lambda *_: None, verify='auto')}
+
+
+def test_a_place_that_stayed_in_view_is_no_loop():
+    assert longest_run([True, True, False, True]) == 2 and longest_run([]) == 0
+    spots = [Spot(i * 10**9, odometry(float(i)), 0, False, float(i), float(i)) for i in range(60)]
+    judge = ClosureJudge(SlamConfig(), spots, lambda row, rows: [95] * len(rows))
+    best = Candidate(place(20, 20), 20, 0.9, 0, 100)
+    view = View(place(40, 40), 40, spots[40], (best,))
+    assert not judge._was_left(view, best)
+
+
+def test_a_budget_of_nothing_is_as_verify_never():
+    no = Geometry(agrees=False, inliers=7, reason='7 inliers, 20 needed')
+    made, never = (
+        [(c.kind, c.after.id, c.reason) for c in judged(lambda *_: no, **slam)]
+        for slam in ({'verifications_per_s': 0.0}, {'verify': 'never'})
+    )
+    assert made == never and VERIFIED in {kind for kind, *_ in made}
+
+
+def test_a_verdict_is_about_the_pair_that_was_announced():
+    spots = [Spot(i * 10**9, odometry(float(i)), 0, False, float(i), float(i)) for i in range(60)]
+    judge = ClosureJudge(SlamConfig(), spots, lambda row, rows: [0] * len(rows))
+    first, second = (Candidate(place(row, row), row, 0.9, 0, 100) for row in (0, 9))
+    view = View(place(40, 40), 40, spots[40], (first, second), best=(first, second))
+    announced = judge._wait(view, second, 'no verifications left now')
+    (verdict,) = judge._expire(40 + SlamConfig().pending + 1)
+    assert (announced.kind, verdict.kind) == (CANDIDATE, REJECTED)
+    assert announced.before.id == verdict.before.id == 9
+
+
+def test_what_is_announced_gets_a_verdict_although_the_motion_fits_another_candidate():
+    spots = [Spot(i * 10**9, odometry(float(i)), 0, False, float(i), float(i)) for i in range(60)]
+    judge = ClosureJudge(SlamConfig(), spots, lambda row, rows: [0] * len(rows))
+    made = []
+    for row in range(40, 47):
+        seen = row - 40
+        alike = [Candidate(place(18, 18), 18, 0.9, 1, 110)] if row == 40 else []
+        others = [Candidate(place(r, r), r, 0.3, 1, 10) for r in range(20, 35)]
+        best = (*alike, Candidate(place(seen, seen), seen, 0.9, 0, 100), *others)
+        belief = Belief(frozenset({seen}), 0.99, 0.99, 3.0)
+        made += judge.step(View(place(row, row), row, spots[row], best), belief, TemporalConfig())
+    told = [(c.kind, c.before.id) for c in made if c.after.id == 40]
+    assert told == [(CANDIDATE, 18), (REJECTED, 18), (VERIFIED, 0)]
+    assert [c.reject for c in made if c.kind is REJECTED] == [Reject.TEMPORAL]
