@@ -10,6 +10,7 @@ import numpy as np
 
 from selavpr_model.config import GeometryConfig, RecognizerConfig, TemporalConfig
 from selavpr_model.decision.belief import TemporalBelief
+from selavpr_model.decision.calibration import keyframe_covariance
 from selavpr_model.decision.confidence import assured, over_time
 from selavpr_model.decision.decide import conclude, follow, judge, Thresholds, thresholds
 from selavpr_model.decision.ranking import rerank
@@ -17,7 +18,6 @@ from selavpr_model.errors import MapModelError
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.geometry.gate import GeometryGate
 from selavpr_model.geometry.overlay import by_codes, by_geometry, Joined
-from selavpr_model.maps.building.calibrate import keyframe_covariance
 from selavpr_model.maps.frames import shown
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.records import Candidate, Frame, Recognition, State

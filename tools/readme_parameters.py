@@ -13,7 +13,7 @@ BEGIN, END = '<!-- parameters: begin -->\n', '<!-- parameters: end -->\n'
 
 def table() -> str:
     """One Markdown row a parameter: name, default, unit, what it does."""
-    from selavpr_ros.node.config import GROUPS
+    from selavpr_ros.config import GROUPS
 
     rows = ['| parameter | default | unit | what it does |', '|---|---|---|---|']
     for prefix in PARAMETER_GROUPS:

@@ -91,8 +91,8 @@ def settings() -> dict[str, object]:
     import torch
 
     from selavpr_model.features.engines.choice import cpu_name
-    from selavpr_model.maps.storage.manifest import software_version
     from selavpr_model.matching.kernel import library
+    from selavpr_model.runtime.version import software_version
 
     return {
         'machine': cpu_name(),

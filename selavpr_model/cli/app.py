@@ -102,7 +102,7 @@ def from_config(config: type[Config], name: str, *flags: str) -> Any:
 
 def _version(asked: bool) -> None:
     if asked:
-        from selavpr_model.maps.storage.manifest import software_version
+        from selavpr_model.runtime.version import software_version
 
         typer.echo(f'selavpr {software_version()}')
         raise typer.Exit

@@ -9,9 +9,9 @@ import math
 
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.decision.belief import Belief
+from selavpr_model.decision.calibration import Calibration
 from selavpr_model.decision.distinct import are_distinct, distinct_from
 from selavpr_model.decision.ranking import best_rival, match_ratio
-from selavpr_model.maps.building.calibrate import Calibration
 from selavpr_model.records import Candidate, Reject, State, Status
 
 

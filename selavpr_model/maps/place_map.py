@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 import itertools
 import logging
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import Any
 import uuid
 
 import numpy as np
@@ -20,6 +20,7 @@ from selavpr_model.maps.storage import manifest as map_manifest
 from selavpr_model.maps import row_checksums
 from selavpr_model.maps.storage import writer as map_writer
 from selavpr_model.config import MapConfig
+from selavpr_model.decision.calibration import Calibration
 from selavpr_model.matching.matcher import Matcher
 from selavpr_model.errors import InputError, MapEmptyError, MapMemoryError
 from selavpr_model.maps.frames import shown_positions
@@ -27,10 +28,8 @@ from selavpr_model.maps.index import needs_index, VectorIndex
 from selavpr_model.matching.token_matcher import TokenMatcher
 from selavpr_model.maps.local_store import Block, LocalStore
 from selavpr_model.maps.place_table import PlaceTable
+from selavpr_model.runtime.version import software_version
 from selavpr_model.records import Camera, Features, ModelIdentity, Place
-
-if TYPE_CHECKING:
-    from selavpr_model.maps.building.calibrate import Calibration
 
 logger = logging.getLogger(__name__)
 ODOMETRY = 'odom'  # frame of a map that grew: that of one run's odometry
@@ -304,7 +303,7 @@ class PlaceMap:
             'map_id': self.map_id,
             'revision': revision,
             'created': datetime.now(timezone.utc).isoformat(timespec='seconds'),
-            'selavpr_version': map_manifest.software_version(),
+            'selavpr_version': software_version(),
             'model': map_manifest.model_entry(self.identity),
             'preprocessing': self.identity.description.get('preprocessing'),
             'frame_id': self.config.frame_id,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The compiled kernels of native/, where they were built; matching is called through ctypes."""
+"""The compiled kernel of native/mutual.cpp, called through ctypes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import logging
 
 import numpy as np
 
-from selavpr_model.runtime.paths import PACKAGE
+from selavpr_model.runtime.native import load
 
 log = logging.getLogger(__name__)
 
-ABI = {'mutual': 1, 'trunk': 1}  # of native/*.cpp; a build of other sources is not called
 SETS = {'plain': 0, 'avx2': 1, 'avx512': 2, 'neon': 3, 'neon_dot': 4}  # the best last
 _CURE = 'install a C++ compiler and run make setup, or install selavpr again'
 
@@ -26,22 +25,6 @@ def library() -> ctypes.CDLL | None:
     if found is None:
         log.warning('no matching kernel, as %s: re-ranking is slower; %s', why, _CURE)
     return found
-
-
-def load(name: str) -> tuple[ctypes.CDLL | None, str]:
-    """native/NAME.cpp as setup.py or CMakeLists.txt built it, or None and why not."""
-    files = sorted(PACKAGE.glob(f'_{name}*.so'))
-    for file in files:
-        try:
-            found = ctypes.CDLL(str(file))
-            if getattr(found, f'selavpr_{name}_abi')() == ABI[name]:
-                return found, ''
-        except (OSError, AttributeError) as error:
-            log.debug('%s: %s', file, error)
-    return (
-        None,
-        f'{files[0]} does not fit this version or machine' if files else 'it was not built',
-    )
 
 
 def instruction_sets() -> list[str]:

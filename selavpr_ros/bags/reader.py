@@ -21,9 +21,9 @@ from selavpr_model.config import ReplayConfig
 from selavpr_model.errors import InputError, SourceError
 from selavpr_model.poses import PoseTrack
 from selavpr_model.records import Camera, Frame
+from selavpr_ros.config import NodeConfig
 from selavpr_ros.convert import from_ros
 from selavpr_ros.convert.transforms import StaticTransforms
-from selavpr_ros.node.config import NodeConfig
 
 DEFAULTS = ReplayConfig()
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from rosbags.typesys import get_typestore, Stores
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import inverse, position_quaternion
 from selavpr_model.records import Camera, Frame
-from selavpr_ros.node.config import NodeConfig
+from selavpr_ros.config import NodeConfig
 
 IMAGE_TOPIC = '/camera/image'
 CAMERA_TOPIC = '/camera/camera_info'

@@ -16,10 +16,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from selavpr_model.errors import InputError
 from selavpr_model.poses import PoseTrack
 from selavpr_model.records import Camera
+from selavpr_ros.config import NodeConfig
 from selavpr_ros.convert import from_ros
 from selavpr_ros.convert.transforms import StaticTransforms
 from selavpr_ros.node import qos
-from selavpr_ros.node.config import NodeConfig
 
 try:
     from tf2_msgs.msg import TFMessage

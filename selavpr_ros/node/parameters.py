@@ -28,8 +28,8 @@ from selavpr_model.config import (
     TemporalConfig,
 )
 from selavpr_model.errors import ConfigError, InputError
+from selavpr_ros.config import GROUPS, NodeConfig
 from selavpr_ros.convert.from_ros import checked_pose
-from selavpr_ros.node.config import GROUPS, NodeConfig
 
 PREFIXES = ('', 'extractor', 'recognizer', 'temporal', 'geometry', 'slam', 'keyframes')
 """The groups of GROUPS the node uses."""

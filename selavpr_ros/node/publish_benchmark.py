@@ -19,9 +19,9 @@ from rclpy.lifecycle import LifecycleNode
 from selavpr.msg import PlaceHypotheses
 
 from selavpr_model.records import Candidate, Place, Recognition, State
+from selavpr_ros.config import NodeConfig
 from selavpr_ros.convert import to_ros
 from selavpr_ros.node import qos
-from selavpr_ros.node.config import NodeConfig
 from selavpr_ros.node.outputs import Outputs
 
 CANDIDATES = 100

@@ -10,8 +10,8 @@ import numpy as np
 
 from selavpr_model.errors import InputError
 from selavpr_model.records import Camera, Frame, Recognition
+from selavpr_ros.config import NodeConfig
 from selavpr_ros.convert import debug_image, from_ros, to_ros
-from selavpr_ros.node.config import NodeConfig
 from selavpr_ros.node.health import diagnostics
 from selavpr_ros.node.inputs import Arrival
 

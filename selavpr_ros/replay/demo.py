@@ -26,9 +26,9 @@ from selavpr_model.errors import MapError, SourceError
 from selavpr_model.features.extractor import Extractor, load_extractor
 from selavpr_model.maps.building.builder import build_map
 from selavpr_model.maps.place_map import PlaceMap
-from selavpr_model.maps.storage.manifest import software_version
 from selavpr_model.runtime.outputs import write_json
 from selavpr_model.runtime.paths import REPOSITORY
+from selavpr_model.runtime.version import software_version
 from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.replay import slam
 from selavpr_ros.replay.offline import Request, run_with, Scoring

@@ -33,8 +33,8 @@ from selavpr_model.errors import SourceError
 from selavpr_model.evaluation.predictions import Prediction
 from selavpr_model.poses import position_quaternion
 from selavpr_ros.bags.reader import BagFrames, COMPRESSED_IMAGE, Recorded
+from selavpr_ros.config import NodeConfig
 from selavpr_ros.node import qos
-from selavpr_ros.node.config import NodeConfig
 from selavpr_ros.replay.answers import Answers
 
 NODE = 'localizer'

@@ -14,7 +14,7 @@ import pytest
 from selavpr_model import config as package
 from selavpr_model.config import ExtractorConfig, ModelConfig
 from selavpr_model.errors import ConfigError, SelaVPRError
-from selavpr_ros.node.config import GROUPS, NodeConfig
+from selavpr_ros.config import GROUPS, NodeConfig
 
 CLASSES = [*GROUPS.values(), ModelConfig]
 

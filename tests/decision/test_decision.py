@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from selavpr_model.config import RecognizerConfig
+from selavpr_model.decision.calibration import Calibration, keyframe_covariance
 from selavpr_model.decision.decide import conclude, judge, Thresholds, thresholds
 from selavpr_model.decision.distinct import are_distinct
 from selavpr_model.decision.ranking import best_rival, match_ratio, official_order, rerank
-from selavpr_model.maps.building.calibrate import Calibration, keyframe_covariance
 from selavpr_model.matching.matcher import Matcher
 from selavpr_model.records import Candidate, Place, Reject, State, Status
 

@@ -20,7 +20,7 @@ from selavpr_model.features.engines.int8 import Trunk, Up
 from selavpr_model.features.engines.linears import bf16_is_fast
 from selavpr_model.features.extractor import load_extractor
 from selavpr_model.features.network import SelaVPR
-from selavpr_model.matching import kernel as native
+from selavpr_model.runtime import native
 
 SIZE = (56, 84)
 OPTIONS = [

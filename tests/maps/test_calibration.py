@@ -8,7 +8,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from selavpr_model.maps.building.calibrate import calibrate, Calibration, keyframe_trials
+from selavpr_model.maps.building.calibrate import calibrate, keyframe_trials
+from selavpr_model.decision.calibration import Calibration
 from selavpr_model.decision.confidence import FEATURES
 from selavpr_model.config import CalibrationConfig, MapConfig, RecognizerConfig
 from selavpr_model.maps.place_map import PlaceMap

@@ -8,7 +8,7 @@ from map_helpers import build, CheapExtractor, Drive, IDENTITY, some_map
 import numpy as np
 import pytest
 
-from selavpr_model.maps.building.calibrate import Calibration
+from selavpr_model.decision.calibration import Calibration
 from selavpr_model.config import ExtractorConfig
 from selavpr_model.errors import (
     MapBusyError,

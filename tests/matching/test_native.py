@@ -172,7 +172,7 @@ class TestWithout:
 
     @pytest.fixture
     def missing(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(kernel, 'PACKAGE', tmp_path)
+        monkeypatch.setattr('selavpr_model.runtime.native.PACKAGE', tmp_path)
         kernel.library.cache_clear()
         yield tmp_path
         kernel.library.cache_clear()

@@ -15,7 +15,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from selavpr_model.config import ExtractorConfig, RecognizerConfig
-from selavpr_ros.node.config import GROUPS, NodeConfig
+from selavpr_ros.config import GROUPS, NodeConfig
 from selavpr_ros.node.parameters import parameter_name, Parameters, PREFIXES
 
 FIELDS = [(p, f) for p in PREFIXES for f in dataclasses.fields(GROUPS[p])]

@@ -13,7 +13,7 @@ from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.records import State
 from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.bags.writer import write_bag
-from selavpr_ros.node.config import NodeConfig
+from selavpr_ros.config import NodeConfig
 from selavpr_ros.replay.live import play
 from selavpr_ros.replay.offline import Request, run_with
 

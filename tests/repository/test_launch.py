@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from selavpr_ros.node.config import GROUPS
+from selavpr_ros.config import GROUPS
 
 from where import ROOT
 

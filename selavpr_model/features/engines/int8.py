@@ -20,7 +20,7 @@ from torch import nn, Tensor
 from selavpr_model.errors import EngineError
 from selavpr_model.features.engines.fused import phases_of, product_of, scaled_queries, weights_of
 from selavpr_model.features.vit import Block, Mlp, VisionTransformer
-from selavpr_model.matching.kernel import load
+from selavpr_model.runtime.native import load
 
 HEAD = 64  # channels of a head that the kernel is written for: DINOv2's
 WIDE = 64  # every width is padded to a multiple of this

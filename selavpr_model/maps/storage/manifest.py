@@ -3,25 +3,19 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from importlib import metadata
 import json
 from pathlib import Path
 import re
-from typing import Any, TYPE_CHECKING
-from xml.etree import ElementTree
+from typing import Any
 
 import numpy as np
 
 from selavpr_model.config import MapConfig
+from selavpr_model.decision.calibration import Calibration
 from selavpr_model.errors import ConfigError, MapMetadataError, MapVersionError
 from selavpr_model.maps.row_checksums import CHECKSUMS
 from selavpr_model.records import Camera, ModelIdentity
-from selavpr_model.runtime.paths import REPOSITORY
-
-if TYPE_CHECKING:
-    from selavpr_model.maps.building.calibrate import Calibration
 
 FORMAT = 'selavpr-map'
 FORMAT_VERSION = 3
@@ -215,22 +209,10 @@ def calibration(manifest: dict[str, Any], where: Path) -> Calibration | None:
     values = manifest['calibration']
     if values is None:
         return None
-    from selavpr_model.maps.building.calibrate import Calibration
-
     try:
         return Calibration.from_dict(values)
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(where, f'calibration: {error!r}') from error
-
-
-@functools.lru_cache(maxsize=1)
-def software_version() -> str:
-    """Version of this package: as installed, or from the package.xml beside the sources."""
-    try:
-        return metadata.version('selavpr')
-    except metadata.PackageNotFoundError:
-        xml = REPOSITORY / 'package.xml'
-        return (ElementTree.parse(xml).findtext('version') if xml.is_file() else None) or 'unknown'
 
 
 def camera_entry(camera: Camera) -> dict[str, Any]:

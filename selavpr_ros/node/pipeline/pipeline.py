@@ -263,7 +263,7 @@ class Pipeline:
 
     def keyframe_covariance(self) -> np.ndarray:
         """(6, 6) of taking a place's pose for the robot's: as measured on the map, else wide."""
-        from selavpr_model.maps.building.calibrate import keyframe_covariance
+        from selavpr_model.decision.calibration import keyframe_covariance
 
         config = self.recognizer.config if self.recognizer else RecognizerConfig()
         calibration = None if self.place_map is None else self.place_map.calibration

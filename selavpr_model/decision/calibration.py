@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""What a map has measured on its own keyframes: thresholds, pose errors, confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+from dataclasses import dataclass
+import logging
+import math
+from typing import Any
+
+import numpy as np
+
+from selavpr_model.config import RecognizerConfig
+from selavpr_model.decision.confidence import Confidence, FEATURES
+from selavpr_model.decision.confidence_fit import adapted, shipped
+
+log = logging.getLogger(__name__)
+
+METHOD = 'keyframes asked with their surroundings hidden'
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Measured thresholds and pose errors; see RecognizerConfig for what the thresholds mean.
+
+    position_sigma_m, rotation_sigma_rad: root mean square, a axis, between a keyframe and the
+    keyframe that answers for it; 0 where no keyframe has a neighbour with a pose. confidence:
+    None in maps built before there was one, which decide by the thresholds.
+    """
+
+    min_similarity: float
+    min_matches: int
+    min_match_ratio: float
+    position_sigma_m: float
+    rotation_sigma_rad: float
+    samples: int
+    method: str = METHOD
+    confidence: Confidence | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        sure = self.confidence
+        plain = dataclasses.asdict(dataclasses.replace(self, confidence=None))
+        return {**plain, 'confidence': None if sure is None else sure.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
+        """Raises KeyError, TypeError or ValueError when `values` is not what to_dict gives."""
+        return cls(
+            min_similarity=float(values['min_similarity']),
+            min_matches=int(values['min_matches']),
+            min_match_ratio=float(values['min_match_ratio']),
+            position_sigma_m=float(values['position_sigma_m']),
+            rotation_sigma_rad=float(values['rotation_sigma_rad']),
+            samples=int(values['samples']),
+            method=str(values['method']),
+            confidence=_usable(values.get('confidence')),
+        )
+
+
+def _usable(sure: Mapping[str, Any] | None) -> Confidence | None:
+    """A map's confidence; the general one where the map's weighs other numbers than this program.
+
+    Raises KeyError, TypeError or ValueError when it is not what Confidence.to_dict gives.
+    """
+    if sure is None or set(sure['weights']) == set(FEATURES):
+        return None if sure is None else Confidence.from_dict(sure)
+    log.warning(
+        'map: its confidence was made by another version and is replaced by the general one; '
+        'build the map again to fit it to its places'
+    )
+    return adapted(shipped())
+
+
+def keyframe_covariance(calibration: Calibration | None, config: RecognizerConfig) -> np.ndarray:
+    """(6, 6) of a keyframe's pose taken for the robot's: m^2 and rad^2, never zero.
+
+    A map that measured nothing gets half of what would be another place.
+    """
+    position, rotation = config.distinct_radius_m / 2, math.radians(config.distinct_angle_deg) / 2
+    if calibration is not None:
+        position = calibration.position_sigma_m or position
+        rotation = calibration.rotation_sigma_rad or rotation
+    position, rotation = max(position, 0.1), max(rotation, math.radians(1.0))
+    return np.diag([position**2] * 3 + [rotation**2] * 3)
