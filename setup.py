@@ -81,11 +81,11 @@ setup(
         'dev': [
             'catkin-pkg>=0.5',  # checks package.xml
             'clang-format>=18',  # how native/ is laid out
-            'codespell>=2.3',  # spelling
+            'codespell>=2.3',  # wrong spelling
             'hypothesis>=6',  # inputs nobody thought of
             'mkdocs-material>=9.5',  # the documentation's site
             'mkdocstrings-python>=1.10',  # its page of the Python API
-            'mypy>=1.10',  # types
+            'mypy>=1.10',  # wrong types
             'packaging>=21',  # compares versions in the tests
             'pytest>=8',  # the tests
             'pytest-timeout>=2',  # ends a test that hangs
