@@ -57,7 +57,7 @@ def choose_torch(venv: Path) -> None:
     if list(site_packages(venv).glob(f'torch-{version}*.dist-info')):
         return
     build = torch_build(version, listed_versions(venv))
-    if 'TORCH_INDEX' in os.environ and build in ('', None):
+    if torch_index() and build in ('', None):
         raise SetupError(
             f'TORCH_INDEX={os.environ["TORCH_INDEX"]}: expected an index with a build of torch '
             f'{version} of its own, found none in {PROBE_S:.0f} s; leave it out. For {CPU_BUILD}'
