@@ -90,7 +90,13 @@ def test_a_map_of_a_folder_and_the_recognizer_need_no_extra(tmp_path: Path) -> N
         '    cv2.imwrite(str(folder / "images" / f"{i}.png"), image)\n'
         'main(["map", "build", str(folder / "images"), "--out", str(folder / "map"), '
         '"--random-weights"])\n'
-        'import selavpr_model.recognizer, selavpr_ros.main\n'
+        'import selavpr_model.recognizer\n'
     )
     assert made.returncode == 0, made.stderr
     assert (tmp_path / 'map').is_dir()
+
+
+def test_the_node_needs_no_extra() -> None:
+    pytest.importorskip('rclpy')
+    made = run_hidden('import selavpr_ros.main; selavpr_ros.main.preload()')
+    assert made.returncode == 0, made.stderr
