@@ -83,7 +83,7 @@ setup(
             'clang-format>=18',  # how native/ is laid out
             'codespell>=2.3',  # wrong spelling
             'hypothesis>=6',  # inputs nobody thought of
-            'mkdocs-material>=9.5',  # the documentation's site
+            'mkdocs>=1.6',  # the documentation's site
             'mkdocstrings-python>=1.10',  # its page of the Python API
             'mypy>=1.10',  # wrong types
             'packaging>=21',  # compares versions in the tests
