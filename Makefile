@@ -4,7 +4,7 @@ PYTHON ?= python3
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup weights demo test lint format clean distclean
+.PHONY: help setup weights demo test quick lint docs format clean distclean
 
 # A sourced ROS or an active venv would be mixed with ours.
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONHOME \
@@ -18,7 +18,7 @@ BIN := .venv/bin
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
-setup: ## venv, ROS 2 wheels, PyTorch, messages; quick when nothing changed
+setup: ## venv, ROS 2 wheels, PyTorch, messages; TORCH_INDEX=ADDRESS: torch from there
 	@$(PYTHON) tools/setup_env.py
 
 weights: ## setup, and the pre-trained backbone into ~/.cache/selavpr or $SELAVPR_HOME
@@ -30,14 +30,23 @@ demo: weights ## build a map from the demo's first run and find the second run's
 test: weights ## the whole test suite; ARGS='-k name' goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: setup ## ruff and mypy
+quick: weights ## the tests that take seconds each, under 3 minutes in all
+	@$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+lint: setup ## ruff, mypy, codespell and clang-format; `make test` runs them, too
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/clang-format --dry-run -Werror native/* tests/native_check.cpp
 
-format: setup ## let ruff rewrite the code
+docs: setup ## the documentation as a site, into build/site
+	$(BIN)/mkdocs build --strict --site-dir build/site
+
+format: setup ## let ruff and clang-format rewrite the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i native/* tests/native_check.cpp
 
 clean: ## remove what was built; the venv stays
 	rm -rf build install log .mypy_cache .ruff_cache .pytest_cache .hypothesis

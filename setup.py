@@ -35,32 +35,62 @@ setup(
     description=' '.join((PACKAGE.findtext('description') or '').split()),
     license='MIT',
     packages=find_packages(include=('selavpr_model*', 'selavpr_ros*')),
-    package_data={'selavpr_model': ['shipped/*.safetensors', 'shipped/*.json']},
+    package_data={
+        'selavpr_model': ['py.typed', 'shipped/*.safetensors', 'shipped/*.json'],
+        'selavpr_ros': ['py.typed'],
+    },
     ext_modules=[
         kernel('mutual', 'native/tile.h', 'native/rounded.h'),
         kernel('trunk', 'native/vnni.h', 'native/attention.h'),
     ],
     python_requires='>=3.10',
+    # What importing and running the node with a map needs, and `selavpr map build` of a folder.
+    # Each line says why it is here; CONTRIBUTING.md says when something may be added.
     install_requires=[
-        'faiss-cpu>=1.7.4',
-        'matplotlib>=3.5',
-        'numpy>=1.21',
-        'onnx>=1.14',
-        'opencv-python-headless>=4.5',
-        'PyYAML>=5.4',
-        'rich>=12',
-        'rosbags>=0.9.20',
-        'safetensors>=0.4',
-        'scipy>=1.8',
-        'tensorboardX>=2.6',
-        'threadpoolctl>=3.1',
-        'torch>=2.6',
-        'tqdm>=4.57',
-        'typer>=0.12',
+        'faiss-cpu>=1.7.4',  # search among the global features of up to a million places
+        'numpy>=1.21',  # everything that is no tensor
+        'opencv-python-headless>=4.5',  # decodes, converts, resizes images; two-view geometry
+        'PyYAML>=5.4',  # configuration files
+        'rich>=12',  # tables in the terminal
+        'safetensors>=0.4',  # weights: a format that cannot run code
+        'scipy>=1.8',  # rotations, nearest poses, fits of the confidence
+        'threadpoolctl>=3.1',  # bounds OpenMP and BLAS; nothing else reaches them all
+        'torch>=2.6',  # the network
+        'tqdm>=4.57',  # progress of what takes minutes
+        'typer>=0.12',  # the `selavpr` command
     ],
     extras_require={
-        'gpu': ['faiss-gpu-cu12>=1.8', 'torch-tensorrt>=2.2'],
-        'dev': ['hypothesis', 'mypy', 'pytest', 'pytest-timeout', 'ruff'],
+        'bags': [
+            'rosbags>=0.9.20',  # reads and writes ROS 2 bags without ROS: replay, maps of bags
+        ],
+        'gpu': [
+            'faiss-gpu-cu12>=1.8',  # the same search on the GPU
+            'torch-tensorrt>=2.2',  # runs an exported engine
+        ],
+        'report': [
+            'matplotlib>=3.5',  # curves and pictures of evaluate, slam, benchmark and the report
+        ],
+        'train': [
+            'matplotlib>=3.5',  # the picture of a training run
+            'onnx>=1.14',  # training starts from the backbone that `weights` converts
+            'tensorboardX>=2.6',  # TensorBoard logs without TensorFlow or tensorboard itself
+        ],
+        'weights': [
+            'onnx>=1.14',  # converts the published backbone of selavpr_vits14, once a computer
+        ],
+        'dev': [
+            'catkin-pkg>=0.5',  # checks package.xml
+            'clang-format>=18',  # how native/ is laid out
+            'codespell>=2.3',  # wrong spelling
+            'hypothesis>=6',  # inputs nobody thought of
+            'mkdocs>=1.6',  # the documentation's site
+            'mkdocstrings-python>=1.10',  # its page of the Python API
+            'mypy>=1.10',  # wrong types
+            'packaging>=21',  # compares versions in the tests
+            'pytest>=8',  # the tests
+            'pytest-timeout>=2',  # ends a test that hangs
+            'ruff>=0.9',  # style and common mistakes
+        ],
     },
     zip_safe=False,
 )

@@ -81,7 +81,8 @@ void similar(const uint32_t (*query)[HEAD / 2], const uint32_t* keys, float* out
 inline float soften(float* row, const Memory& memory) {
   for (int64_t i = memory.tokens; i < memory.padded; ++i) row[i] = -1e30f;
   auto top = _mm512_set1_ps(-1e30f), total = _mm512_setzero_ps();
-  for (int64_t i = 0; i < memory.padded; i += 16) top = _mm512_max_ps(top, _mm512_loadu_ps(row + i));
+  for (int64_t i = 0; i < memory.padded; i += 16)
+    top = _mm512_max_ps(top, _mm512_loadu_ps(row + i));
   top = _mm512_set1_ps(_mm512_reduce_max_ps(top));
   auto* out = reinterpret_cast<uint16_t*>(row);
   for (int64_t i = 0; i < memory.padded; i += 16) {

@@ -3,8 +3,8 @@
 // made tile by tile in registers and never stored; running row and column maxima are all that is.
 //
 // int8 codes are multiplied and added as integers, so every instruction set gives the same bits,
-// and equal similarities are exactly equal: the first cell wins, as with argmax. Floats are compared
-// as codes of 16 bits where that is faster (rounded.h), with the same answers.
+// and equal similarities are exactly equal: the first cell wins, as with argmax. Floats are
+// compared as codes of 16 bits where that is faster (rounded.h), with the same answers.
 
 #include <algorithm>
 #include <atomic>
@@ -124,14 +124,14 @@ using Float = Plain<float, float>;
 
 #if defined(__x86_64__)
 
-// x86's dot() are written as instructions: around the intrinsics GCC copies accumulators until they
-// no longer fit into the registers, which halves the speed.
+// x86's dot() are written as instructions: around the intrinsics GCC copies accumulators until
+// they no longer fit into the registers, which halves the speed.
 
 // ------------------------------------------------------------------------------ AVX-512 with VNNI
 
 #if defined(__clang__)
-#pragma clang attribute push( \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))), \
+                             apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512vnni")

@@ -44,8 +44,8 @@ inline bool round_cells(const float* values, int64_t cells, int64_t channels, Ro
       const __m512i code = _mm512_cvtps_epi32(v);
       const __m512 lacks = _mm512_sub_ps(v, _mm512_cvtepi32_ps(code));
       square = _mm512_fmadd_ps(lacks, lacks, square);
-      _mm512_mask_cvtsepi32_storeu_epi16(
-          out.codes.data() + at, left < 16 ? (1u << left) - 1 : 0xFFFF, code);
+      _mm512_mask_cvtsepi32_storeu_epi16(out.codes.data() + at,
+                                         left < 16 ? (1u << left) - 1 : 0xFFFF, code);
     }
     error = std::max(error, _mm512_reduce_add_ps(square));
   }

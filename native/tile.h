@@ -61,10 +61,10 @@ INLINE inline void each(const F& f) {
 // Never inlined: there GCC runs out of registers, which costs a third of the speed.
 //
 // M query vectors against all cells of a tile; `rows` is a multiple of K::NR.
-// q: (M, steps, LANES * GROUP); first: number of the first query vector; from: of the tile's cell 0
+// q: (M, steps, LANES * GROUP); first: number of the first query vector; from: the tile's cell 0
 template <class K, int M>
-__attribute__((noinline)) void compare(const typename K::Q* q, int64_t steps, int64_t first, int64_t from, int64_t rows,
-             Scratch<K>& s) {
+__attribute__((noinline)) void compare(const typename K::Q* q, int64_t steps, int64_t first,
+                                       int64_t from, int64_t rows, Scratch<K>& s) {
   using V = typename K::V;
   constexpr int N = K::NR;
   const int64_t width = K::LANES * K::GROUP;
@@ -118,15 +118,15 @@ __attribute__((noinline)) void compare(const typename K::Q* q, int64_t steps, in
 }
 
 template <class K, int M>
-void compare_rest(int64_t left, const typename K::Q* q, int64_t steps, int64_t first,
-                  int64_t from, int64_t rows, Scratch<K>& s) {
+void compare_rest(int64_t left, const typename K::Q* q, int64_t steps, int64_t first, int64_t from,
+                  int64_t rows, Scratch<K>& s) {
   if constexpr (M > 0) {
     if (left == M) return compare<K, M>(q, steps, first, from, rows, s);
     compare_rest<K, M - 1>(left, q, steps, first, from, rows, s);
   }
 }
 
-// Copies a tile's cells, padded to a multiple of K::NR by repeating the last one; returns how many.
+// Copies a tile's cells, padded to a multiple of K::NR by repeating the last; returns how many.
 template <class K>
 int64_t load_tile(const typename K::Code* reference, int64_t rows, int64_t channels,
                   Scratch<K>& s) {
@@ -184,8 +184,8 @@ void nearest(const std::vector<typename K::Q>& query, const typename K::Code* re
     int64_t first = 0;
     for (; first + K::MR <= vectors; first += K::MR)
       compare<K, K::MR>(query.data() + first * steps * width, steps, first, from, padded, s);
-    compare_rest<K, K::MR - 1>(vectors - first, query.data() + first * steps * width, steps,
-                               first, from, padded, s);
+    compare_rest<K, K::MR - 1>(vectors - first, query.data() + first * steps * width, steps, first,
+                               from, padded, s);
     reduce_columns<K>(s, from, rows, to_query);
   }
   std::copy_n(s.row_arg.begin(), shape.query_cells, to_reference);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The transformer blocks and the local head of a fused network with byte products: weights once a channel, activations
-// a scale and a zero for each token, measured as they come. What a token needs of the others is
-// in the attention only, so each thread takes its own tokens through all blocks, and waits for the
-// others once a block.
+// The transformer blocks and the local head of a fused network with byte products: weights once a
+// channel, activations a scale and a zero for each token, measured as they come. What a token
+// needs of the others is in the attention only, so each thread takes its own tokens through all
+// blocks, and waits for the others once a block.
 
 #include <algorithm>
 #include <atomic>
@@ -65,7 +65,9 @@ struct Gate {
 
   void wait(int64_t until) {
     if (arrived.fetch_add(1) + 1 >= until) {
-      { std::lock_guard<std::mutex> nobody_falls_asleep_now(mutex); }
+      {
+        std::lock_guard<std::mutex> nobody_falls_asleep_now(mutex);
+      }
       all.notify_all();
       return;
     }

@@ -34,7 +34,7 @@ INLINE inline __m512i broadcast4(const void* p) {
 
 // Fitted so that x * (0.5 + t P(t^2)), t = x cut to +-4.25, is off by at most 1e-4.
 constexpr float GELU_END = 4.25f;
-constexpr float GELU_TERMS[] = {-8.503081572e-10f, 7.602649532e-08f, -2.948482688e-06f,
+constexpr float GELU_TERMS[] = {-8.503081572e-10f, 7.602649532e-08f,  -2.948482688e-06f,
                                 6.568132085e-05f,  -9.418183472e-04f, 9.264489636e-03f,
                                 -6.546946615e-02f, 3.984339237e-01f};
 

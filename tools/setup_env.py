@@ -21,16 +21,14 @@ import platform
 import re
 import shutil
 import sys
-import sysconfig
 import time
 
 from setup_check import check_tools
-from setup_progress import only_one, Progress, run, SetupError
+from setup_packages import install_packages, PINS, repair_wheels, site_packages
+from setup_progress import only_one, Progress, ROOT, run, SetupError
 
-ROOT = Path(__file__).resolve().parent.parent
 SHARED = ('launch', 'config')  # folders that go into share/selavpr
 STAMPS = '.selavpr'  # in the venv: a file a stage, with the hash of what it was made from
-PINS = tuple(ROOT / 'requirements' / f'{name}.txt' for name in ('runtime', 'ros', 'dev'))
 
 
 def make_venv(venv: Path, progress: Progress) -> None:
@@ -50,59 +48,6 @@ def is_usable(venv: Path) -> bool:
     config = dict(line.split(' = ', 1) for line in lines if ' = ' in line)
     made_here = config.get('command', str(venv)).endswith(str(venv))
     return config.get('version') == platform.python_version() and made_here
-
-
-def install_packages(venv: Path, progress: Progress) -> None:
-    """Install all pins; shows how far pip is, which is otherwise silent when it is not asked."""
-    total = sum(len(read_pins(path)) for path in PINS)
-    site = site_packages(venv)
-    seen = 0
-
-    def watch(line: str) -> None:
-        nonlocal seen
-        if line.startswith(('Collecting ', 'Requirement already satisfied')):
-            seen += 1
-            progress.fraction = min(seen / total, 1.0)
-            progress.detail = line.removeprefix('Collecting ').split(' (from')[0][:50]
-        elif line.lstrip().startswith('Downloading '):
-            progress.detail = ' '.join(line.split()[:3])[-60:]
-        elif line.startswith('Installing collected'):
-            progress.detail = 'unpacking'
-            progress.measure = lambda: min(len(list(site.glob('*.dist-info'))) / total, 1.0)
-
-    command: list[str | Path] = [venv / 'bin' / 'python', '-m', 'pip', 'install', '--no-input']
-    # Not compiled here: that takes as long as the rest. check_imports compiles what is used.
-    command += ['--no-compile', '--progress-bar', 'off', '--disable-pip-version-check']
-    for path in PINS:
-        command += ['-r', path]
-    run(command, progress, watch)
-
-
-def read_pins(path: Path) -> dict[str, str]:
-    """Name and version of each line of a requirements file."""
-    lines = (line.partition('#')[0].strip() for line in path.read_text('utf-8').splitlines())
-    return dict(line.split('==') for line in lines if line)
-
-
-def repair_wheels(venv: Path, progress: Progress) -> None:
-    """Point the wheels' CMake files to this venv instead of the machine that built them.
-
-    They hold /opt/python/cpXY-cpXY/... as include folders of Python and of NumPy.
-    """
-    include = sysconfig.get_path('include')
-    numpy = site_packages(venv) / 'numpy' / '_core' / 'include'
-    for path in venv.glob('share/*/cmake/*.cmake'):
-        text = path.read_text(encoding='utf-8')
-        if '/opt/python/' in text:
-            text = re.sub(r'/opt/python/[^";]*/numpy/_core/include', str(numpy), text)
-            text = re.sub(r'/opt/python/[^";]*/include/python[\d.]+', include, text)
-            path.write_text(text, encoding='utf-8')
-            progress.detail = path.name
-
-
-def site_packages(venv: Path) -> Path:
-    """Where the venv keeps its Python packages."""
-    return venv / 'lib' / f'python{sys.version_info[0]}.{sys.version_info[1]}' / 'site-packages'
 
 
 def build_messages(venv: Path, progress: Progress) -> None:

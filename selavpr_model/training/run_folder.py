@@ -113,7 +113,9 @@ def tensorboard(folder: Path) -> Any:
     try:
         from tensorboardX import SummaryWriter
     except ImportError:
-        log.warning('no TensorBoard log: pip install tensorboardX; log.csv has the same numbers')
+        log.warning(
+            "no TensorBoard log: pip install 'selavpr[train]'; log.csv has the same numbers"
+        )
         return _NoBoard()
     return SummaryWriter(str(folder / 'tensorboard'))
 

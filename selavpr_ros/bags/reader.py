@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -14,16 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.typesys import get_typestore, Stores
 
 from selavpr_model.config import ReplayConfig
 from selavpr_model.errors import InputError, SourceError
 from selavpr_model.poses import PoseTrack
 from selavpr_model.records import Camera, Frame
+from selavpr_model.runtime.needs import needs
 from selavpr_ros.config import NodeConfig
 from selavpr_ros.convert import from_ros
 from selavpr_ros.convert.transforms import StaticTransforms
+
+with suppress(ModuleNotFoundError):  # a folder of images is read without it; open_bag asks for it
+    from rosbags.highlevel import AnyReader, AnyReaderError
+    from rosbags.typesys import get_typestore, Stores
 
 DEFAULTS = ReplayConfig()
 log = logging.getLogger(__name__)
@@ -157,8 +160,10 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
     """A reader of the bag folder; SourceError when it is none or is damaged."""
     if not path.exists():
         raise SourceError(f'{path}: expected a ROS 2 bag folder, found nothing there')
+    with needs('rosbags', extra='bags'):
+        typestore = get_typestore(Stores.ROS2_JAZZY)
     try:
-        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as bag:
+        with AnyReader([path], default_typestore=typestore) as bag:
             yield bag
     except (AnyReaderError, OSError) as error:
         raise SourceError(

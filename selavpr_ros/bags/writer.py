@@ -9,13 +9,16 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import get_typestore, Stores
 
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import inverse, position_quaternion
 from selavpr_model.records import Camera, Frame
+from selavpr_model.runtime.needs import needs
 from selavpr_ros.config import NodeConfig
+
+with needs('rosbags', extra='bags'):
+    from rosbags.rosbag2 import StoragePlugin, Writer
+    from rosbags.typesys import get_typestore, Stores
 
 IMAGE_TOPIC = '/camera/image'
 CAMERA_TOPIC = '/camera/camera_info'

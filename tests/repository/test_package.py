@@ -30,7 +30,8 @@ ROS_MODULES = re.compile(
 )
 # Import name -> name on PyPI, where they differ.
 DISTRIBUTIONS = {'cv2': 'opencv-python-headless', 'faiss': 'faiss-cpu', 'PIL': 'pillow'}
-OPTIONAL = {'tensorrt', 'torch_tensorrt', 'cv_bridge', 'yaml'}
+NAMES = {'yaml': 'PyYAML', 'torch_tensorrt': 'torch-tensorrt', 'tensorrt': 'torch-tensorrt'}
+DISTRIBUTIONS |= NAMES
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -149,26 +150,82 @@ class TestNeeds:
         assert all(f'find_package({name} REQUIRED)' in cmake for name in used)
 
     def test_setup_py_names_every_import(self) -> None:
-        used = {n for n in tops([*MODEL, *ROS]) if not ROS_MODULES.fullmatch(n)} - OPTIONAL
-        missing = {DISTRIBUTIONS.get(n, n) for n in used} - {r.name for r in requirements()}
-        assert not missing, f'add to install_requires of setup.py: {missing}'
+        declared = {r.name for r in requirements()}
+        missing = needed_by([*MODEL, *ROS]) - declared
+        assert not missing, f'add to setup.py: {missing}'
+
+    def test_nothing_of_an_extra_is_imported_unasked(self) -> None:
+        """Each import of an optional package lies in `with needs(MODULE, extra=EXTRA):`."""
+        always = {r.name for r in requirements('install_requires')}
+        wrong = [
+            f'{path.relative_to(ROOT)}: {name}'
+            for path in (*MODEL, *ROS)
+            for name in sorted(needed_by([path]) - always)
+            if not (extras_asked(path, name) or path.name in ASK_BY_THEMSELVES)
+        ]
+        assert not wrong, f'put it into `with needs(...)` or into install_requires: {wrong}'
+
+    def test_every_requirement_is_imported_and_says_why_it_is_there(self) -> None:
+        lines = (ROOT / 'setup.py').read_text().splitlines()
+        listed = [line for line in lines if re.match(r" {8,12}'[\w-]+>=", line)]
+        assert len(listed) == len(requirements())
+        assert not [line for line in listed if not re.search(r',  # \S+ \S+', line)]
+        runtime = {r.name for r in requirements()} - {r.name for r in requirements('dev')}
+        by_importlib = {'faiss-gpu-cu12', 'torch-tensorrt'}
+        assert runtime - needed_by([*MODEL, *ROS]) == by_importlib
 
     def test_the_pins_lie_in_the_ranges_of_setup_py(self) -> None:
-        pins = dict(
-            line.split('==')
-            for line in (ROOT / 'requirements' / 'runtime.txt').read_text().splitlines()
-            if '==' in line
-        )
+        pins = {
+            name.lower(): version
+            for path in (ROOT / 'requirements').glob('*.txt')
+            for name, _, version in (line.partition('==') for line in path.read_text().split())
+        }
+        gpu = {r.name for r in requirements('gpu')}
         for requirement in requirements():
-            assert pins[requirement.name] in requirement.specifier
+            if requirement.name not in gpu:
+                assert pins[requirement.name.lower()] in requirement.specifier, requirement
+
+    def test_package_xml_or_its_comment_names_what_a_robot_needs(self) -> None:
+        text = (ROOT / 'package.xml').read_text()
+        keys = {'opencv-python-headless': 'opencv', 'faiss-cpu': 'faiss', 'PyYAML': 'yaml',
+                'torch': 'pytorch'}  # fmt: skip
+        parts = ('install_requires', 'bags', 'report', 'train', 'weights')
+        names = {r.name for part in parts for r in requirements(part)}
+        by_pip = set(re.findall(r'by pip: ([\w ]+)\.', text)[0].split())
+        by_key = {n for n in names if f'<exec_depend>python3-{keys.get(n, n)}' in text}
+        assert by_key | by_pip == names and not by_key & by_pip
 
 
-def requirements() -> list[Requirement]:
-    """install_requires of setup.py."""
+ASK_BY_THEMSELVES = {'tensorrt.py', 'run_folder.py'}  # the first explains, the second goes on
+
+
+def extras_asked(path: Path, distribution: str) -> list[str]:
+    """The extras that the file's `needs(MODULE, extra=EXTRA)` name and that bring this."""
+    asked = re.findall(r"needs\('(\w+)', extra='(\w+)'\)", path.read_text())
+    return [
+        extra
+        for module, extra in asked
+        if DISTRIBUTIONS.get(module, module) == distribution
+        and distribution in {r.name for r in requirements(extra)}
+    ]
+
+
+def needed_by(paths: list[Path]) -> set[str]:
+    """The distributions on PyPI that files import, ROS aside."""
+    used = {n for n in tops(paths) if not ROS_MODULES.fullmatch(n)}
+    return {DISTRIBUTIONS.get(name, name) for name in used}
+
+
+def requirements(part: str = '') -> list[Requirement]:
+    """install_requires or an extra of setup.py, by default all of them."""
+    parts: dict[str, list[str]] = {}
     for node in ast.walk(ast.parse((ROOT / 'setup.py').read_text())):
         if isinstance(node, ast.keyword) and node.arg == 'install_requires':
-            return [Requirement(text) for text in ast.literal_eval(node.value)]
-    raise AssertionError('setup.py has no install_requires')
+            parts['install_requires'] = ast.literal_eval(node.value)
+        elif isinstance(node, ast.keyword) and node.arg == 'extras_require':
+            parts |= ast.literal_eval(node.value)
+    texts = parts[part] if part else [text for texts in parts.values() for text in texts]
+    return [Requirement(text) for text in texts]
 
 
 class TestInterfaces:

@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 import io
 from typing import Any
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 import numpy as np
 
 from selavpr_model.decision.decide import Thresholds
 from selavpr_model.evaluation.metrics import recall_of_hits
 from selavpr_model.evaluation.scoring import first_rights, Score
+from selavpr_model.runtime.needs import needs
+
+with needs('matplotlib', extra='report'):
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
 INK, GRID, MAP = '#7d8590', '#7d859040', '#9aa3ad'
 COLOURS = {
