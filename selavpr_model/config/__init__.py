@@ -12,9 +12,16 @@ from selavpr_model.config.maps import CalibrationConfig, KeyframeConfig, MapConf
 from selavpr_model.config.model import ExtractorConfig, ModelConfig
 from selavpr_model.config.options import Config
 from selavpr_model.config.slam import SlamConfig
-from selavpr_model.config.training import MiningConfig, SourceConfig
+from selavpr_model.config.training import (
+    AugmentConfig,
+    MiningConfig,
+    SourceConfig,
+    TrainConfig,
+    ValidationConfig,
+)
 
 __all__ = [
+    'AugmentConfig',
     'CalibrationConfig',
     'Config',
     'EvaluationConfig',
@@ -30,4 +37,6 @@ __all__ = [
     'SlamConfig',
     'SourceConfig',
     'TemporalConfig',
+    'TrainConfig',
+    'ValidationConfig',
 ]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a model is trained on; see train_config.py for how."""
+"""Every default of training, once; `selavpr train` reads overrides of these from a YAML file.
+
+The defaults of `recipe: paper` are those of the released SelaVPR code.
+"""
 
 from __future__ import annotations
 
@@ -44,3 +47,134 @@ class MiningConfig(Config):
     )
     negatives: int = option(2, 'hardest negatives of a query', low=1)
     chunk: int = option(256, 'images whose features are asked for at once', low=1)
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentConfig(Config):
+    """How a training image becomes a view: another viewpoint, another light, another camera."""
+
+    min_scale: float = option(0.6, 'least side of the crop over the image', low=0.05, high=1.0)
+    aspect: float = option(0.15, 'log of the largest change of the aspect ratio', low=0.0, high=1)
+    perspective: float = option(
+        0.08, 'most a corner of the crop moves, over the crop', low=0.0, high=0.4
+    )
+    rotation_deg: float = option(5.0, 'most a view is rolled', unit='deg', low=0.0, high=180.0)
+    flip: float = option(0.5, 'probability to mirror both images of a pair', low=0.0, high=1.0)
+    light: float = option(
+        0.5, 'strength of brightness, contrast, gamma and shadows', low=0.0, high=1.0
+    )
+    colour: float = option(0.3, 'strength of white balance and saturation', low=0.0, high=1.0)
+    grey: float = option(0.1, 'probability to lose the colour', low=0.0, high=1.0)
+    blur: float = option(0.2, 'probability to blur', low=0.0, high=1.0)
+    low_resolution: float = option(
+        0.3, 'probability to lose resolution, down to 64 px', low=0.0, high=1.0
+    )
+    noise: float = option(0.3, 'probability of sensor noise', low=0.0, high=1.0)
+    jpeg: float = option(0.3, 'probability of JPEG artefacts', low=0.0, high=1.0)
+    occlusion: float = option(0.3, 'probability of boxes that hide the view', low=0.0, high=1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig(Config):
+    """One training run."""
+
+    recipe: str = option(
+        'paper',
+        'paper: mined triplets and Eq. 9 and 10; contrastive: all places of a batch are negatives',
+        choices=('paper', 'contrastive'),
+    )
+    seed: int = option(0, 'seed of everything random', low=0)
+    steps: int = option(7500, 'optimiser steps', low=1)
+    batch_size: int = option(4, 'places a step, over all processes', low=1)
+    accumulate: int = option(1, 'parts a batch is worked in, to save memory', low=1)
+    checkpointing: bool = option(False, 'recompute the blocks in the backward pass, save memory')
+    precision: str = option('bf16', 'autocast', choices=('fp32', 'bf16', 'fp16'))
+    learning_rate: float = option(1e-5, 'of the adapters', low=0.0)
+    head_rate: float = option(1.0, 'factor on the rate of the local head and GeM', low=0.0)
+    weight_decay: float = option(0.0, 'decoupled (AdamW); 0 is Adam', low=0.0)
+    warmup_steps: int = option(0, 'steps of a rising rate', low=0)
+    schedule: str = option('constant', 'rate after the warm-up', choices=('constant', 'cosine'))
+    clip_norm: float = option(0.0, 'largest norm of the gradient; 0: any', low=0.0)
+    average: float = option(
+        0.0, 'decay of the moving average of the weights that is kept; 0: none', low=0.0, high=1.0
+    )
+    train_backbone: bool = option(False, 'tune the whole backbone, too')
+    freeze_global: bool = option(False, 'train the local head alone')
+    first_adapter: int = option(0, 'first block whose adapters learn', low=0, high=40)
+    local_start: str = option(
+        'random',
+        'start of the local head: random, or pca: the main axes of the tokens, upsampled',
+        choices=('random', 'pca'),
+    )
+
+    whitening_images: int = option(
+        4096, 'images that a new projection is whitened with, evenly spread', low=2
+    )
+    whitening_shrinkage: float = option(
+        0.05, 'of the mean variance, added to that of every axis', low=0.0, high=100.0
+    )
+    alike: int = option(
+        1, 'contrastive: places of a batch that look like a first one, with it; 1: none', low=1
+    )
+    alike_every: int = option(200, 'steps after which it is asked anew who looks alike', low=1)
+
+    global_weight: float = option(1.0, 'weight of the global loss', low=0.0)
+    local_weight: float = option(1.0, 'weight of the local loss', low=0.0)
+    global_margin: float = option(0.1, 'paper: margin of Eq. 9', low=0.0)
+    local_margin: float = option(0.0, 'paper: margin of Eq. 10', low=0.0)
+    normalisation: str = option(
+        'mean',
+        'paper: sums over batch x negatives as released, or plain as written',
+        choices=('mean', 'sum'),
+    )
+    temperature: float = option(0.07, 'contrastive: of the global cosine', low=1e-3)
+    memory: int = option(0, 'contrastive: global features of past steps kept as negatives', low=0)
+    rank_negatives: int = option(3, 'contrastive: negatives a query is re-ranked against', low=1)
+    rank_temperature: float = option(0.05, 'contrastive: of the cell similarity', low=1e-3)
+    rank_sharpness: float = option(4.0, 'contrastive: factor on the log of the matches', low=0.0)
+    correspondence_weight: float = option(
+        0.0, 'contrastive: weight of the known correspondences of two views', low=0.0
+    )
+    self_pairs: float = option(
+        0.0, 'contrastive: share of pairs that are two views of one image', low=0.0, high=1.0
+    )
+
+    checkpoint_every: int = option(100, 'steps between checkpoints', low=1)
+    validate_every: int = option(500, 'steps between validations', low=1)
+    validate_queries: int = option(100, 'queries a validation set, evenly spread', low=1)
+    validate_candidates: int = option(20, 'places re-ranked in a validation', low=1)
+    patience: int = option(
+        3, 'stop after this many validations without a better re-ranked R@5', low=1
+    )
+    image_px: int = option(224, 'side of the training views', unit='px', low=28, high=1792)
+    cache_px: int = option(
+        320, 'shorter side of the images kept in memory; 0: keep none', unit='px', low=0
+    )
+    cache_mb: int = option(
+        4000,
+        'memory for these images, of each process; the others are read again',
+        unit='MB',
+        low=0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationConfig(Config):
+    """A data set that is watched while training; the options of `selavpr evaluate`."""
+
+    path: str = option('', 'folder of a data set')
+    split: str = option('', 'train, val or test, as the data set has it; MSLS: cities, too')
+    floors: str = option('', 'of frames.csv: some floors, by comma')
+    names: str = option(':', 'of query/ and ref/: queries by the number in the name, as 400:')
+    queries: str = option(':', 'some of the queries, such as 330: or :50')
+    query_folder: str = option('', 'of an @utm@ tree: folder of the queries; Nordland: the season')
+    tolerance: float = option(
+        -1.0, "same place up to this far, in m or frames; -1: the layout's own", low=-1.0
+    )
+    max_angle_deg: float = option(
+        -1.0,
+        "same place when looking up to this far apart; -1: the layout's own",
+        unit='deg',
+        low=-1.0,
+        high=180.0,
+    )

@@ -17,7 +17,7 @@ from typing import Any, TYPE_CHECKING
 
 from selavpr_model.config import EvaluationConfig, ExtractorConfig, MapConfig, RecognizerConfig
 from selavpr_model.config.options import Config, like, option
-from selavpr_model.config.train_config import ValidationConfig
+from selavpr_model.config.training import ValidationConfig
 from selavpr_model.errors import ConfigError
 from selavpr_model.evaluation.evaluate import evaluate
 from selavpr_model.evaluation.metrics import RECALL_AT

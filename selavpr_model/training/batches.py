@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selavpr_model.config.train_config import TrainConfig
+from selavpr_model.config.training import TrainConfig
 from selavpr_model.data.image_folder import read_rgb
 from selavpr_model.errors import ConfigError, InputError
 from selavpr_model.runtime import distributed

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selavpr_model.config.train_config import TrainConfig
+from selavpr_model.config.training import TrainConfig
 from selavpr_model.features.vit import PATCH
 from selavpr_model.runtime.distributed import gather, world
 from selavpr_model.training import losses

@@ -20,7 +20,7 @@ import yaml
 
 from selavpr_model.config import ExtractorConfig, MiningConfig, ModelConfig, SourceConfig
 from selavpr_model.config.options import Config
-from selavpr_model.config.train_config import TrainConfig, ValidationConfig
+from selavpr_model.config.training import TrainConfig, ValidationConfig
 from selavpr_model.data.datasets import open_dataset, parse_slice
 from selavpr_model.data.image_folder import SUFFIXES
 from selavpr_model.data.retrieval_sets import RetrievalSet

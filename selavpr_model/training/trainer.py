@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from selavpr_model.config import MiningConfig
-from selavpr_model.config.train_config import TrainConfig
+from selavpr_model.config.training import TrainConfig
 from selavpr_model.errors import ConfigError, InputError
 from selavpr_model.features.checkpoint import (
     adapters_only,
@@ -33,7 +33,6 @@ from selavpr_model.runtime import distributed
 from selavpr_model.training import objectives
 from selavpr_model.training.batches import ahead, Batch, require_shares, split, Views
 from selavpr_model.training.features import autocast, global_features
-from selavpr_model.training.local_start import start_local_head
 from selavpr_model.training.mining import mine, most_alike
 from selavpr_model.training.optimiser import (
     choose_trained,
@@ -42,7 +41,7 @@ from selavpr_model.training.optimiser import (
     weighted,
 )
 from selavpr_model.training.run_folder import RunFiles
-from selavpr_model.training.starts import whiten
+from selavpr_model.training.starts import start_local_head, whiten
 from selavpr_model.training.training_sets import CHOICE
 from selavpr_model.training.validation import Validation
 
