@@ -6,7 +6,12 @@ classes or tested against them. Objects are frozen and checked when they are mad
 """
 
 from selavpr_model.config.decision import RecognizerConfig, TemporalConfig
-from selavpr_model.config.evaluation import EvaluationConfig, ReplayConfig, ScoreConfig
+from selavpr_model.config.evaluation import (
+    DatasetConfig,
+    EvaluationConfig,
+    ReplayConfig,
+    ScoreConfig,
+)
 from selavpr_model.config.geometry import GeometryConfig
 from selavpr_model.config.maps import CalibrationConfig, KeyframeConfig, MapConfig
 from selavpr_model.config.model import ExtractorConfig, ModelConfig
@@ -17,13 +22,13 @@ from selavpr_model.config.training import (
     MiningConfig,
     SourceConfig,
     TrainConfig,
-    ValidationConfig,
 )
 
 __all__ = [
     'AugmentConfig',
     'CalibrationConfig',
     'Config',
+    'DatasetConfig',
     'EvaluationConfig',
     'ExtractorConfig',
     'GeometryConfig',
@@ -38,5 +43,4 @@ __all__ = [
     'SourceConfig',
     'TemporalConfig',
     'TrainConfig',
-    'ValidationConfig',
 ]

@@ -16,22 +16,30 @@ class SourceConfig(Config):
     """One of the data sets a model is trained on; see selavpr_model.training.training_sets."""
 
     path: str = option('', 'folder of a data set, or a pattern of several, such as circuits/*')
-    split: str = option('', "which split; '': the layout's own for training")
-    floors: str = option('', 'of frames.csv: some floors, by comma')
-    names: str = option(':', 'of query/ and ref/: the numbers of names, such as :400')
-    queries: str = option('', 'of an @utm@ tree: folder of the queries')
-    weight: float = option(1.0, 'places drawn from here, against the other sources', low=0.0)
-    positive_radius: float = option(
-        -1.0, "one place up to this far, in m or frames; -1: the layout's own", low=-1.0
+    split: str = option('', 'split of the data set; empty: what the layout trains on')
+    floors: str = option('', 'values of the floor column of frames.csv, by comma; empty: all')
+    names: str = option(':', 'numbers in the names of query/ and ref/, such as :400')
+    queries: str = option('', 'folder of the queries in an @utm@ tree')
+    weight: float = option(1.0, 'share of the places drawn from this source', low=0.0)
+    positive_radius: float | None = option(
+        None,
+        "largest distance of two images of one place, in m or frames; null: the layout's own",
+        low=0.0,
+        kind=float,
     )
-    negative_radius: float = option(
-        -1.0, "certainly not one place beyond this, in m or frames; -1: the layout's own", low=-1.0
+    negative_radius: float | None = option(
+        None,
+        "least distance of images of two places, in m or frames; null: the layout's own",
+        low=0.0,
+        kind=float,
     )
-    max_angle_deg: float = option(
-        -1.0,
-        "one place when looking up to this far apart; -1: the layout's own",
-        low=-1.0,
+    max_angle_deg: float | None = option(
+        None,
+        "largest angle between two views of one place; null: the layout's own",
+        unit='deg',
+        low=0.0,
         high=180.0,
+        kind=float,
     )
     other_run: bool = option(True, 'positives from another run or lap where there are some')
 
@@ -43,10 +51,10 @@ class MiningConfig(Config):
     queries: int = option(1000, 'queries mined at once', low=1)
     candidates: int = option(1000, 'random images the hardest negatives are chosen from', low=2)
     positives: int = option(
-        0, 'of a query with more positives the best of so many random ones; 0: of all', low=0
+        0, 'random positives of a query of which the best is taken; 0: all positives', low=0
     )
     negatives: int = option(2, 'hardest negatives of a query', low=1)
-    chunk: int = option(256, 'images whose features are asked for at once', low=1)
+    chunk: int = option(256, 'images whose features are computed at once', low=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +92,27 @@ class TrainConfig(Config):
         choices=('paper', 'contrastive'),
     )
     seed: int = option(0, 'seed of everything random', low=0)
-    steps: int = option(7500, 'optimiser steps', low=1)
+    steps: int = option(7500, 'optimiser steps of the run', low=1)
     batch_size: int = option(4, 'places a step, over all processes', low=1)
     accumulate: int = option(1, 'parts a batch is worked in, to save memory', low=1)
     checkpointing: bool = option(False, 'recompute the blocks in the backward pass, save memory')
-    precision: str = option('bf16', 'autocast', choices=('fp32', 'bf16', 'fp16'))
-    learning_rate: float = option(1e-5, 'of the adapters', low=0.0)
-    head_rate: float = option(1.0, 'factor on the rate of the local head and GeM', low=0.0)
-    weight_decay: float = option(0.0, 'decoupled (AdamW); 0 is Adam', low=0.0)
-    warmup_steps: int = option(0, 'steps of a rising rate', low=0)
-    schedule: str = option('constant', 'rate after the warm-up', choices=('constant', 'cosine'))
-    clip_norm: float = option(0.0, 'largest norm of the gradient; 0: any', low=0.0)
-    average: float = option(
-        0.0, 'decay of the moving average of the weights that is kept; 0: none', low=0.0, high=1.0
+    precision: str = option(
+        'bf16', 'arithmetic of the forward pass (autocast)', choices=('fp32', 'bf16', 'fp16')
     )
-    train_backbone: bool = option(False, 'tune the whole backbone, too')
+    learning_rate: float = option(1e-5, 'learning rate of the adapters', low=0.0)
+    head_rate: float = option(
+        1.0, 'factor on the learning rate for the local head and GeM', low=0.0
+    )
+    weight_decay: float = option(0.0, 'decoupled weight decay (AdamW); 0 is Adam', low=0.0)
+    warmup_steps: int = option(0, 'steps at the start over which the learning rate rises', low=0)
+    schedule: str = option(
+        'constant', 'learning rate after the warm-up', choices=('constant', 'cosine')
+    )
+    clip_norm: float = option(0.0, 'largest norm of the gradient; 0: no limit', low=0.0)
+    average: float = option(
+        0.0, 'decay of the moving average of the weights; 0: no average', low=0.0, high=1.0
+    )
+    train_backbone: bool = option(False, 'train the whole backbone besides the adapters')
     freeze_global: bool = option(False, 'train the local head alone')
     first_adapter: int = option(0, 'first block whose adapters learn', low=0, high=40)
     local_start: str = option(
@@ -111,12 +125,17 @@ class TrainConfig(Config):
         4096, 'images that a new projection is whitened with, evenly spread', low=2
     )
     whitening_shrinkage: float = option(
-        0.05, 'of the mean variance, added to that of every axis', low=0.0, high=100.0
+        0.05,
+        'share of the mean variance that is added to every whitened axis',
+        low=0.0,
+        high=100.0,
     )
     alike: int = option(
-        1, 'contrastive: places of a batch that look like a first one, with it; 1: none', low=1
+        1, 'contrastive: places in each group of a batch that look alike; 1: no groups', low=1
     )
-    alike_every: int = option(200, 'steps after which it is asked anew who looks alike', low=1)
+    alike_every: int = option(
+        200, 'contrastive: steps between searches for places that look alike', low=1
+    )
 
     global_weight: float = option(1.0, 'weight of the global loss', low=0.0)
     local_weight: float = option(1.0, 'weight of the local loss', low=0.0)
@@ -127,10 +146,12 @@ class TrainConfig(Config):
         'paper: sums over batch x negatives as released, or plain as written',
         choices=('mean', 'sum'),
     )
-    temperature: float = option(0.07, 'contrastive: of the global cosine', low=1e-3)
+    temperature: float = option(0.07, 'contrastive: temperature of the global cosine', low=1e-3)
     memory: int = option(0, 'contrastive: global features of past steps kept as negatives', low=0)
     rank_negatives: int = option(3, 'contrastive: negatives a query is re-ranked against', low=1)
-    rank_temperature: float = option(0.05, 'contrastive: of the cell similarity', low=1e-3)
+    rank_temperature: float = option(
+        0.05, 'contrastive: temperature of the cell similarity', low=1e-3
+    )
     rank_sharpness: float = option(4.0, 'contrastive: factor on the log of the matches', low=0.0)
     correspondence_weight: float = option(
         0.0, 'contrastive: weight of the known correspondences of two views', low=0.0
@@ -152,29 +173,7 @@ class TrainConfig(Config):
     )
     cache_mb: int = option(
         4000,
-        'memory for these images, of each process; the others are read again',
+        'memory of each process for images; what does not fit is read again',
         unit='MB',
         low=0,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class ValidationConfig(Config):
-    """A data set that is watched while training; the options of `selavpr evaluate`."""
-
-    path: str = option('', 'folder of a data set')
-    split: str = option('', 'train, val or test, as the data set has it; MSLS: cities, too')
-    floors: str = option('', 'of frames.csv: some floors, by comma')
-    names: str = option(':', 'of query/ and ref/: queries by the number in the name, as 400:')
-    queries: str = option(':', 'some of the queries, such as 330: or :50')
-    query_folder: str = option('', 'of an @utm@ tree: folder of the queries; Nordland: the season')
-    tolerance: float = option(
-        -1.0, "same place up to this far, in m or frames; -1: the layout's own", low=-1.0
-    )
-    max_angle_deg: float = option(
-        -1.0,
-        "same place when looking up to this far apart; -1: the layout's own",
-        unit='deg',
-        low=-1.0,
-        high=180.0,
     )

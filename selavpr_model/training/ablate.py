@@ -15,9 +15,15 @@ import logging
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from selavpr_model.config import EvaluationConfig, ExtractorConfig, MapConfig, RecognizerConfig
+from selavpr_model.config import (
+    DatasetConfig,
+    EvaluationConfig,
+    ExtractorConfig,
+    MapConfig,
+    RecognizerConfig,
+)
 from selavpr_model.config.options import Config, like, option
-from selavpr_model.config.training import ValidationConfig
+from selavpr_model.data.datasets import open_chosen
 from selavpr_model.errors import ConfigError
 from selavpr_model.evaluation.evaluate import evaluate
 from selavpr_model.evaluation.metrics import RECALL_AT
@@ -25,7 +31,6 @@ from selavpr_model.features.extractor import Extractor, load_extractor
 from selavpr_model.runtime.outputs import write_json
 from selavpr_model.training.run import (
     make_recipe,
-    open_validation,
     read_yaml,
     Recipe,
     require_known,
@@ -124,8 +129,8 @@ def ablate(
     tables = {t: rows for t, rows in plan.tables.items() if only.lower() in t.lower()}
     if not tables:
         raise ConfigError(f'only: expected part of a title ({"; ".join(plan.tables)}), got {only}')
-    other = [ValidationConfig(path=str(path.absolute())) for path in on]
-    sets = [open_validation(e, plan.recipe.base) for e in other or plan.recipe.validation]
+    other = [DatasetConfig(path=str(path.absolute())) for path in on]
+    sets = [open_chosen(e, plan.recipe.base) for e in other or plan.recipe.validation]
     found: dict[str, dict[str, Scores]] = {}
     for title, rows in tables.items():
         found[title] = {}

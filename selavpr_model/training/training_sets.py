@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from selavpr_model.config import EvaluationConfig, SourceConfig
-from selavpr_model.data.datasets import open_dataset, parse_slice
+from selavpr_model.data.datasets import listed, open_dataset, parse_slice
 from selavpr_model.data.retrieval_sets import joined, RetrievalSet, ROUNDING
 from selavpr_model.errors import ConfigError, SourceError
 
@@ -232,15 +232,15 @@ def _folders(pattern: str, base: Path) -> list[Path]:
 def _open(folder: Path, source: SourceConfig, config: EvaluationConfig | None) -> RetrievalSet:
     data = open_dataset(
         folder,
-        None if source.positive_radius < 0 else source.positive_radius,
+        source.positive_radius,
         split=source.split,
-        floors=[f.strip() for f in source.floors.split(',') if f.strip()],
+        floors=listed(source.floors),
         names=None if source.names == ':' else parse_slice(source.names),
         queries=source.queries,
-        max_angle_deg=None if source.max_angle_deg < 0 else source.max_angle_deg,
+        max_angle_deg=source.max_angle_deg,
         training=True,
         config=config,
     )
-    if source.negative_radius < 0:
+    if source.negative_radius is None:
         return data
     return dataclasses.replace(data, negative_radius=source.negative_radius)

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 import ctypes
-from dataclasses import dataclass
 from functools import partial
 import json
 import os
@@ -30,28 +29,16 @@ from tqdm import tqdm
 
 from selavpr_model.config import Config, ReplayConfig
 from selavpr_model.errors import SourceError
-from selavpr_model.evaluation.predictions import Prediction
 from selavpr_model.poses import position_quaternion
 from selavpr_ros.bags.reader import BagFrames, COMPRESSED_IMAGE, Recorded
-from selavpr_ros.config import NodeConfig
 from selavpr_ros.node import qos
-from selavpr_ros.replay.answers import Answers
+from selavpr_ros.replay.answers import LiveRun, NodeAnswers
 
 NODE = 'localizer'
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 STOP_S = 10.0  # the node gets this long to shut down by itself
 ODOMETRY_LEAD_S = 0.01  # an image leaves its camera later than wheel odometry of its moment
 LAST_WORDS = 2000  # characters of the node's log in an error
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LiveRun:
-    """What came back. dropped: reason -> images without an answer; latencies_ns: per answer."""
-
-    predictions: list[Prediction]
-    closures: list[tuple[int, int]]
-    dropped: dict[str, int]
-    latencies_ns: list[dict[str, int]]
 
 
 def play(
@@ -143,7 +130,7 @@ class Player:
         log: Path,
     ) -> None:
         self._frames, self._process, self._log = frames, process, log
-        self._answers = Answers()
+        self._answers = NodeAnswers()
         self._published: list[int] = []
         self._node = Node('player', namespace=namespace, context=ros)
         self._executor = SingleThreadedExecutor(context=ros)
@@ -250,11 +237,3 @@ class Player:
     def _tail(self) -> str:
         text = self._log.read_text(errors='replace')[-LAST_WORDS:]
         return f'its log ({self._log}) ends:\n{text}'
-
-
-def node_config(hypotheses: int) -> NodeConfig:
-    """As a user's node, but it publishes every candidate, so that recall can be counted.
-
-    Images keep the stamps of the recording, so their age says nothing.
-    """
-    return NodeConfig(hypotheses=hypotheses, max_frame_age_s=0.0)

@@ -22,6 +22,7 @@ import typer
 from typer.testing import CliRunner
 
 from selavpr_model.cli import app as cli
+from selavpr_model.cli.options import parse_size
 from selavpr_model.config import ExtractorConfig, RecognizerConfig
 from selavpr_model.errors import ConfigError, InputError, WeightsError
 from selavpr_model.runtime.outputs import require_outputs, write_json
@@ -220,13 +221,13 @@ def test_an_unknown_log_level_lists_the_known_ones():
 
 @pytest.mark.parametrize(('text', 'size'), [('224', (224, 224)), ('224x448', (224, 448))])
 def test_a_size_is_height_and_width(text, size):
-    assert cli.parse_size(text) == size
+    assert parse_size(text) == size
 
 
 @pytest.mark.parametrize('text', ['', 'x', '224x', '1x2x3', '-14', '2.5'])
 def test_a_wrong_size_is_refused_with_an_example(text):
     with pytest.raises(ConfigError, match='such as 224x448'):
-        cli.parse_size(text)
+        parse_size(text)
 
 
 @pytest.mark.parametrize(
