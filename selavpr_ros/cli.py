@@ -84,7 +84,7 @@ def build_map(
         str,
         typer.Option(
             help='pose topic of a bag, or pose file here or in the folder; none: without; '
-            'empty: found'
+            'empty: what is found'
         ),
     ] = '',
     image_topic: ImageTopic = '',
@@ -160,7 +160,9 @@ def replay(
     live: Annotated[bool, typer.Option(help='play the bag to the node over DDS, too')] = False,
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
-    weights: Annotated[str, typer.Option(help='name or file; empty: as the map was built')] = '',
+    weights: Annotated[
+        str, typer.Option(help='name or file of weights; empty: those that the map was built with')
+    ] = '',
     json_out: JsonOut = None,
 ) -> None:
     """Find every frame of a bag in a map and score the answers against true poses.

@@ -17,7 +17,9 @@ EXTRACTOR = ExtractorConfig()
 def export(
     weights: Annotated[str, from_config(ExtractorConfig, 'weights')] = EXTRACTOR.weights,
     size: Size = SIZE,
-    device: Annotated[str, typer.Option(help='auto or cuda:N')] = EXTRACTOR.device,
+    device: Annotated[
+        str, typer.Option(help='GPU that the engine is for: auto or cuda:N')
+    ] = EXTRACTOR.device,
 ) -> None:
     """Build the TensorRT engine (fp16, 1 to 8 images) that engine: tensorrt loads.
 

@@ -40,7 +40,7 @@ def info(map_: Map, json_out: JsonOut = None) -> None:
 def check(
     map_: Map,
     deep: Annotated[
-        bool, typer.Option('--deep', help='also decode everything and search every place')
+        bool, typer.Option('--deep', help='decode everything and search every place, too')
     ] = False,
     json_out: JsonOut = None,
 ) -> None:

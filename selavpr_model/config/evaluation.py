@@ -22,13 +22,13 @@ class DatasetConfig(Config):
     )
     tolerance: float | None = option(
         None,
-        "largest distance of two images of one place, in m or frames; null: the layout's own",
+        "largest distance of two images of one place, in m or frames; not given: the layout's own",
         low=0.0,
         kind=float,
     )
     max_angle_deg: float | None = option(
         None,
-        "largest angle between two views of one place; null: the layout's own",
+        "largest angle between two views of one place; not given: the layout's own",
         unit='deg',
         low=0.0,
         high=180.0,

@@ -23,19 +23,19 @@ class SourceConfig(Config):
     weight: float = option(1.0, 'share of the places drawn from this source', low=0.0)
     positive_radius: float | None = option(
         None,
-        "largest distance of two images of one place, in m or frames; null: the layout's own",
+        "largest distance of two images of one place, in m or frames; not given: the layout's own",
         low=0.0,
         kind=float,
     )
     negative_radius: float | None = option(
         None,
-        "least distance of images of two places, in m or frames; null: the layout's own",
+        "least distance of images of two places, in m or frames; not given: the layout's own",
         low=0.0,
         kind=float,
     )
     max_angle_deg: float | None = option(
         None,
-        "largest angle between two views of one place; null: the layout's own",
+        "largest angle between two views of one place; not given: the layout's own",
         unit='deg',
         low=0.0,
         high=180.0,
