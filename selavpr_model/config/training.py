@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every default of training, once; `selavpr train` reads overrides of these from a YAML file.
 
-The defaults of `recipe: paper` are those of the released SelaVPR code.
+The defaults of `objective: paper` are those of the released SelaVPR code.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class AugmentConfig(Config):
 class TrainConfig(Config):
     """One training run."""
 
-    recipe: str = option(
+    objective: str = option(
         'paper',
         'paper: mined triplets and Eq. 9 and 10; contrastive: all places of a batch are negatives',
         choices=('paper', 'contrastive'),
