@@ -35,7 +35,9 @@ setup(
     description=' '.join((PACKAGE.findtext('description') or '').split()),
     license='MIT',
     packages=find_packages(include=('selavpr_model*', 'selavpr_ros*')),
-    package_data={'selavpr_model': ['shipped/*.safetensors', 'shipped/*.json']},
+    package_data={
+        'selavpr_model': ['shipped/*.safetensors', 'shipped/*.json', 'evaluation/report/*.html']
+    },
     ext_modules=[
         kernel('mutual', 'native/tile.h', 'native/rounded.h'),
         kernel('trunk', 'native/vnni.h', 'native/attention.h'),
@@ -43,6 +45,7 @@ setup(
     python_requires='>=3.10',
     install_requires=[
         'faiss-cpu>=1.7.4',
+        'Jinja2>=3.0',
         'matplotlib>=3.5',
         'numpy>=1.21',
         'onnx>=1.14',

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 import math
-from typing import Any, TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -27,13 +27,11 @@ from selavpr_model.evaluation.trust import (
     Trust,
     trust,
 )
+from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.building.calibrate import calibrate
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.recognizer import PlaceRecognizer
 from selavpr_model.records import Frame, Recognition
-
-if TYPE_CHECKING:
-    from selavpr_model.features.extractor import Extractor
 
 T = TypeVar('T')
 

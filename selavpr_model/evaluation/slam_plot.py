@@ -5,16 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 import numpy as np
 
 from selavpr_model.evaluation.slam_score import Run
 from selavpr_model.records import ClosureKind
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 STYLES: dict[ClosureKind, dict[str, Any]] = {
     ClosureKind.VERIFIED: {'c': '#2a9d3a', 'lw': 1.5, 'zorder': 4},
@@ -36,8 +34,6 @@ def drive_figure(
     run: Run, spots: Mapping[int, np.ndarray], true: Mapping[int, np.ndarray]
 ) -> Figure:
     """From above, in m; without odometry and truth the keyframes in a row, closures as arcs."""
-    from matplotlib.figure import Figure
-
     known, ways = _positions(spots), [('odometry', _positions(spots), '#1d3557', 1)]
     if true:
         ways.insert(0, ('truth', _positions(true), '#999999', 3))
@@ -63,8 +59,6 @@ def drive_figure(
 
 
 def _in_a_row(run: Run, frames: list[int]) -> Figure:
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(WIDTH, WIDTH / 2 + AROUND), layout='constrained')
     axes = figure.add_subplot()
     axes.plot(

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 import json
 import logging
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import Any
+
+from rich.table import Table
 
 from selavpr_model.config import (
     DatasetConfig,
@@ -24,6 +26,7 @@ from selavpr_model.config import (
 )
 from selavpr_model.config.options import Config, like, option
 from selavpr_model.data.datasets import open_chosen
+from selavpr_model.data.retrieval_sets import RetrievalSet
 from selavpr_model.errors import ConfigError
 from selavpr_model.evaluation.evaluate import evaluate
 from selavpr_model.evaluation.metrics import RECALL_AT
@@ -36,11 +39,6 @@ from selavpr_model.training.run import (
     require_known,
     train,
 )
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from selavpr_model.data.retrieval_sets import RetrievalSet
 
 log = logging.getLogger(__name__)
 FROZEN = 'frozen'
@@ -220,9 +218,7 @@ def markdown(title: str, rows: Mapping[str, Scores], recalls: Sequence[int] = (1
 
 
 def table(title: str, rows: Mapping[str, Scores], recalls: Sequence[int] = (1,)) -> Table:
-    """The same for rich to print."""
-    from rich.table import Table
-
+    """A table's rows for the terminal."""
     grid = Table(*columns(rows, recalls), title=title)
     for name, scores in rows.items():
         grid.add_row(name, *cells(scores, recalls))
