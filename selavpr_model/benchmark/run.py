@@ -16,7 +16,6 @@ import tempfile
 from types import MappingProxyType
 
 import numpy as np
-from tqdm import tqdm
 
 from selavpr_model.benchmark import index, query
 from selavpr_model.benchmark.maps import image_files, PRESETS
@@ -27,6 +26,7 @@ from selavpr_model.config import MapConfig
 from selavpr_model.data.image_folder import read_rgb
 from selavpr_model.errors import ConfigError, EngineError, SourceError
 from selavpr_model.features.extractor import load_extractor
+from selavpr_model.runtime.progress import progress_bar
 
 logger = logging.getLogger(__name__)
 STAGES = ('vits', 'vitl', 'index', 'open', 'retention')
@@ -122,7 +122,10 @@ class Benchmark:
     def _global(self, files: Sequence[Path]) -> np.ndarray:
         extractor = self.vits.extractor
         return np.stack(
-            [extractor.extract(read_rgb(f)).global_ for f in tqdm(files, 'global', unit='image')]
+            [
+                extractor.extract(read_rgb(f)).global_
+                for f in progress_bar(files, 'global', unit='image')
+            ]
         )
 
 

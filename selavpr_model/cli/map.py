@@ -48,15 +48,14 @@ def check(
 
     Example: selavpr map check maps/campus --deep
     """
-    from tqdm import tqdm
-
     from selavpr_model.errors import MapDataError
     from selavpr_model.maps.place_map import PlaceMap
     from selavpr_model.maps.storage.contents import problems
+    from selavpr_model.runtime.progress import progress_bar
 
     require_outputs(json_out=json_out)
     place_map = PlaceMap.open(map_, everything=True)
-    rows = tqdm(range(len(place_map) if deep else 0), 'check', unit='place', disable=not deep)
+    rows = progress_bar(range(len(place_map) if deep else 0), 'check', deep, unit='place')
     found = [problem for row in rows for problem in problems(place_map, row)]
     size = sum(entry['bytes'] for entry in place_map.manifest['files'].values())
     result = {'places': len(place_map), 'bytes': size, 'deep': deep, 'problems': found}

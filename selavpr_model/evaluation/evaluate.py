@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 import math
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from selavpr_model.config import EvaluationConfig, MapConfig, RecognizerConfig, TemporalConfig
 from selavpr_model.data.datasets import ImageSet, RetrievalSet
@@ -32,8 +31,7 @@ from selavpr_model.maps.building.calibrate import calibrate
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.recognizer import PlaceRecognizer
 from selavpr_model.records import Frame, Recognition
-
-T = TypeVar('T')
+from selavpr_model.runtime.progress import progress_bar
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +127,7 @@ def evaluate(
         place_map.calibration = calibrate(place_map, recognizer, progress=progress)
     asking = _Asking(data, extractor, place_map, recognizer, config)
     positives = data.positives()
-    rows = _shown(range(len(data.queries)), 'queries', progress)
+    rows = progress_bar(range(len(data.queries)), 'queries', progress, unit='image')
     answers = [asking.ask(row) for row in rows]
     return Evaluation(
         data,
@@ -202,7 +200,7 @@ def map_references(
     """A map in memory; its row is the row of the reference."""
     place_map = PlaceMap.empty(extractor.identity, config)
     size, places = extractor.config.batch_size, places_of(references)
-    with tqdm(desc='map', unit='image', total=len(references), disable=not progress) as bar:
+    with progress_bar(None, 'map', progress, unit='image', total=len(references)) as bar:
         for start in range(0, len(references), size):
             files = references.files[start : start + size]
             batch = extractor.extract_batch([read_rgb(f) for f in files])
@@ -283,7 +281,3 @@ def describe(recognizer: PlaceRecognizer, config: EvaluationConfig) -> dict[str,
             'evaluation': config.to_dict(),
         },
     }
-
-
-def _shown(items: Sequence[T], name: str, progress: bool) -> Iterable[T]:
-    return tqdm(items, desc=name, unit='image', disable=not progress)

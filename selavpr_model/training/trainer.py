@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import nn, Tensor
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
 from selavpr_model.config import MiningConfig
 from selavpr_model.config.training import TrainConfig
@@ -30,6 +29,7 @@ from selavpr_model.features.checkpoint import (
 )
 from selavpr_model.features.network import SelaVPR
 from selavpr_model.runtime import distributed
+from selavpr_model.runtime.progress import progress_bar
 from selavpr_model.training.batches import ahead, Batch, require_shares, split, Views
 from selavpr_model.training.features import autocast, global_features
 from selavpr_model.training.objectives import make_objective
@@ -101,8 +101,10 @@ class Trainer:
 
     def _run(self, until: int | None, progress: bool) -> Checkpoint:
         last = min(self.config.steps, until or self.config.steps)
-        quiet = not progress or distributed.rank() > 0
-        with tqdm(total=self.config.steps, initial=self.step, unit='step', disable=quiet) as bar:
+        shown = progress and distributed.rank() == 0
+        with progress_bar(
+            None, 'train', shown, total=self.config.steps, initial=self.step, unit='step'
+        ) as bar:
             while self.step < last and self.worse < self.config.patience:
                 stop = min(last, self._next_pause())
                 for batch in ahead(range(self.step, stop), self._batch):

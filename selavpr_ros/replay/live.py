@@ -25,11 +25,11 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from selavpr.msg import LocalizerStatus, LoopClosure, PlaceHypotheses
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from tqdm import tqdm
 
 from selavpr_model.config import Config, ReplayConfig
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import position_quaternion
+from selavpr_model.runtime.progress import progress_bar
 from selavpr_ros.bags.reader import BagFrames, COMPRESSED_IMAGE, Recorded
 from selavpr_ros.node import qos
 from selavpr_ros.replay.answers import LiveRun, NodeAnswers
@@ -172,7 +172,7 @@ class Player:
     def play(self, config: ReplayConfig) -> None:
         """Every image, at its time over `rate`; rate 0: the next one once the last is answered."""
         start, first = time.monotonic(), 0
-        bar = tqdm(total=len(self._frames), desc='live', unit='frame', leave=False)
+        bar = progress_bar(None, 'live', total=len(self._frames), unit='frame', leave=False)
         for message in self._frames.serialized():
             first = first or message.time_ns
             if config.rate > 0:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from selavpr_model.config import (
     Config,
@@ -38,6 +37,7 @@ from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.recognizer import believe, PlaceRecognizer
 from selavpr_model.records import State
 from selavpr_model.runtime.outputs import write_json
+from selavpr_model.runtime.progress import progress_bar
 from selavpr_ros.bags.reader import BagFrames, NO_POSE
 from selavpr_ros.config import NodeConfig
 from selavpr_ros.replay.answers import LiveRun
@@ -105,7 +105,7 @@ def answer(
     """Recognise every frame of a bag, in order; `only`: those with these stamps."""
     predictions, timings = [], []
     recognizer.reset()
-    for frame in tqdm(frames, desc='replay', unit='frame', leave=False):
+    for frame in progress_bar(frames, 'replay', unit='frame', leave=False):
         if only is not None and frame.stamp_ns not in only:
             continue
         recognition = recognizer.process(frame)
