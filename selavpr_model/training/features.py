@@ -11,7 +11,7 @@ from torch import Tensor
 import torch.nn.functional as F
 
 from selavpr_model.config.training import TrainConfig
-from selavpr_model.features.engines.choice import DTYPES
+from selavpr_model.features.engines.engine import DTYPES
 from selavpr_model.features.network import SelaVPR
 from selavpr_model.runtime import distributed
 from selavpr_model.training.batches import Views

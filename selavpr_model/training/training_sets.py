@@ -52,10 +52,7 @@ class TrainingSet:
         self.weights = np.ones(len(parts)) if weights is None else np.array(weights, np.float64)
         self._other_run = np.ones(len(parts), bool) if other_run is None else np.array(other_run)
         blocks = [_Block(part) for part in parts]
-        self.files = tuple(file for block in blocks for file in block.images.files)
-        if len(set(self.files)) < len(self.files):
-            twice = next(f for i, f in enumerate(self.files) if f in self.files[:i])
-            raise ConfigError(f'sources: expected each image once, got {twice} in two of them')
+        self.files = _each_once([file for block in blocks for file in block.images.files])
         sizes = [len(block.images) for block in blocks]
         self._first = np.cumsum([0, *sizes[:-1]])
         self.sources = np.repeat(np.arange(len(parts)), sizes)
@@ -92,10 +89,6 @@ class TrainingSet:
         gap = self.positions[rows][:, None] - self.positions[others][None]
         far = np.linalg.norm(gap, axis=2) > self._negative_radius[rows][:, None] + ROUNDING
         return far | (self.groups[rows][:, None] != self.groups[others][None])
-
-    def negatives_ok(self, row: int, rows: np.ndarray) -> np.ndarray:
-        """(n,) -> (n,) bool: which of `rows` certainly show another place than `row`."""
-        return self.different(np.array([row]), rows)[0]
 
     def sample_pairs(
         self, rng: np.random.Generator, places: int, images: int = 2, source: int | None = None
@@ -183,6 +176,13 @@ class _Block:
         nowhere = np.full((size, 3), math.nan)
         self.headings = nowhere if given.headings is None else given.headings
         self.runs = np.zeros(size, np.int64) if given.runs is None else given.runs
+
+
+def _each_once(files: Sequence[Path]) -> tuple[Path, ...]:
+    if len(set(files)) < len(files):
+        twice = next(file for i, file in enumerate(files) if file in files[:i])
+        raise ConfigError(f'sources: expected each image once, got {twice} in two of them')
+    return tuple(files)
 
 
 def _without_overlap(parts: Sequence[np.ndarray]) -> np.ndarray:
