@@ -42,6 +42,10 @@ BaseCamera = Annotated[
     str, typer.Option(help='T_base_camera as x,y,z,qx,qy,qz,qw; empty: from /tf_static')
 ]
 Rate = Annotated[ReplayConfig, Fields('rate')]
+Geometry = Annotated[GeometryConfig, Fields(enabled='--geometry/--no-geometry')]
+MapWeights = Annotated[
+    str, typer.Option(help='name or file of weights; empty: those that the map was built with')
+]
 
 
 def publish_stage(rounds: int) -> list[float]:
@@ -155,14 +159,12 @@ def replay(
     computer: Computer,
     recognizer: Candidates,
     score: Tolerance,
-    geometry: Annotated[GeometryConfig, Fields(enabled='--geometry/--no-geometry')],
+    geometry: Geometry,
     pace: Rate,
     live: Annotated[bool, typer.Option(help='play the bag to the node over DDS, too')] = False,
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
-    weights: Annotated[
-        str, typer.Option(help='name or file of weights; empty: those that the map was built with')
-    ] = '',
+    weights: MapWeights = '',
     json_out: JsonOut = None,
 ) -> None:
     """Find every frame of a bag in a map and score the answers against true poses.

@@ -18,27 +18,31 @@ EXTRA_STAGES: dict[str, Callable[[int], list[float]]] = {}
 """Stages that others add, such as selavpr_ros.cli: name -> rounds -> milliseconds of each."""
 
 
+Plots = Annotated[
+    Path | None, typer.Option(help='folder for pictures of cost against map size and k')
+]
+Only = Annotated[
+    str,
+    typer.Option(
+        help='stages, by comma: vits,vitl,index,open,retention,publish; empty: all of them'
+    ),
+]
+Quick = Annotated[bool, typer.Option('--quick', help='few rounds of small maps: does it run')]
+Images = Annotated[Path, typer.Option(help='folder of images of places')]
+Queries = Annotated[Path, typer.Option(help='folder of images to ask with; same name: same place')]
+Data = Annotated[Path, typer.Option(help='folder with sped and ietower')]
+
+
 def benchmark(
     json_out: JsonOut = None,
-    plots: Annotated[
-        Path | None, typer.Option(help='folder for pictures of cost against map size and k')
-    ] = None,
-    only: Annotated[
-        str, typer.Option(help='stages, by comma: vits,vitl,index,open,retention,publish; '
-                               'empty: all')
-    ] = '',
-    quick: Annotated[
-        bool, typer.Option('--quick', help='few rounds of small maps: does it run')
-    ] = False,
-    images: Annotated[Path, typer.Option(help='folder of images of places')] = DATA
-    / 'sped'
-    / 'ref',
-    queries: Annotated[
-        Path, typer.Option(help='folder of images to ask with; same name: same place')
-    ] = DATA / 'sped' / 'query',
-    data: Annotated[Path, typer.Option(help='folder with sped and ietower')] = DATA,
+    plots: Plots = None,
+    only: Only = '',
+    quick: Quick = False,
+    images: Images = DATA / 'sped' / 'ref',
+    queries: Queries = DATA / 'sped' / 'query',
+    data: Data = DATA,
     threads: Annotated[int, from_config(ExtractorConfig, 'threads')] = 0,
-) -> None:  # fmt: skip
+) -> None:
     """Measure speed and size against the paper's plain pipeline, in one run.
 
     Takes about half an hour on two cores; nothing else should run beside it.

@@ -23,6 +23,14 @@ from selavpr_model.config import DatasetConfig, EvaluationConfig, MapConfig, Rec
 from selavpr_model.errors import ConfigError
 from selavpr_model.runtime.outputs import require_outputs, write_json
 
+Chosen = Annotated[
+    DatasetConfig,
+    Fields(
+        'tolerance', 'split', 'floors', 'queries', 'names', 'query_folder',
+        max_angle_deg='--heading',
+    ),
+]  # fmt: skip
+
 
 @with_configs
 def evaluate(
@@ -30,20 +38,14 @@ def evaluate(
     extractor: WholeModel,
     recognizer: Annotated[RecognizerConfig, Fields('score', candidates='--k')],
     storage: Annotated[MapConfig, Fields('local_dtype')],
-    chosen: Annotated[
-        DatasetConfig,
-        Fields(
-            'tolerance', 'split', 'floors', 'queries', 'names', 'query_folder',
-            max_angle_deg='--heading',
-        ),
-    ],
+    chosen: Chosen,
     trust: Trust,
     size: Size = SIZE,
     json_out: JsonOut = None,
     plots: Annotated[
         Path | None, typer.Option(help='folder for pictures of what the confidence is worth')
     ] = None,
-) -> None:  # fmt: skip
+) -> None:
     """Measure the recall of a data set, global only and re-ranked.
 
     With --absent 0.3 also what the confidence is worth when places are missing in the map.

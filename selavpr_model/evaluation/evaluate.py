@@ -114,11 +114,8 @@ def evaluate(
     """
     storage, recognizer = storage or MapConfig(), recognizer or RecognizerConfig()
     config = config or EvaluationConfig()
-    if config.sequence and not is_drive(data.queries):
-        raise ConfigError(
-            f'{data.name}: sequence: expected queries with poses, one drive after the other, got '
-            'none; leave the option out'
-        )
+    if config.sequence:
+        _require_drive(data)
     if config.absent > 0:
         data = take_away(data, config.absent, config.absent_seed)
     place_map = map_references(data.references, extractor, storage, progress)
@@ -140,6 +137,14 @@ def evaluate(
         score([a.reranked_rows for a in answers], [a.matches for a in answers], positives, config),
         _trust(answers, positives, recognizer),
     )
+
+
+def _require_drive(data: RetrievalSet) -> None:
+    if not is_drive(data.queries):
+        raise ConfigError(
+            f'{data.name}: sequence: expected queries with poses, one drive after the other, got '
+            'none; leave the option out'
+        )
 
 
 class _Asking:
