@@ -9,46 +9,66 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any, TYPE_CHECKING
+from typing import Annotated, Any
 
+import numpy as np
 import typer
 
-from selavpr_model.cli.app import app, from_config, run
+from selavpr_model.cli.app import app, run
+from selavpr_model.cli.benchmark import EXTRA_STAGES
 from selavpr_model.cli.map import map_app
+from selavpr_model.cli.options import (
+    Candidates,
+    Computer,
+    Fields,
+    JsonOut,
+    Keyframes,
+    Model,
+    Tolerance,
+    with_configs,
+)
 from selavpr_model.config import (
     ExtractorConfig,
     GeometryConfig,
-    KeyframeConfig,
     MapConfig,
-    RecognizerConfig,
     ReplayConfig,
-    ScoreConfig,
 )
-from selavpr_model.errors import ConfigError
+from selavpr_model.errors import ConfigError, EngineError
+from selavpr_model.records import Frame
 from selavpr_model.runtime.outputs import require_outputs, write_json
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from selavpr_model.records import Frame
-
-EXTRACTOR, KEYFRAMES, STORAGE = ExtractorConfig(), KeyframeConfig(), MapConfig()
-RECOGNIZER, SCORE, REPLAY = RecognizerConfig(), ScoreConfig(), ReplayConfig()
-GEOMETRY = GeometryConfig()
-
-ImageTopic = Annotated[str, typer.Option(help='of a bag; empty: the only one')]
+ImageTopic = Annotated[str, typer.Option(help='image topic of a bag; empty: the only one')]
 BaseCamera = Annotated[
     str, typer.Option(help='T_base_camera as x,y,z,qx,qy,qz,qw; empty: from /tf_static')
 ]
-DistanceM = Annotated[float, from_config(KeyframeConfig, 'distance_m')]
-AngleDeg = Annotated[float, from_config(KeyframeConfig, 'angle_deg')]
-TimeS = Annotated[float, from_config(KeyframeConfig, 'time_s')]
-PositionM = Annotated[float, from_config(ScoreConfig, 'position_m')]
-HeadingDeg = Annotated[float, from_config(ScoreConfig, 'heading_deg')]
-Json = Annotated[Path | None, typer.Option('--json', help='write the result here, too')]
-Device = Annotated[str, from_config(ExtractorConfig, 'device')]
-Precision = Annotated[str, from_config(ExtractorConfig, 'precision')]
-Threads = Annotated[int, from_config(ExtractorConfig, 'threads')]
+Rate = Annotated[ReplayConfig, Fields('rate')]
+Geometry = Annotated[GeometryConfig, Fields(enabled='--geometry/--no-geometry')]
+MapWeights = Annotated[
+    str, typer.Option(help='name or file of weights; empty: those that the map was built with')
+]
+
+
+def publish_stage(rounds: int) -> list[float]:
+    """The stage `publish` of `selavpr benchmark`: milliseconds that the node adds to a query.
+
+    It runs in a process of its own; EngineError where ROS does not run.
+    """
+    import importlib.util
+    import json
+    import subprocess
+    import sys
+
+    if importlib.util.find_spec('rclpy') is None:
+        raise EngineError('there is no rclpy here')
+    command = [sys.executable, '-m', 'selavpr_ros.node.publish_benchmark', str(rounds)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ['no message'])[-1]
+        raise EngineError(f'ROS does not run here: {last}')
+    return list(json.loads(done.stdout.splitlines()[-1]))
+
+
+EXTRA_STAGES['publish'] = publish_stage
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -57,29 +77,24 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 @map_app.command('build')
+@with_configs
 def build_map(
     source: Annotated[Path, typer.Argument(help='folder of images with poses, or ROS 2 bag')],
     out: Annotated[Path, typer.Option(help='folder of the map')],
+    extractor: Model,
+    keyframes: Keyframes,
+    storage: Annotated[MapConfig, Fields('local_dtype')],
     poses: Annotated[
         str,
         typer.Option(
             help='pose topic of a bag, or pose file here or in the folder; none: without; '
-            'empty: found'
+            'empty: what is found'
         ),
     ] = '',
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
-    weights: Annotated[str, from_config(ExtractorConfig, 'weights')] = EXTRACTOR.weights,
-    random_weights: Annotated[bool, from_config(ExtractorConfig, 'random_weights')] = False,
-    device: Device = EXTRACTOR.device,
-    precision: Precision = EXTRACTOR.precision,
-    threads: Threads = EXTRACTOR.threads,
-    distance_m: DistanceM = KEYFRAMES.distance_m,
-    angle_deg: AngleDeg = KEYFRAMES.angle_deg,
-    time_s: TimeS = KEYFRAMES.time_s,
-    local_dtype: Annotated[str, from_config(MapConfig, 'local_dtype')] = STORAGE.local_dtype,
     overwrite: Annotated[bool, typer.Option(help='replace the map that is there')] = False,
-    out_json: Json = None,
+    json_out: JsonOut = None,
 ) -> None:
     """Build a map. Killed, the same command goes on where it stopped.
 
@@ -87,21 +102,17 @@ def build_map(
     """
     from selavpr_model.cli.map import build_from
 
-    require_outputs(out, out_json)
+    require_outputs(out, json_out)
     frames, origin = open_source(source, poses, image_topic, parse_pose(base_camera))
-    extractor = dataclasses.replace(
-        EXTRACTOR, weights=weights, random_weights=random_weights, device=device,
-        precision=precision, threads=threads,
-    )  # fmt: skip
     build_from(
         frames,
         out,
         source=origin,
         extractor=extractor,
-        keyframes=KeyframeConfig(distance_m=distance_m, angle_deg=angle_deg, time_s=time_s),
-        storage=dataclasses.replace(STORAGE, local_dtype=local_dtype),
+        keyframes=keyframes,
+        storage=storage,
         overwrite=overwrite,
-        json_out=out_json,
+        json_out=json_out,
     )
 
 
@@ -139,26 +150,22 @@ def parse_pose(text: str) -> np.ndarray | None:
 
 
 @app.command()
+@with_configs
 def replay(
     bag: Annotated[Path, typer.Argument(help='ROS 2 bag')],
     map_: Annotated[Path, typer.Option('--map', help='folder of the map')],
     out: Annotated[Path, typer.Option(help='folder for predictions, summary and report')],
     truth: Annotated[str, typer.Option(help='topic of the true poses; none: nothing is scored')],
-    live: Annotated[bool, typer.Option(help='also play it to the node over DDS')] = False,
-    rate: Annotated[float, from_config(ReplayConfig, 'rate')] = REPLAY.rate,
+    computer: Computer,
+    recognizer: Candidates,
+    score: Tolerance,
+    geometry: Geometry,
+    pace: Rate,
+    live: Annotated[bool, typer.Option(help='play the bag to the node over DDS, too')] = False,
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
-    weights: Annotated[str, typer.Option(help='name or file; empty: as the map was built')] = '',
-    device: Device = EXTRACTOR.device,
-    precision: Precision = EXTRACTOR.precision,
-    threads: Threads = EXTRACTOR.threads,
-    k: Annotated[int, from_config(RecognizerConfig, 'candidates', '--k')] = RECOGNIZER.candidates,
-    position_m: PositionM = SCORE.position_m,
-    heading_deg: HeadingDeg = SCORE.heading_deg,
-    geometry: Annotated[
-        bool, from_config(GeometryConfig, 'enabled', '--geometry/--no-geometry')
-    ] = GEOMETRY.enabled,
-    out_json: Json = None,
+    weights: MapWeights = '',
+    json_out: JsonOut = None,
 ) -> None:
     """Find every frame of a bag in a map and score the answers against true poses.
 
@@ -167,36 +174,32 @@ def replay(
 
     Example: selavpr replay demo/winter --map maps/summer --truth /ground_truth/pose --out build/w
     """
-    from selavpr_ros.replay import offline as replaying
+    from selavpr_ros.replay import offline
     from selavpr_ros.replay.tables import print_summary
 
-    require_outputs(out, out_json)
-    extractor = extractor_of(map_, weights)
-    request = replaying.Request(
-        bag=bag,
-        map=map_,
-        out=out,
-        truth=truth,
-        image_topic=image_topic,
-        base_camera=parse_pose(base_camera),
-        live=live,
-        extractor=dataclasses.replace(
-            extractor, device=device, precision=precision, threads=threads
-        ),
-        recognizer=RecognizerConfig(candidates=k),
-        geometry=dataclasses.replace(GEOMETRY, enabled=geometry),
-        score=ScoreConfig(position_m=position_m, heading_deg=heading_deg),
-        replay=dataclasses.replace(REPLAY, rate=rate),
-    )
-    summary = replaying.run(request)
+    require_outputs(out, json_out)
+    play: offline.Play | None = None
+    if live:
+        from selavpr_ros.replay.live import play  # the only part that needs ROS
+    request = offline.Request(
+        bag=bag, map=map_, out=out, truth=truth, image_topic=image_topic,
+        base_camera=parse_pose(base_camera), play=play,
+        extractor=extractor_of(map_, weights, computer), recognizer=recognizer,
+        geometry=geometry, score=score, replay=pace,
+    )  # fmt: skip
+    summary = offline.run(request)
     print_summary(f'{bag} in {map_}', summary, out)
-    write_json(out_json, summary)
+    write_json(json_out, summary)
 
 
 @app.command()
+@with_configs
 def slam(
     source: Annotated[Path, typer.Argument(help='ROS 2 bag, or folder of images')],
     out: Annotated[Path, typer.Option(help='folder for map, closures, score and picture')],
+    extractor: Model,
+    keyframes: Keyframes,
+    score: Tolerance,
     truth: Annotated[str, typer.Option(help='topic of the true poses in a bag')] = '',
     odometry: Annotated[
         bool, typer.Option(help="use the bag's odometry, or the folder's poses as such")
@@ -204,16 +207,7 @@ def slam(
     unit_m: Annotated[float, typer.Option(help="a folder's unit of length in m")] = 1.0,
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
-    weights: Annotated[str, from_config(ExtractorConfig, 'weights')] = EXTRACTOR.weights,
-    device: Device = EXTRACTOR.device,
-    precision: Precision = EXTRACTOR.precision,
-    threads: Threads = EXTRACTOR.threads,
-    distance_m: DistanceM = KEYFRAMES.distance_m,
-    angle_deg: AngleDeg = KEYFRAMES.angle_deg,
-    time_s: TimeS = KEYFRAMES.time_s,
-    position_m: PositionM = SCORE.position_m,
-    heading_deg: HeadingDeg = SCORE.heading_deg,
-    out_json: Json = None,
+    json_out: JsonOut = None,
 ) -> None:
     """Drive a recording in SLAM mode: grow a map, close loops and score them.
 
@@ -225,33 +219,37 @@ def slam(
     from selavpr_ros.replay import slam as slam_replay
     from selavpr_ros.replay.tables import slam_rows
 
-    require_outputs(out, out_json)
-    extractor = dataclasses.replace(
-        EXTRACTOR, weights=weights, device=device, precision=precision, threads=threads
-    )
-    keyframes = KeyframeConfig(distance_m=distance_m, angle_deg=angle_deg, time_s=time_s)
+    require_outputs(out, json_out)
     request = slam_replay.SlamRequest(
         source, out, truth, odometry, unit_m, extractor,
-        configs=slam_replay.SlamConfigs(keyframes=keyframes),
-        score=ScoreConfig(position_m=position_m, heading_deg=heading_deg),
+        configs=slam_replay.SlamConfigs(keyframes=keyframes), score=score,
         image_topic=image_topic, base_camera=parse_pose(base_camera),
     )  # fmt: skip
     summary = slam_replay.run(request)
     show(f'slam {source}', slam_rows(summary, out))
-    write_json(out_json, summary)
+    write_json(json_out, summary)
 
 
-def extractor_of(map_: Path, weights: str) -> ExtractorConfig:
-    """The configuration the map was built with, or the usual one for other weights."""
+def extractor_of(map_: Path, weights: str, computer: ExtractorConfig) -> ExtractorConfig:
+    """The configuration the map was built with, or the usual one for other weights.
+
+    computer: its device, precision and threads are taken.
+    """
     from selavpr_model.maps.storage.reader import read_manifest
 
-    if weights:
-        return ExtractorConfig(weights=weights)
-    return ExtractorConfig.from_dict(read_manifest(map_)['configs'].get('extractor', {}))
+    own = {'weights': weights} if weights else read_manifest(map_)['configs'].get('extractor', {})
+    return dataclasses.replace(
+        ExtractorConfig.from_dict(own),
+        device=computer.device,
+        precision=computer.precision,
+        threads=computer.threads,
+    )
 
 
 @app.command()
+@with_configs
 def demo(
+    pace: Rate,
     out: Annotated[Path, typer.Option(help='folder for map, predictions, summary and report')] = (
         Path('build/demo')
     ),
@@ -259,17 +257,17 @@ def demo(
         Path | None, typer.Option(help='folder with summer/ and winter/; default: demo/')
     ] = None,
     rebuild: Annotated[bool, typer.Option(help='build the map even if it is there')] = False,
-    rate: Annotated[float, from_config(ReplayConfig, 'rate')] = REPLAY.rate,
 ) -> None:
     """Map a town in summer, drive through it again in winter, and say where that was.
 
     Example: selavpr demo --out build/demo
     """
     from selavpr_ros.replay import demo as demonstration
+    from selavpr_ros.replay.live import play
     from selavpr_ros.replay.tables import print_summary
 
     require_outputs(out)
-    summary = demonstration.run(out, demonstration.find_data(data), rebuild, rate)
+    summary = demonstration.run(out, demonstration.find_data(data), play, rebuild, pace.rate)
     print_summary('demo: winter in the map of summer', summary, out)
 
 

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Weights and images made by a formula, the same everywhere and on every machine.
+"""Weights made by a formula, the same on every machine.
 
-The official implementation's outputs with them are known (tests/features/data), and they stand in
-for weights that are not at hand where only speed is asked: it does not depend on them.
+They stand in for weights that are not at hand where only speed is measured. The official
+implementation's outputs with them are known (tests/features/data).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import math
 import zlib
 
@@ -36,28 +35,6 @@ def formula_tensor(key: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
     else:
         r = r / math.sqrt(math.prod(shape[1:]))
     return torch.from_numpy(np.asarray(r, dtype=np.float32))
-
-
-def formula_state(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, torch.Tensor]:
-    """Official names -> tensors."""
-    return {key: formula_tensor(key, shape, seed) for key, shape in shapes.items()}
-
-
-def formula_image(index: int) -> np.ndarray:
-    """Image `index`: (224, 224, 3) uint8 RGB."""
-    small = np.random.default_rng([9, index]).integers(0, 256, (14, 14, 3)).astype(np.float32)
-    tensor = torch.from_numpy(small).permute(2, 0, 1)[None]
-    large = torch.nn.functional.interpolate(tensor, (224, 224), mode='bilinear')
-    return large[0].permute(1, 2, 0).round().numpy().astype(np.uint8)
-
-
-def official_state(backbone: str, registers: int, seed: int) -> dict[str, torch.Tensor]:
-    """Formula weights of the whole official SelaVPR under its own names, without `module.`."""
-    config = ModelConfig(backbone=backbone, registers=registers, blocks=SIZES[backbone].depth)
-    network = SelaVPR(config)
-    shapes = {official_name(k): tuple(v.shape) for k, v in network.state_dict().items()}
-    shapes['backbone.mask_token'] = (1, network.backbone.dim)
-    return formula_state(shapes, seed)
 
 
 def official_name(ours: str) -> str:

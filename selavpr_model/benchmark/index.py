@@ -20,7 +20,6 @@ from selavpr_model.records import Features, ModelIdentity
 
 K = 100
 GRID = (2, 2, 8)  # of the map that is only opened: local features are never read then
-SPAN = 20_000  # opened rows are made from this many
 OPEN = """
 import resource, sys, time
 from selavpr_model.maps.place_map import PlaceMap

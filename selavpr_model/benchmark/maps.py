@@ -87,9 +87,11 @@ def place(row: int) -> Place:
 
 def extract(extractor: Extractor, files: Sequence[Path]) -> list[Features]:
     """The features of images, with progress."""
-    from tqdm import tqdm
+    from selavpr_model.runtime.progress import progress_bar
 
-    return [extractor.extract(read_rgb(file)) for file in tqdm(files, 'extract', unit='image')]
+    return [
+        extractor.extract(read_rgb(file)) for file in progress_bar(files, 'extract', unit='image')
+    ]
 
 
 def saved(

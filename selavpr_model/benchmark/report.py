@@ -5,21 +5,18 @@ from __future__ import annotations
 
 from pathlib import Path
 import re
-from typing import Any, TYPE_CHECKING
+from typing import Any
+
+from rich.table import Table
 
 from selavpr_model.benchmark.scale import GOALS, met, Result
 from selavpr_model.runtime.needs import needs
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 SIZES = {'k': 1_000, 'm': 1_000_000, '': 1}
 
 
 def table(result: Result) -> Table:
     """All figures; those with a goal first, and whether they reach it."""
-    from rich.table import Table
-
     threads = result.settings.get('threads')
     grid = Table(title=f'benchmark: {result.settings.get("machine")}, {threads} threads')
     for column in ('figure', 'value', 'goal', 'met'):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from selavpr_model.benchmark.maps import Replayed, storage
 from selavpr_model.benchmark.scale import Result, Scale
@@ -21,6 +20,7 @@ from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.recognizer import PlaceRecognizer
 from selavpr_model.records import Frame, Place
+from selavpr_model.runtime.progress import progress_bar
 
 SETS = ('sped', 'ietower')
 CANDIDATES = 20  # as in most rows of the README: 100 in float32 take an hour
@@ -97,12 +97,14 @@ def answers(
 ) -> dict[str, list[Answer]]:
     """As `selavpr evaluate` asks, with each preset; an image is extracted once for all."""
     maps = {kind: PlaceMap.empty(extractor.identity, storage(kind)) for kind in kinds}
-    for row, file in enumerate(tqdm(data.references.files, f'{data.name} map', unit='image')):
+    for row, file in enumerate(
+        progress_bar(data.references.files, f'{data.name} map', unit='image')
+    ):
         features = extractor.extract(read_rgb(file))
         for place_map in maps.values():
             place_map.add(features, Place(row, row * 10**9, file.name))
     found: dict[str, list[Answer]] = {kind: [] for kind in kinds}
-    for file in tqdm(data.queries.files, f'{data.name} queries', unit='image'):
+    for file in progress_bar(data.queries.files, f'{data.name} queries', unit='image'):
         image = read_rgb(file)
         source: Any = Replayed(extractor.identity, [extractor.extract(image)])
         for kind, place_map in maps.items():

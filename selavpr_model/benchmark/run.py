@@ -1,25 +1,21 @@
 # SPDX-License-Identifier: MIT
 """How fast and how small selavpr is, against the paper's plain pipeline on the same machine.
 
-Every ratio comes from interleaved rounds of one run. What takes part in it is in
-benchmark_reference (theirs), benchmark_query, benchmark_index and benchmark_retention (ours).
+Every ratio comes from interleaved rounds of one run. What takes part in it is in reference.py
+(theirs), query.py, index.py and retention.py (ours).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-import importlib.util
-import json
 import logging
 from pathlib import Path
-import subprocess
-import sys
 import tempfile
+from types import MappingProxyType
 
 import numpy as np
-from tqdm import tqdm
 
 from selavpr_model.benchmark import index, query
 from selavpr_model.benchmark.maps import image_files, PRESETS
@@ -28,11 +24,13 @@ from selavpr_model.benchmark.retention import retention
 from selavpr_model.benchmark.scale import Result, Scale, settings
 from selavpr_model.config import MapConfig
 from selavpr_model.data.image_folder import read_rgb
-from selavpr_model.errors import ConfigError, SourceError
+from selavpr_model.errors import ConfigError, EngineError, SourceError
 from selavpr_model.features.extractor import load_extractor
+from selavpr_model.runtime.progress import progress_bar
 
 logger = logging.getLogger(__name__)
-STAGES = ('vits', 'vitl', 'index', 'open', 'publish', 'retention')
+STAGES = ('vits', 'vitl', 'index', 'open', 'retention')
+Stage = Callable[[int], list[float]]  # rounds -> the milliseconds of each
 
 
 @dataclass(frozen=True)
@@ -92,25 +90,6 @@ class Benchmark:
         """Opening a large map."""
         index.opening(self.steering, self.folder, self.scale, self.result)
 
-    def run_publish(self) -> None:
-        """What the node adds to a query, in a process with ROS: this package does without."""
-        if importlib.util.find_spec('rclpy') is None:
-            logger.warning('stage publish: skipped, as there is no rclpy here')
-            return
-        command = [
-            sys.executable,
-            '-m',
-            'selavpr_ros.node.publish_benchmark',
-            str(self.scale.sent),
-        ]
-        run = subprocess.run(command, capture_output=True, text=True)
-        if run.returncode:
-            last = (run.stderr.strip().splitlines() or ['no message'])[-1]
-            logger.warning('stage publish: skipped, as ROS does not run here: %s', last)
-            return
-        times = json.loads(run.stdout.splitlines()[-1])
-        self.result.values['ms.publish.p50'] = float(np.median(times))
-
     def run_retention(self) -> None:
         """Answers with each preset against those with exact storage, by the network in float32:
         what a faster one rounds differs from frame to frame, and is not the storage's."""
@@ -143,19 +122,40 @@ class Benchmark:
     def _global(self, files: Sequence[Path]) -> np.ndarray:
         extractor = self.vits.extractor
         return np.stack(
-            [extractor.extract(read_rgb(f)).global_ for f in tqdm(files, 'global', unit='image')]
+            [
+                extractor.extract(read_rgb(f)).global_
+                for f in progress_bar(files, 'global', unit='image')
+            ]
         )
 
 
-def run(images: Images, scale: Scale, only: Sequence[str] = ()) -> Result:
-    """Measure; ConfigError for a stage that does not exist."""
-    unknown = [name for name in only if name not in STAGES]
+def run(
+    images: Images,
+    scale: Scale,
+    only: Sequence[str] = (),
+    extra: Mapping[str, Stage] = MappingProxyType({}),
+) -> Result:
+    """Measure; ConfigError for a stage that does not exist.
+
+    extra: stages of others; one that raises EngineError is skipped with a warning.
+    """
+    names = (*STAGES, *extra)
+    unknown = [name for name in only if name not in names]
     if unknown:
-        raise ConfigError(f'only: expected some of {", ".join(STAGES)}; got {unknown[0]!r}')
+        raise ConfigError(f'only: expected some of {", ".join(names)}; got {unknown[0]!r}')
     with tempfile.TemporaryDirectory(prefix='selavpr_benchmark_') as folder:
         benchmark = Benchmark(images, scale, Path(folder))
-        for name in only or STAGES:
+        for name in only or names:
             logger.info('stage %s', name)
-            stage: Callable[[], None] = getattr(benchmark, f'run_{name}')
-            stage()
+            if name in extra:
+                _run_extra(name, extra[name], scale, benchmark.result)
+            else:
+                getattr(benchmark, f'run_{name}')()
     return benchmark.result
+
+
+def _run_extra(name: str, stage: Stage, scale: Scale, result: Result) -> None:
+    try:
+        result.values[f'ms.{name}.p50'] = float(np.median(stage(scale.sent)))
+    except EngineError as error:
+        logger.warning('stage %s: skipped, as %s', name, error)

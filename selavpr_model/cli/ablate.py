@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from selavpr_model.cli.options import from_config
+from selavpr_model.config import ExtractorConfig
 from selavpr_model.runtime.outputs import require_outputs
 
 
@@ -16,11 +18,14 @@ def ablate(
     out: Annotated[Path, typer.Option(help='folder of the runs; goes on where it stopped')] = Path(
         'build/ablations'
     ),
-    only: Annotated[str, typer.Option(help='tables with this in their title')] = '',
+    only: Annotated[
+        str, typer.Option(help='part of the titles of the tables to make; empty: all')
+    ] = '',
     on: Annotated[
-        list[Path] | None, typer.Option(help="data sets, instead of the recipe's validation")
+        list[Path] | None,
+        typer.Option(help="data sets to measure on, instead of the recipe's validation"),
     ] = None,
-    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
+    device: Annotated[str, from_config(ExtractorConfig, 'device')] = 'auto',
 ) -> None:
     """Train with parts left out, one by one, and measure what each is worth.
 

@@ -3,35 +3,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from selavpr_model.cli.options import from_config, JsonOut
+from selavpr_model.config import ExtractorConfig
 from selavpr_model.runtime.outputs import require_outputs, write_json
 
 DATA = Path('../shared/data')
+EXTRA_STAGES: dict[str, Callable[[int], list[float]]] = {}
+"""Stages that others add, such as selavpr_ros.cli: name -> rounds -> milliseconds of each."""
+
+
+Plots = Annotated[
+    Path | None, typer.Option(help='folder for pictures of cost against map size and k')
+]
+Only = Annotated[
+    str,
+    typer.Option(
+        help='stages, by comma: vits,vitl,index,open,retention,publish; empty: all of them'
+    ),
+]
+Quick = Annotated[bool, typer.Option('--quick', help='few rounds of small maps: does it run')]
+Images = Annotated[Path, typer.Option(help='folder of images of places')]
+Queries = Annotated[Path, typer.Option(help='folder of images to ask with; same name: same place')]
+Data = Annotated[Path, typer.Option(help='folder with sped and ietower')]
 
 
 def benchmark(
-    json_out: Annotated[Path | None, typer.Option('--json', help='write the figures here')] = None,
-    plots: Annotated[
-        Path | None, typer.Option(help='draw cost against map size and k here')
-    ] = None,
-    only: Annotated[
-        str, typer.Option(help='some of: vits,vitl,index,open,publish,retention; empty: all')
-    ] = '',
-    quick: Annotated[
-        bool, typer.Option('--quick', help='few rounds of small maps: does it run')
-    ] = False,
-    images: Annotated[Path, typer.Option(help='folder of images of places')] = DATA
-    / 'sped'
-    / 'ref',
-    queries: Annotated[
-        Path, typer.Option(help='folder of images to ask with; same name: same place')
-    ] = DATA / 'sped' / 'query',
-    data: Annotated[Path, typer.Option(help='folder with sped and ietower')] = DATA,
-    threads: Annotated[int, typer.Option(help='CPU threads; 0: all cores', min=0)] = 0,
+    json_out: JsonOut = None,
+    plots: Plots = None,
+    only: Only = '',
+    quick: Quick = False,
+    images: Images = DATA / 'sped' / 'ref',
+    queries: Queries = DATA / 'sped' / 'query',
+    data: Data = DATA,
+    threads: Annotated[int, from_config(ExtractorConfig, 'threads')] = 0,
 ) -> None:
     """Measure speed and size against the paper's plain pipeline, in one run.
 
@@ -51,7 +61,7 @@ def benchmark(
         limit_threads(threads)
     stages = [name.strip() for name in only.split(',') if name.strip()]
     folders = measuring.Images(images, queries, data)
-    result = measuring.run(folders, QUICK if quick else Scale(), stages)
+    result = measuring.run(folders, QUICK if quick else Scale(), stages, EXTRA_STAGES)
     Console().print(report.table(result))
     write_json(json_out, report.to_json(result))
     if plots:

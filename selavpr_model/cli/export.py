@@ -8,19 +8,18 @@ from typing import Annotated
 
 import typer
 
+from selavpr_model.cli.options import from_config, SIZE, Size, sized
 from selavpr_model.config import ExtractorConfig
 
 EXTRACTOR = ExtractorConfig()
 
 
 def export(
-    weights: Annotated[
-        str, typer.Option(help='name of known weights or path to a file')
-    ] = EXTRACTOR.weights,
-    size: Annotated[str, typer.Option(help='input size in px, such as 224 or 224x448 (h x w)')] = (
-        f'{EXTRACTOR.image_height}x{EXTRACTOR.image_width}'
-    ),
-    device: Annotated[str, typer.Option(help='auto or cuda:N')] = EXTRACTOR.device,
+    weights: Annotated[str, from_config(ExtractorConfig, 'weights')] = EXTRACTOR.weights,
+    size: Size = SIZE,
+    device: Annotated[
+        str, typer.Option(help='GPU that the engine is for: auto or cuda:N')
+    ] = EXTRACTOR.device,
 ) -> None:
     """Build the TensorRT engine (fp16, 1 to 8 images) that engine: tensorrt loads.
 
@@ -28,16 +27,14 @@ def export(
 
     Example: selavpr export --weights selavpr_vitl14_msls
     """
-    from selavpr_model.cli.app import parse_size
     from selavpr_model.features import weights as known
     from selavpr_model.features.checkpoint import build_network, tensors_digest
     from selavpr_model.features.engines import tensorrt
     from selavpr_model.features.extractor import resolve_device
 
     logging.getLogger('selavpr_model').setLevel(logging.INFO)
-    height, width = parse_size(size)
-    config = ExtractorConfig(weights=weights, image_height=height, image_width=width)
+    config = sized(ExtractorConfig(weights=weights), size)
     network = build_network(known.load(config)[0])
     digest = tensors_digest(network.state_dict())
     network = network.to(resolve_device(device))
-    typer.echo(str(tensorrt.build(network, (height, width), digest)))
+    typer.echo(str(tensorrt.build(network, (config.image_height, config.image_width), digest)))

@@ -6,22 +6,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 import logging
 from pathlib import Path
-from typing import Annotated, Any, TYPE_CHECKING
+from typing import Annotated, Any
 
 from rich.console import Console
 from rich.table import Table
 import typer
 
+from selavpr_model.cli.options import JsonOut
 from selavpr_model.config import ExtractorConfig, KeyframeConfig, MapConfig
+from selavpr_model.records import Frame
 from selavpr_model.runtime.outputs import require_outputs, write_json
-
-if TYPE_CHECKING:
-    from selavpr_model.records import Frame
 
 logger = logging.getLogger(__name__)
 map_app = typer.Typer(help='Build, look at and check maps.', no_args_is_help=True)
 Map = Annotated[Path, typer.Argument(metavar='MAP', help='folder of the map')]
-JsonOut = Annotated[Path | None, typer.Option('--json', help='write the result here, too')]
 
 
 @map_app.command()
@@ -42,7 +40,7 @@ def info(map_: Map, json_out: JsonOut = None) -> None:
 def check(
     map_: Map,
     deep: Annotated[
-        bool, typer.Option('--deep', help='also decode everything and search every place')
+        bool, typer.Option('--deep', help='decode everything and search every place, too')
     ] = False,
     json_out: JsonOut = None,
 ) -> None:
@@ -50,15 +48,14 @@ def check(
 
     Example: selavpr map check maps/campus --deep
     """
-    from tqdm import tqdm
-
     from selavpr_model.errors import MapDataError
     from selavpr_model.maps.place_map import PlaceMap
     from selavpr_model.maps.storage.contents import problems
+    from selavpr_model.runtime.progress import progress_bar
 
     require_outputs(json_out=json_out)
     place_map = PlaceMap.open(map_, everything=True)
-    rows = tqdm(range(len(place_map) if deep else 0), 'check', unit='place', disable=not deep)
+    rows = progress_bar(range(len(place_map) if deep else 0), 'check', deep, unit='place')
     found = [problem for row in rows for problem in problems(place_map, row)]
     size = sum(entry['bytes'] for entry in place_map.manifest['files'].values())
     result = {'places': len(place_map), 'bytes': size, 'deep': deep, 'problems': found}

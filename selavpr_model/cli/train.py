@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from selavpr_model.cli.options import from_config
+from selavpr_model.config import ExtractorConfig
 from selavpr_model.runtime.outputs import require_outputs
 
 logger = logging.getLogger(__name__)
@@ -18,8 +20,8 @@ Out = Annotated[Path | None, typer.Option(help='folder of the run; build/train/<
 def train(
     config: Annotated[Path, typer.Argument(help='recipe, such as config/train_vits14.yaml')],
     out: Out = None,
-    until: Annotated[int, typer.Option(help='stop after this step; 0: at the end', min=0)] = 0,
-    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N')] = 'auto',
+    until: Annotated[int, typer.Option(help='step after which to stop; 0: at the end', min=0)] = 0,
+    device: Annotated[str, from_config(ExtractorConfig, 'device')] = 'auto',
 ) -> None:
     """Learn adapters and local features; the same command goes on where it was stopped.
 

@@ -31,7 +31,9 @@ def list_weights() -> None:
 
 @weights_app.command('fetch')
 def fetch_weights(
-    name: Annotated[str, typer.Argument(help='a name that selavpr weights list shows')] = '',
+    name: Annotated[
+        str, typer.Argument(help='name that selavpr weights list shows; empty: the default')
+    ] = '',
     force: Annotated[bool, typer.Option(help='fetch again even if cached')] = False,
 ) -> None:
     """Bring weights into the cache; without a name, those used by default.
@@ -47,8 +49,10 @@ def fetch_weights(
 
 @weights_app.command('import')
 def import_weights(
-    name: Annotated[str, typer.Argument(help='the name to keep them under')],
-    file: Annotated[Path, typer.Argument(help='.pth (SelaVPR or DINOv2) or .safetensors')],
+    name: Annotated[str, typer.Argument(help='name to keep the weights under')],
+    file: Annotated[
+        Path, typer.Argument(help='file of weights: .pth (SelaVPR or DINOv2) or .safetensors')
+    ],
 ) -> None:
     """Check a file strictly, convert it and put it into the cache.
 

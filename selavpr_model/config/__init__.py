@@ -6,17 +6,29 @@ classes or tested against them. Objects are frozen and checked when they are mad
 """
 
 from selavpr_model.config.decision import RecognizerConfig, TemporalConfig
-from selavpr_model.config.evaluation import EvaluationConfig, ReplayConfig, ScoreConfig
+from selavpr_model.config.evaluation import (
+    DatasetConfig,
+    EvaluationConfig,
+    ReplayConfig,
+    ScoreConfig,
+)
 from selavpr_model.config.geometry import GeometryConfig
 from selavpr_model.config.maps import CalibrationConfig, KeyframeConfig, MapConfig
 from selavpr_model.config.model import ExtractorConfig, ModelConfig
 from selavpr_model.config.options import Config
 from selavpr_model.config.slam import SlamConfig
-from selavpr_model.config.training import MiningConfig, SourceConfig
+from selavpr_model.config.training import (
+    AugmentConfig,
+    MiningConfig,
+    SourceConfig,
+    TrainConfig,
+)
 
 __all__ = [
+    'AugmentConfig',
     'CalibrationConfig',
     'Config',
+    'DatasetConfig',
     'EvaluationConfig',
     'ExtractorConfig',
     'GeometryConfig',
@@ -30,4 +42,5 @@ __all__ = [
     'SlamConfig',
     'SourceConfig',
     'TemporalConfig',
+    'TrainConfig',
 ]

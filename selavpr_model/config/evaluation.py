@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What counts as the right place, and how a recording is played."""
+"""Which data is evaluated, what counts as the right place, how a recording is played."""
 
 from __future__ import annotations
 
@@ -9,29 +9,74 @@ from selavpr_model.config.options import Config, option
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetConfig(Config):
+    """Which part of a data set: the options of `selavpr evaluate`, an entry of `validation:`."""
+
+    path: str = option('', 'folder of a data set')
+    split: str = option('', 'split of the data set: train, val or test; with MSLS: cities, too')
+    floors: str = option('', 'values of the floor column of frames.csv, by comma; empty: all')
+    names: str = option(':', 'numbers in the names of query/ that are queries, such as 400:')
+    queries: str = option(':', 'slice of the queries, such as 330: or :50')
+    query_folder: str = option(
+        '', 'folder of the queries: in an @utm@ tree such as queries_night; Nordland: the season'
+    )
+    tolerance: float | None = option(
+        None,
+        "largest distance of two images of one place, in m or frames; not given: the layout's own",
+        low=0.0,
+        kind=float,
+    )
+    max_angle_deg: float | None = option(
+        None,
+        "largest angle between two views of one place; not given: the layout's own",
+        unit='deg',
+        low=0.0,
+        high=180.0,
+        kind=float,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationConfig(Config):
     """Which reference images count as the place of a query, and how recall is reported."""
 
     radius_m: float = option(
-        25.0, 'two images with positions show one place up to this far', unit='m', low=0.0
+        25.0,
+        'images with positions: largest distance of two images of one place',
+        unit='m',
+        low=0.0,
     )
-    pair_tolerance: int = option(0, 'query/ and ref/: up to this far', unit='frames', low=0)
+    pair_tolerance: int = option(
+        0, 'query/ and ref/: largest distance of two images of one place', unit='frames', low=0
+    )
     sequence_tolerance: int = option(
-        2, 'images of one video: up to this far', unit='frames', low=0
+        2, 'one video: largest distance of two images of one place', unit='frames', low=0
     )
     lap_radius: float = option(
-        12.0, 'laps of a circuit: up to this far, in the unit of its poses', low=0.0
+        12.0,
+        'laps of a circuit: largest distance of two images of one place, in the unit of the poses',
+        low=0.0,
     )
     heading_deg: float = option(
-        60.0, 'images with poses: looking up to this far apart', unit='deg', low=0.0, high=180.0
+        60.0,
+        'images with poses: largest angle between two views of one place',
+        unit='deg',
+        low=0.0,
+        high=180.0,
     )
     training_radius_m: float = option(
-        10.0, 'for training: two images with positions show one place', unit='m', low=0.0
+        10.0,
+        'training, images with positions: largest distance of two images of one place',
+        unit='m',
+        low=0.0,
     )
     training_negative_m: float = option(
-        25.0, 'for training: images further apart than this certainly do not', unit='m', low=0.0
+        25.0,
+        'training, images with positions: least distance of images of two places',
+        unit='m',
+        low=0.0,
     )
-    depth: int = option(10, 'length of the global ranking that is scored at least', low=10)
+    depth: int = option(10, 'least length of the global ranking that is scored', low=10)
     absent: float = option(
         0.0,
         'least share of the queries whose place is taken from the map: recall is of the others, '
@@ -39,14 +84,16 @@ class EvaluationConfig(Config):
         low=0.0,
         high=0.95,
     )
-    absent_seed: int = option(0, 'seed of that choice', low=0)
+    absent_seed: int = option(
+        0, 'seed of the choice of the queries whose place is taken from the map', low=0
+    )
     sequence: bool = option(
-        False, 'queries with poses, in the order they were driven: also decide with time'
+        False, 'decide with time, too: for queries with poses, in the order they were driven'
     )
     bootstrap_samples: int = option(
-        2000, 'resamples of the queries for an interval', low=100, high=1000000
+        2000, 'resamples of the queries for a confidence interval', low=100, high=1000000
     )
-    bootstrap_seed: int = option(0, 'seed of the resampling', low=0)
+    bootstrap_seed: int = option(0, 'seed of the resamples of the queries', low=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +116,13 @@ class ReplayConfig(Config):
         0.5, 'a frame further than this from every pose sample has no pose', unit='s', low=0.0
     )
     rate: float = option(
-        1.0, 'live speed over the recorded one; 0: the next image after each answer', low=0.0
+        1.0,
+        'speed of the live replay over the recorded one; 0: image by image, after each answer',
+        low=0.0,
     )
     answer_timeout_s: float = option(
-        10.0, 'live: an image not answered for this long is dropped', unit='s', low=0.1
+        10.0, 'live replay: an image not answered for this long is dropped', unit='s', low=0.1
     )
     start_timeout_s: float = option(
-        60.0, 'live: the node is given this long to load model and map', unit='s', low=1.0
+        60.0, 'live replay: time that the node has to load model and map', unit='s', low=1.0
     )

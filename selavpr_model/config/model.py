@@ -17,7 +17,7 @@ class ModelConfig(Config):
         'vits14', 'DINOv2 backbone size', choices=('vits14', 'vitb14', 'vitl14', 'vitg14')
     )
     registers: int = option(0, 'register tokens after the cls token', low=0, high=16)
-    blocks: int = option(12, 'how many of the transformer blocks are used', low=1, high=40)
+    blocks: int = option(12, 'transformer blocks that are used', low=1, high=40)
     final_norm: bool = option(True, 'LayerNorm after the last block used')
     serial_adapter: bool = option(True, 'adapter after the attention, with a skip inside')
     parallel_adapter: bool = option(True, 'adapter beside the MLP, without a skip')
@@ -25,7 +25,7 @@ class ModelConfig(Config):
     adapter_scale: float = option(0.2, 'factor on the parallel adapter', low=0.0, high=10.0)
     global_feature: str = option(
         'gem',
-        'pooling of the patch tokens (GeM), or the cls token as it is',
+        'global feature: pooling of the patch tokens (GeM), or the cls token as it is',
         choices=('gem', 'cls'),
     )
     projection: int = option(
@@ -39,10 +39,13 @@ class ModelConfig(Config):
     local_hidden: int = option(256, 'channels between the two up-convolutions', low=1)
     local_channels: int = option(128, 'channels of the dense local features', low=1)
     pos_offset: float = option(
-        0.1, 'added to the grid size when the position embedding is resampled', low=0.0, high=1.0
+        0.1,
+        'number added to the grid size when the position embedding is resampled',
+        low=0.0,
+        high=1.0,
     )
     pos_antialias: bool = option(
-        False, 'antialias when the position embedding is resampled (Meta register models)'
+        False, 'whether the position embedding is resampled with antialias (Meta register models)'
     )
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,7 +64,9 @@ class ExtractorConfig(Config):
     random_weights: bool = option(
         False, 'use seeded random weights; for tests only, said in every output'
     )
-    blocks: int = option(0, 'transformer blocks used; 0: as the weights say', low=0, high=40)
+    blocks: int = option(
+        0, 'transformer blocks that are used; 0: as the weights say', low=0, high=40
+    )
     final_norm: str = option(
         'auto',
         'LayerNorm after the last block; auto: as the weights say',
@@ -81,10 +86,10 @@ class ExtractorConfig(Config):
     image_width: int = option(224, 'input width, a multiple of 14', unit='px', low=14, high=1792)
     resize: str = option(
         'bilinear',
-        'bilinear without antialias (evaluation of the paper) or with (its training)',
+        'resampling: bilinear without (evaluation of the paper) or with antialias (its training)',
         choices=('bilinear', 'antialias'),
     )
-    device: str = option('auto', 'auto, cpu, cuda or cuda:N')
+    device: str = option('auto', 'device that runs the network: auto, cpu, cuda or cuda:N')
     engine: str = option(
         'auto',
         'what runs the network: torch as it is, fused for CPUs, or TensorRT (selavpr export)',
@@ -92,8 +97,8 @@ class ExtractorConfig(Config):
     )
     precision: str = option(
         'auto',
-        'auto measures once what is fast here',
+        'arithmetic of the network; auto measures once what is fast on this machine',
         choices=('auto', 'fp32', 'bf16', 'fp16', 'int8'),
     )
     threads: int = option(0, 'CPU threads for inference; 0: all cores', low=0, high=256)
-    batch_size: int = option(8, 'images a forward pass when building a map', low=1, high=512)
+    batch_size: int = option(8, 'images in one forward pass when a map is built', low=1, high=512)

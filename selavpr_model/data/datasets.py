@@ -14,12 +14,20 @@ import re
 
 import numpy as np
 
-from selavpr_model.config import EvaluationConfig
+from selavpr_model.config import DatasetConfig, EvaluationConfig
 from selavpr_model.data.layouts import msls, nordland, pairs, runs, utm, videos
 from selavpr_model.data.retrieval_sets import ImageSet, near, RetrievalSet, Selection
 from selavpr_model.errors import ConfigError, SourceError
 
-__all__ = ['ImageSet', 'RetrievalSet', 'Selection', 'near', 'open_dataset', 'parse_slice']
+__all__ = [
+    'ImageSet',
+    'RetrievalSet',
+    'Selection',
+    'near',
+    'open_chosen',
+    'open_dataset',
+    'parse_slice',
+]
 
 Load = Callable[[Path, Selection, EvaluationConfig], RetrievalSet]
 LAYOUTS: dict[str, tuple[Callable[[Path], bool], Load]] = {
@@ -78,6 +86,25 @@ def open_dataset(
     kinds = '; '.join(LAYOUTS)
     got = ', '.join(sorted(p.name for p in path.iterdir())[:8]) if path.is_dir() else 'no folder'
     raise SourceError(f'{path}: expected one of: {kinds}; got {got or "an empty folder"}')
+
+
+def open_chosen(chosen: DatasetConfig, base: Path | None = None) -> RetrievalSet:
+    """The part of a data set that a configuration names; base: where a relative path begins."""
+    return open_dataset(
+        (base or Path()) / Path(chosen.path).expanduser(),
+        chosen.tolerance,
+        split=chosen.split,
+        floors=listed(chosen.floors),
+        query_slice=None if chosen.queries == ':' else parse_slice(chosen.queries),
+        names=None if chosen.names == ':' else parse_slice(chosen.names),
+        queries=chosen.query_folder,
+        max_angle_deg=chosen.max_angle_deg,
+    )
+
+
+def listed(text: str) -> list[str]:
+    """`a, b` -> ['a', 'b']."""
+    return [part.strip() for part in text.split(',') if part.strip()]
 
 
 def _checked(data: RetrievalSet, selection: Selection) -> RetrievalSet:

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 import math
-from typing import Any, TYPE_CHECKING, TypeVar
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from selavpr_model.config import EvaluationConfig, MapConfig, RecognizerConfig, TemporalConfig
 from selavpr_model.data.datasets import ImageSet, RetrievalSet
@@ -27,15 +26,12 @@ from selavpr_model.evaluation.trust import (
     Trust,
     trust,
 )
+from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.building.calibrate import calibrate
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.recognizer import PlaceRecognizer
 from selavpr_model.records import Frame, Recognition
-
-if TYPE_CHECKING:
-    from selavpr_model.features.extractor import Extractor
-
-T = TypeVar('T')
+from selavpr_model.runtime.progress import progress_bar
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,11 +114,8 @@ def evaluate(
     """
     storage, recognizer = storage or MapConfig(), recognizer or RecognizerConfig()
     config = config or EvaluationConfig()
-    if config.sequence and not is_drive(data.queries):
-        raise ConfigError(
-            f'{data.name}: sequence: expected queries with poses, one drive after the other, got '
-            'none; leave the option out'
-        )
+    if config.sequence:
+        _require_drive(data)
     if config.absent > 0:
         data = take_away(data, config.absent, config.absent_seed)
     place_map = map_references(data.references, extractor, storage, progress)
@@ -131,7 +124,7 @@ def evaluate(
         place_map.calibration = calibrate(place_map, recognizer, progress=progress)
     asking = _Asking(data, extractor, place_map, recognizer, config)
     positives = data.positives()
-    rows = _shown(range(len(data.queries)), 'queries', progress)
+    rows = progress_bar(range(len(data.queries)), 'queries', progress, unit='image')
     answers = [asking.ask(row) for row in rows]
     return Evaluation(
         data,
@@ -144,6 +137,14 @@ def evaluate(
         score([a.reranked_rows for a in answers], [a.matches for a in answers], positives, config),
         _trust(answers, positives, recognizer),
     )
+
+
+def _require_drive(data: RetrievalSet) -> None:
+    if not is_drive(data.queries):
+        raise ConfigError(
+            f'{data.name}: sequence: expected queries with poses, one drive after the other, got '
+            'none; leave the option out'
+        )
 
 
 class _Asking:
@@ -204,7 +205,7 @@ def map_references(
     """A map in memory; its row is the row of the reference."""
     place_map = PlaceMap.empty(extractor.identity, config)
     size, places = extractor.config.batch_size, places_of(references)
-    with tqdm(desc='map', unit='image', total=len(references), disable=not progress) as bar:
+    with progress_bar(None, 'map', progress, unit='image', total=len(references)) as bar:
         for start in range(0, len(references), size):
             files = references.files[start : start + size]
             batch = extractor.extract_batch([read_rgb(f) for f in files])
@@ -285,7 +286,3 @@ def describe(recognizer: PlaceRecognizer, config: EvaluationConfig) -> dict[str,
             'evaluation': config.to_dict(),
         },
     }
-
-
-def _shown(items: Sequence[T], name: str, progress: bool) -> Iterable[T]:
-    return tqdm(items, desc=name, unit='image', disable=not progress)

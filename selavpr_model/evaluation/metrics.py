@@ -24,13 +24,6 @@ def first_hits(ranked: Iterable[np.ndarray], positives: Iterable[np.ndarray]) ->
     return np.array([h[0] if len(h) else NEVER for h in hits], dtype=np.int64)
 
 
-def recall_at(
-    ranked: Iterable[np.ndarray], positives: Iterable[np.ndarray], ns: Sequence[int] = RECALL_AT
-) -> dict[int, float]:
-    """N -> percent of all queries with any positive among the N best."""
-    return recall_of_hits(first_hits(ranked, positives), ns)
-
-
 def recall_of_hits(hits: np.ndarray, ns: Sequence[int] = RECALL_AT) -> dict[int, float]:
     """N -> percent of the first hits (Q,) that are below N; NaN when there is no query."""
     return {n: 100.0 * float(np.mean(hits < n)) if len(hits) else float('nan') for n in ns}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from selavpr_model.evaluation.slam_score import Run
 from selavpr_model.records import ClosureKind
 from selavpr_model.runtime.needs import needs
 
-if TYPE_CHECKING:
+with needs('matplotlib', extra='report'):
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -37,9 +37,6 @@ def drive_figure(
     run: Run, spots: Mapping[int, np.ndarray], true: Mapping[int, np.ndarray]
 ) -> Figure:
     """From above, in m; without odometry and truth the keyframes in a row, closures as arcs."""
-    with needs('matplotlib', extra='report'):
-        from matplotlib.figure import Figure
-
     known, ways = _positions(spots), [('odometry', _positions(spots), '#1d3557', 1)]
     if true:
         ways.insert(0, ('truth', _positions(true), '#999999', 3))
@@ -65,9 +62,6 @@ def drive_figure(
 
 
 def _in_a_row(run: Run, frames: list[int]) -> Figure:
-    with needs('matplotlib', extra='report'):
-        from matplotlib.figure import Figure
-
     figure = Figure(figsize=(WIDTH, WIDTH / 2 + AROUND), layout='constrained')
     axes = figure.add_subplot()
     axes.plot(

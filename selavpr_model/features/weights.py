@@ -15,7 +15,6 @@ import urllib.error
 import urllib.request
 
 import torch
-from tqdm import tqdm
 
 from selavpr_model.config import ExtractorConfig, ModelConfig
 from selavpr_model.errors import WeightsError
@@ -31,6 +30,7 @@ from selavpr_model.features.checkpoint import (
 from selavpr_model.features.network import LocalAdaptation, SelaVPR
 from selavpr_model.features.vit import SIZES
 from selavpr_model.runtime.paths import SHIPPED
+from selavpr_model.runtime.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +173,9 @@ def _stream(url: str, part: Path) -> str:
     digest = hashlib.sha256()
     with urllib.request.urlopen(url, timeout=30) as reply, part.open('wb') as file:
         expected = int(reply.headers.get('Content-Length', 0))
-        with tqdm(total=expected or None, unit='B', unit_scale=True, desc=part.stem) as bar:
+        with progress_bar(
+            None, part.stem, total=expected or None, unit='B', unit_scale=True
+        ) as bar:
             while block := reply.read(1 << 20):
                 digest.update(block)
                 file.write(block)

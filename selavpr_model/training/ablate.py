@@ -13,11 +13,20 @@ from dataclasses import dataclass, field
 import json
 import logging
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
-from selavpr_model.config import EvaluationConfig, ExtractorConfig, MapConfig, RecognizerConfig
+from rich.table import Table
+
+from selavpr_model.config import (
+    DatasetConfig,
+    EvaluationConfig,
+    ExtractorConfig,
+    MapConfig,
+    RecognizerConfig,
+)
 from selavpr_model.config.options import Config, like, option
-from selavpr_model.config.train_config import ValidationConfig
+from selavpr_model.data.datasets import open_chosen
+from selavpr_model.data.retrieval_sets import RetrievalSet
 from selavpr_model.errors import ConfigError
 from selavpr_model.evaluation.evaluate import evaluate
 from selavpr_model.evaluation.metrics import RECALL_AT
@@ -25,17 +34,11 @@ from selavpr_model.features.extractor import Extractor, load_extractor
 from selavpr_model.runtime.outputs import write_json
 from selavpr_model.training.run import (
     make_recipe,
-    open_validation,
     read_yaml,
     Recipe,
     require_known,
     train,
 )
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from selavpr_model.data.retrieval_sets import RetrievalSet
 
 log = logging.getLogger(__name__)
 FROZEN = 'frozen'
@@ -124,8 +127,8 @@ def ablate(
     tables = {t: rows for t, rows in plan.tables.items() if only.lower() in t.lower()}
     if not tables:
         raise ConfigError(f'only: expected part of a title ({"; ".join(plan.tables)}), got {only}')
-    other = [ValidationConfig(path=str(path.absolute())) for path in on]
-    sets = [open_validation(e, plan.recipe.base) for e in other or plan.recipe.validation]
+    other = [DatasetConfig(path=str(path.absolute())) for path in on]
+    sets = [open_chosen(e, plan.recipe.base) for e in other or plan.recipe.validation]
     found: dict[str, dict[str, Scores]] = {}
     for title, rows in tables.items():
         found[title] = {}
@@ -215,9 +218,7 @@ def markdown(title: str, rows: Mapping[str, Scores], recalls: Sequence[int] = (1
 
 
 def table(title: str, rows: Mapping[str, Scores], recalls: Sequence[int] = (1,)) -> Table:
-    """The same for rich to print."""
-    from rich.table import Table
-
+    """A table's rows for the terminal."""
     grid = Table(*columns(rows, recalls), title=title)
     for name, scores in rows.items():
         grid.add_row(name, *cells(scores, recalls))

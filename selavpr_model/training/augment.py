@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from selavpr_model.config.train_config import AugmentConfig
+from selavpr_model.config.training import AugmentConfig
 
 Rng = np.random.Generator
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 import logging
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selavpr_model.config.train_config import TrainConfig
+from selavpr_model.config.training import TrainConfig
 from selavpr_model.data.image_folder import read_rgb
 from selavpr_model.errors import ConfigError, InputError
 from selavpr_model.runtime import distributed
@@ -160,14 +160,17 @@ class Views:
         return [self._read(row) for row in rows]
 
 
-def ahead(make: Sequence[int], build: object) -> Iterator[Batch]:
-    """build(step) for each step, a few of them made in the background."""
-    assert callable(build)
+def ahead(steps: Sequence[int], build: Callable[[int], Batch]) -> Iterator[Batch]:
+    """build(step) for each step, a few of them made in the background.
+
+    A thread, as it shares the cache of images and the list of broken ones with mining; a
+    DataLoader's processes would each have their own.
+    """
     with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(build, step) for step in make[:AHEAD]]
-        for i in range(len(make)):
-            if i + AHEAD < len(make):
-                waiting.append(pool.submit(build, make[i + AHEAD]))
+        waiting = [pool.submit(build, step) for step in steps[:AHEAD]]
+        for i in range(len(steps)):
+            if i + AHEAD < len(steps):
+                waiting.append(pool.submit(build, steps[i + AHEAD]))
             yield waiting.pop(0).result()
 
 
@@ -179,10 +182,10 @@ def require_shares(config: TrainConfig, processes: int) -> None:
             f'TrainConfig.batch_size: expected a multiple of {parts} ({processes} processes x '
             f'accumulate {config.accumulate}), got {config.batch_size}'
         )
-    if config.alike > 1 and (config.recipe == 'paper' or config.alike > config.batch_size):
+    if config.alike > 1 and (config.objective == 'paper' or config.alike > config.batch_size):
         raise ConfigError(
-            f'TrainConfig.alike: expected recipe: contrastive and at most batch_size '
-            f'({config.batch_size}), got {config.alike} with recipe: {config.recipe}'
+            f'TrainConfig.alike: expected objective: contrastive and at most batch_size '
+            f'({config.batch_size}), got {config.alike} with objective: {config.objective}'
         )
 
 

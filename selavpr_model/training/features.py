@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 import torch.nn.functional as F
 
-from selavpr_model.config.train_config import TrainConfig
-from selavpr_model.features.engines.choice import DTYPES
+from selavpr_model.config.training import TrainConfig
+from selavpr_model.features.engines.engine import DTYPES
 from selavpr_model.features.network import SelaVPR
 from selavpr_model.runtime import distributed
 from selavpr_model.training.batches import Views

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import logging
 
 import numpy as np
-from tqdm import tqdm
 
 from selavpr_model.config import MiningConfig
 from selavpr_model.errors import InputError
+from selavpr_model.runtime.progress import progress_bar
 from selavpr_model.training.training_sets import TrainingSet
 
 logger = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class _Features:
     ) -> None:
         self.rows = np.unique(np.concatenate(lists))
         parts = []
-        with tqdm(desc='mine', unit='image', total=len(self.rows), disable=not progress) as bar:
+        with progress_bar(None, 'mine', progress, unit='image', total=len(self.rows)) as bar:
             for start in range(0, len(self.rows), config.chunk):
                 rows = self.rows[start : start + config.chunk]
                 parts.append(np.asarray(extract_globals(rows.tolist()), np.float32))

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import nn, Tensor
 
-from selavpr_model.config.train_config import TrainConfig
+from selavpr_model.config.training import TrainConfig
 from selavpr_model.features.checkpoint import is_adapter
 from selavpr_model.features.network import SelaVPR
 

@@ -5,23 +5,19 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from selavpr_model.runtime.needs import needs
 
-if TYPE_CHECKING:
+with needs('matplotlib', extra='train'):
     from matplotlib.axes import Axes
-
+    from matplotlib.figure import Figure
 SMOOTHED = 15  # steps of the running mean that is drawn over the losses
 
 
 def draw_training(folder: Path) -> Path:
     """Read log.csv and validation.csv of a run and write training.png beside them."""
-    with needs('matplotlib', extra='train'):
-        from matplotlib.figure import Figure
-
     figure = Figure(figsize=(9, 3.4), layout='constrained')
     losses, recalls = figure.subplots(1, 2)
     _draw_losses(losses, _columns(folder / 'log.csv'))

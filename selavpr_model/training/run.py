@@ -18,12 +18,17 @@ from typing import Any
 import torch
 import yaml
 
-from selavpr_model.config import ExtractorConfig, MiningConfig, ModelConfig, SourceConfig
+from selavpr_model.config import (
+    DatasetConfig,
+    ExtractorConfig,
+    MiningConfig,
+    ModelConfig,
+    SourceConfig,
+    TrainConfig,
+)
 from selavpr_model.config.options import Config
-from selavpr_model.config.train_config import TrainConfig, ValidationConfig
-from selavpr_model.data.datasets import open_dataset, parse_slice
+from selavpr_model.data.datasets import open_chosen
 from selavpr_model.data.image_folder import SUFFIXES
-from selavpr_model.data.retrieval_sets import RetrievalSet
 from selavpr_model.errors import ConfigError, SourceError, WeightsError
 from selavpr_model.features import weights
 from selavpr_model.features.checkpoint import is_adapter, read_checkpoint
@@ -49,7 +54,7 @@ class Recipe:
     mining: MiningConfig = field(default_factory=MiningConfig)
     sources: tuple[SourceConfig, ...] = ()
     singles: tuple[str, ...] = ()
-    validation: tuple[ValidationConfig, ...] = ()
+    validation: tuple[DatasetConfig, ...] = ()
     base: Path = Path()
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,7 +69,7 @@ SECTIONS: dict[str, type[Config]] = {
     'augment': AugmentConfig,
     'mining': MiningConfig,
 }
-LISTS: dict[str, type[Config]] = {'sources': SourceConfig, 'validation': ValidationConfig}
+LISTS: dict[str, type[Config]] = {'sources': SourceConfig, 'validation': DatasetConfig}
 KEYS = tuple(f.name for f in dataclasses.fields(Recipe) if f.name != 'base')
 
 
@@ -142,7 +147,7 @@ def make_trainer(recipe: Recipe, out: Path, device: str = 'auto') -> Trainer:
     """Data, network and files of a recipe, ready to run; resumed where `out` has a state."""
     data = open_training_set(recipe.sources, recipe.base)
     views = Views(data, find_singles(recipe), recipe.train, recipe.augment)
-    sets = [open_validation(entry, recipe.base) for entry in recipe.validation]
+    sets = [open_chosen(entry, recipe.base) for entry in recipe.validation]
     meta = {
         'backbone_weights': backbone_of(recipe.weights),
         'protocol': data.protocol,
@@ -211,17 +216,3 @@ def find_singles(recipe: Recipe) -> list[Path]:
             f'singles: expected at least a batch of {recipe.train.batch_size}, got {len(found)}'
         )
     return found
-
-
-def open_validation(entry: ValidationConfig, base: Path) -> RetrievalSet:
-    """A data set as `selavpr evaluate` opens it."""
-    return open_dataset(
-        base / Path(entry.path).expanduser(),
-        None if entry.tolerance < 0 else entry.tolerance,
-        split=entry.split,
-        floors=[f.strip() for f in entry.floors.split(',') if f.strip()],
-        query_slice=None if entry.queries == ':' else parse_slice(entry.queries),
-        names=None if entry.names == ':' else parse_slice(entry.names),
-        queries=entry.query_folder,
-        max_angle_deg=None if entry.max_angle_deg < 0 else entry.max_angle_deg,
-    )

@@ -17,11 +17,10 @@ import numpy as np
 import torch
 from torch import nn, Tensor
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
 from selavpr_model.config import MiningConfig
-from selavpr_model.config.train_config import TrainConfig
-from selavpr_model.errors import ConfigError, InputError
+from selavpr_model.config.training import TrainConfig
+from selavpr_model.errors import ConfigError
 from selavpr_model.features.checkpoint import (
     adapters_only,
     backbone_digest,
@@ -30,11 +29,10 @@ from selavpr_model.features.checkpoint import (
 )
 from selavpr_model.features.network import SelaVPR
 from selavpr_model.runtime import distributed
-from selavpr_model.training import objectives
+from selavpr_model.runtime.progress import progress_bar
 from selavpr_model.training.batches import ahead, Batch, require_shares, split, Views
 from selavpr_model.training.features import autocast, global_features
-from selavpr_model.training.local_start import start_local_head
-from selavpr_model.training.mining import mine, most_alike
+from selavpr_model.training.objectives import make_objective
 from selavpr_model.training.optimiser import (
     choose_trained,
     learning_rate,
@@ -42,8 +40,7 @@ from selavpr_model.training.optimiser import (
     weighted,
 )
 from selavpr_model.training.run_folder import RunFiles
-from selavpr_model.training.starts import whiten
-from selavpr_model.training.training_sets import CHOICE
+from selavpr_model.training.starts import start_local_head, whiten
 from selavpr_model.training.validation import Validation
 
 log = logging.getLogger(__name__)
@@ -65,16 +62,14 @@ class Trainer:
     ) -> None:
         """new_projection: the weights came without the network's projection, so whiten it."""
         self.config, self.mining, self.views, self.files = config, mining, views, files
+        self.objective = make_objective(views, config, mining)
         self.validation, self.meta = validation, meta or {}
         self.network = network
         self.trained = choose_trained(network, config)
         network.backbone.checkpointing = config.checkpointing
         self.optimizer = make_optimizer(self.trained, config)
         self.scaler = torch.amp.GradScaler('cuda', enabled=config.precision == 'fp16')
-        self.memory = objectives.Memory(config.memory)
         self.average = {k: p.detach().clone() for k, p in self.trained.items()}
-        self.mined = np.empty((0, 0), np.int64)
-        self.alike = np.empty((0, 0), np.int64)
         self.step, self.best, self.worse = 0, -math.inf, 0
         self.device = network.mean.device
         require_shares(config, distributed.world())
@@ -91,8 +86,8 @@ class Trainer:
             count = len(self.views.files)
             rows = np.linspace(0, count - 1, min(count, self.config.whitening_images)).astype(int)
             pooled = global_features(self.network, self.views, rows.tolist(), self.config, True)
-            known = pooled[np.isfinite(pooled).all(axis=1)]
-            whiten(self.network.projection, known, self.config.whitening_shrinkage)
+            whole = pooled[np.isfinite(pooled).all(axis=1)]
+            whiten(self.network.projection, whole, self.config.whitening_shrinkage)
         self.average = {k: p.detach().clone() for k, p in self.trained.items()}
 
     def run(self, until: int | None = None, progress: bool = True) -> Checkpoint:
@@ -106,8 +101,10 @@ class Trainer:
 
     def _run(self, until: int | None, progress: bool) -> Checkpoint:
         last = min(self.config.steps, until or self.config.steps)
-        quiet = not progress or distributed.rank() > 0
-        with tqdm(total=self.config.steps, initial=self.step, unit='step', disable=quiet) as bar:
+        shown = progress and distributed.rank() == 0
+        with progress_bar(
+            None, 'train', shown, total=self.config.steps, initial=self.step, unit='step'
+        ) as bar:
             while self.step < last and self.worse < self.config.patience:
                 stop = min(last, self._next_pause())
                 for batch in ahead(range(self.step, stop), self._batch):
@@ -122,16 +119,13 @@ class Trainer:
         return self.weights()
 
     def _next_pause(self) -> int:
-        """The step before which no checkpoint, validation or mining is due."""
+        """The step before which no checkpoint, validation or search is due."""
         every = [self.config.checkpoint_every]
         if self.validation is not None:
             every.append(self.config.validate_every)
         stops = [(self.step // n + 1) * n for n in every]
-        if self.config.recipe == 'paper':
-            stops.append(self._mine())
-        elif self.config.alike > 1:
-            stops.append(self._compare())
-        return min(stops)
+        searched = self.objective.next_pause(self.step, self._features)
+        return min(stops if searched is None else [*stops, searched])
 
     def _pause(self, last: int) -> None:
         due = self.step % self.config.validate_every == 0 or self.step == self.config.steps
@@ -142,12 +136,7 @@ class Trainer:
             self._save()
 
     def _batch(self, step: int) -> Batch:
-        if self.config.recipe == 'contrastive':
-            alike = self.alike if self.config.alike > 1 else None
-            return self.views.batch(step, self.views.pairs(step, alike))
-        first = step * self.config.batch_size % max(1, len(self.mined))
-        rows = np.take(self.mined, range(first, first + self.config.batch_size), 0, mode='wrap')
-        return self.views.batch(step, rows)
+        return self.views.batch(step, self.objective.rows(step))
 
     def learn(self, batch: Batch) -> dict[str, float]:
         """One optimiser step; the losses, unweighted, and the rate."""
@@ -177,37 +166,13 @@ class Trainer:
             global_, local, _ = self.parallel(images.flatten(0, 1))
         global_ = global_.unflatten(0, (places, count))
         local = local.unflatten(0, (places, count))
-        if self.config.recipe == 'paper':
-            return objectives.paper(global_, local, batch, self.config)
-        return objectives.contrastive(global_, local, batch, self.config, self.views, self.memory)
+        return self.objective.losses(global_, local, batch)
 
     def _follow_average(self) -> None:
         """Early on the average follows quickly, or it would stay at the start."""
         decay = min(self.config.average, self.step / (self.step + 10))
         for name, value in self.trained.items():
             self.average[name].lerp_(value.detach(), 1 - decay)
-
-    def _mine(self) -> int:
-        """Mine triplets when they are used up; the step at which they will be."""
-        batch = self.config.batch_size
-        period = max(1, self.mining.queries // batch)
-        if self.step % period == 0 or not len(self.mined):
-            rng = np.random.default_rng([self.config.seed, self.step, -1 % 2**32])
-            found = mine(self.views.data, self._features, rng, self.mining, progress=True)
-            if not len(found):
-                raise InputError('mining: expected triplets, found none; add sources')
-            self.mined = np.column_stack([found.queries, found.positives, found.negatives])
-        return (self.step // period + 1) * period
-
-    def _compare(self) -> int:
-        """Find out which places look alike where that is due; the step at which it is again."""
-        every = self.config.alike_every
-        if self.step % every == 0 or not len(self.alike):
-            data, count = self.views.data, CHOICE * (self.config.alike - 1)
-            share = distributed.rank(), distributed.world()
-            mine = most_alike(data, self._features(range(len(data))), count, share)
-            self.alike = distributed.gather_rows(mine, len(data))
-        return (self.step // every + 1) * every
 
     def _features(self, rows: Sequence[int]) -> np.ndarray:
         return global_features(self.network, self.views, rows, self.config)
@@ -248,10 +213,7 @@ class Trainer:
                     'average': self.average,
                     'optimizer': self.optimizer.state_dict(),
                     'scaler': self.scaler.state_dict(),
-                    'memory': self.memory.features,
-                    'memory_rows': torch.from_numpy(self.memory.rows),
-                    'mined': torch.from_numpy(self.mined),
-                    'alike': torch.from_numpy(self.alike),
+                    'objective': self.objective.state(),
                     'backbone': self._backbone(),
                     'config': self.settings(),
                 }
@@ -288,9 +250,6 @@ class Trainer:
         self.average = {k: v.to(self.device) for k, v in state['average'].items()}
         self.optimizer.load_state_dict(state['optimizer'])
         self.scaler.load_state_dict(state['scaler'])
-        self.memory.features = state['memory'].to(self.device)
-        self.memory.rows = state['memory_rows'].numpy()
-        self.mined = state['mined'].numpy()
-        self.alike = state['alike'].numpy() if 'alike' in state else self.alike
+        self.objective.restore(state['objective'], self.device)
         log.info('resumed at step %d', self.step)
         return True

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from selavpr_model.config import EvaluationConfig, SourceConfig
-from selavpr_model.data.datasets import open_dataset, parse_slice
+from selavpr_model.data.datasets import listed, open_dataset, parse_slice
 from selavpr_model.data.retrieval_sets import joined, RetrievalSet, ROUNDING
 from selavpr_model.errors import ConfigError, SourceError
 
@@ -52,10 +52,7 @@ class TrainingSet:
         self.weights = np.ones(len(parts)) if weights is None else np.array(weights, np.float64)
         self._other_run = np.ones(len(parts), bool) if other_run is None else np.array(other_run)
         blocks = [_Block(part) for part in parts]
-        self.files = tuple(file for block in blocks for file in block.images.files)
-        if len(set(self.files)) < len(self.files):
-            twice = next(f for i, f in enumerate(self.files) if f in self.files[:i])
-            raise ConfigError(f'sources: expected each image once, got {twice} in two of them')
+        self.files = _each_once([file for block in blocks for file in block.images.files])
         sizes = [len(block.images) for block in blocks]
         self._first = np.cumsum([0, *sizes[:-1]])
         self.sources = np.repeat(np.arange(len(parts)), sizes)
@@ -92,10 +89,6 @@ class TrainingSet:
         gap = self.positions[rows][:, None] - self.positions[others][None]
         far = np.linalg.norm(gap, axis=2) > self._negative_radius[rows][:, None] + ROUNDING
         return far | (self.groups[rows][:, None] != self.groups[others][None])
-
-    def negatives_ok(self, row: int, rows: np.ndarray) -> np.ndarray:
-        """(n,) -> (n,) bool: which of `rows` certainly show another place than `row`."""
-        return self.different(np.array([row]), rows)[0]
 
     def sample_pairs(
         self, rng: np.random.Generator, places: int, images: int = 2, source: int | None = None
@@ -185,6 +178,13 @@ class _Block:
         self.runs = np.zeros(size, np.int64) if given.runs is None else given.runs
 
 
+def _each_once(files: Sequence[Path]) -> tuple[Path, ...]:
+    if len(set(files)) < len(files):
+        twice = next(file for i, file in enumerate(files) if file in files[:i])
+        raise ConfigError(f'sources: expected each image once, got {twice} in two of them')
+    return tuple(files)
+
+
 def _without_overlap(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Groups of all parts, numbered so that no two parts share one."""
     numbered, start = [], 0
@@ -232,15 +232,15 @@ def _folders(pattern: str, base: Path) -> list[Path]:
 def _open(folder: Path, source: SourceConfig, config: EvaluationConfig | None) -> RetrievalSet:
     data = open_dataset(
         folder,
-        None if source.positive_radius < 0 else source.positive_radius,
+        source.positive_radius,
         split=source.split,
-        floors=[f.strip() for f in source.floors.split(',') if f.strip()],
+        floors=listed(source.floors),
         names=None if source.names == ':' else parse_slice(source.names),
         queries=source.queries,
-        max_angle_deg=None if source.max_angle_deg < 0 else source.max_angle_deg,
+        max_angle_deg=source.max_angle_deg,
         training=True,
         config=config,
     )
-    if source.negative_radius < 0:
+    if source.negative_radius is None:
         return data
     return dataclasses.replace(data, negative_radius=source.negative_radius)

@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 
 from selavpr_model.config import EvaluationConfig, ExtractorConfig, MapConfig, RecognizerConfig
-from selavpr_model.config.train_config import TrainConfig
+from selavpr_model.config.training import TrainConfig
 from selavpr_model.data.retrieval_sets import RetrievalSet
 from selavpr_model.evaluation.evaluate import evaluate
 from selavpr_model.features.checkpoint import build_network, Checkpoint

@@ -37,7 +37,6 @@ IMAGES = (RAW_IMAGE, COMPRESSED_IMAGE)
 ODOMETRY = 'nav_msgs/msg/Odometry'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 STAMPED_POSES = ('geometry_msgs/msg/PoseStamped', 'geometry_msgs/msg/PoseWithCovarianceStamped')
-TF = 'tf2_msgs/msg/TFMessage'
 NO_POSE = 'none'
 """As a pose topic: frames get no pose."""
 

@@ -24,7 +24,6 @@ IMAGE_TOPIC = '/camera/image'
 CAMERA_TOPIC = '/camera/camera_info'
 POSE_TOPIC = '/ground_truth/pose'
 ODOM_TOPIC = '/odom'
-ENCODINGS = ('rgb8', 'bgr8', 'mono8', 'jpeg', 'png')
 STORAGE = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 
 

@@ -28,8 +28,18 @@ def prediction(message: Any) -> Prediction:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveRun:
+    """What came back. dropped: reason -> images without an answer; latencies_ns: per answer."""
+
+    predictions: list[Prediction]
+    closures: list[tuple[int, int]]
+    dropped: dict[str, int]
+    latencies_ns: list[dict[str, int]]
+
+
 @dataclass
-class Answers:
+class NodeAnswers:
     """What arrived so far, by the stamp of the image; latencies in ns."""
 
     rows: dict[int, Prediction] = field(default_factory=dict)

@@ -31,7 +31,7 @@ from selavpr_model.runtime.paths import REPOSITORY
 from selavpr_model.runtime.version import software_version
 from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.replay import slam
-from selavpr_ros.replay.offline import Request, run_with, Scoring
+from selavpr_ros.replay.offline import Play, Request, run_with, Scoring
 
 log = logging.getLogger(__name__)
 
@@ -59,15 +59,18 @@ def find_data(given: Path | None) -> Path:
     )
 
 
-def run(out: Path, data: Path, rebuild: bool = False, rate: float = PACE.rate) -> dict[str, Any]:
+def run(
+    out: Path, data: Path, play: Play, rebuild: bool = False, rate: float = PACE.rate
+) -> dict[str, Any]:
     """Build or reuse the map, replay, write everything into `out`; returns the summary.
 
-    rate: see ReplayConfig; image by image where this machine cannot keep up.
+    play: replay.live.play. rate: see ReplayConfig; image by image where this machine cannot keep
+    up.
     """
     extractor = load_extractor(ExtractorConfig())
     place_map = town_map(out / 'map', data / MAPPED, extractor, rebuild)
     request = Request(
-        bag=data / DRIVEN, map=out / 'map', out=out, truth=TRUTH, live=True, keep_up=True,
+        bag=data / DRIVEN, map=out / 'map', out=out, truth=TRUTH, play=play, keep_up=True,
         replay=ReplayConfig(rate=rate), extractor=extractor.config,
     )  # fmt: skip
     summary = run_with(request, extractor, place_map)

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 import ctypes
-from dataclasses import dataclass
 from functools import partial
 import json
 import os
@@ -26,32 +25,20 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from selavpr.msg import LocalizerStatus, LoopClosure, PlaceHypotheses
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from tqdm import tqdm
 
 from selavpr_model.config import Config, ReplayConfig
 from selavpr_model.errors import SourceError
-from selavpr_model.evaluation.predictions import Prediction
 from selavpr_model.poses import position_quaternion
+from selavpr_model.runtime.progress import progress_bar
 from selavpr_ros.bags.reader import BagFrames, COMPRESSED_IMAGE, Recorded
-from selavpr_ros.config import NodeConfig
 from selavpr_ros.node import qos
-from selavpr_ros.replay.answers import Answers
+from selavpr_ros.replay.answers import LiveRun, NodeAnswers
 
 NODE = 'localizer'
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 STOP_S = 10.0  # the node gets this long to shut down by itself
 ODOMETRY_LEAD_S = 0.01  # an image leaves its camera later than wheel odometry of its moment
 LAST_WORDS = 2000  # characters of the node's log in an error
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LiveRun:
-    """What came back. dropped: reason -> images without an answer; latencies_ns: per answer."""
-
-    predictions: list[Prediction]
-    closures: list[tuple[int, int]]
-    dropped: dict[str, int]
-    latencies_ns: list[dict[str, int]]
 
 
 def play(
@@ -84,6 +71,7 @@ def write_parameters(
         f'{prefix}.{name}' if prefix else name: value
         for prefix, config in configs.items()
         for name, value in config.to_dict().items()
+        if value is not None  # a parameter cannot be null; not given, it is
     }
     compressed = frames.image_type == COMPRESSED_IMAGE
     values |= {
@@ -142,7 +130,7 @@ class Player:
         log: Path,
     ) -> None:
         self._frames, self._process, self._log = frames, process, log
-        self._answers = Answers()
+        self._answers = NodeAnswers()
         self._published: list[int] = []
         self._node = Node('player', namespace=namespace, context=ros)
         self._executor = SingleThreadedExecutor(context=ros)
@@ -184,7 +172,7 @@ class Player:
     def play(self, config: ReplayConfig) -> None:
         """Every image, at its time over `rate`; rate 0: the next one once the last is answered."""
         start, first = time.monotonic(), 0
-        bar = tqdm(total=len(self._frames), desc='live', unit='frame', leave=False)
+        bar = progress_bar(None, 'live', total=len(self._frames), unit='frame', leave=False)
         for message in self._frames.serialized():
             first = first or message.time_ns
             if config.rate > 0:
@@ -249,11 +237,3 @@ class Player:
     def _tail(self) -> str:
         text = self._log.read_text(errors='replace')[-LAST_WORDS:]
         return f'its log ({self._log}) ends:\n{text}'
-
-
-def node_config(hypotheses: int) -> NodeConfig:
-    """As a user's node, but it publishes every candidate, so that recall can be counted.
-
-    Images keep the stamps of the recording, so their age says nothing.
-    """
-    return NodeConfig(hypotheses=hypotheses, max_frame_age_s=0.0)

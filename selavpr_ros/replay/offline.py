@@ -8,18 +8,18 @@ run (timings, host) is in summary.json.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 import os
 from pathlib import Path
 import platform
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from selavpr_model.config import (
+    Config,
     ExtractorConfig,
     GeometryConfig,
     RecognizerConfig,
@@ -37,11 +37,12 @@ from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.recognizer import believe, PlaceRecognizer
 from selavpr_model.records import State
 from selavpr_model.runtime.outputs import write_json
+from selavpr_model.runtime.progress import progress_bar
 from selavpr_ros.bags.reader import BagFrames, NO_POSE
+from selavpr_ros.config import NodeConfig
+from selavpr_ros.replay.answers import LiveRun
 
-if TYPE_CHECKING:
-    from selavpr_ros.replay.live import LiveRun
-
+Play = Callable[[BagFrames, Path, Mapping[str, Config], ReplayConfig, Path], LiveRun]
 
 HEADROOM = 0.7  # share of the time between two images that a frame may take
 
@@ -50,6 +51,7 @@ HEADROOM = 0.7  # share of the time between two images that a frame may take
 class Request:
     """What to replay. truth: topic of the true poses; base_camera: (4, 4), None: from the bag.
 
+    play: replay.live.play, to run the live node on the same bag, too; it alone needs ROS.
     keep_up: where this machine needs longer for a frame than the bag has, play image by image.
     """
 
@@ -59,7 +61,7 @@ class Request:
     truth: str = NO_POSE
     image_topic: str = ''
     base_camera: np.ndarray | None = None
-    live: bool = False
+    play: Play | None = None
     keep_up: bool = False
     extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
     recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
@@ -77,13 +79,13 @@ class Request:
         groups = ('extractor', 'recognizer', 'temporal', 'geometry', 'score', 'replay')
         return {
             'bag': str(self.bag), 'map': str(self.map), 'truth': self.truth,
-            'image_topic': self.image_topic, 'live': self.live,
+            'image_topic': self.image_topic, 'live': self.play is not None,
             **{name: getattr(self, name).to_dict() for name in groups},
         }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answers:
+class Replayed:
     """What a deterministic replay gave; timings_ns: stage -> ns of each frame."""
 
     predictions: list[Prediction]
@@ -99,17 +101,17 @@ class Answers:
 
 def answer(
     frames: BagFrames, recognizer: PlaceRecognizer, only: Container[int] | None = None
-) -> Answers:
+) -> Replayed:
     """Recognise every frame of a bag, in order; `only`: those with these stamps."""
     predictions, timings = [], []
     recognizer.reset()
-    for frame in tqdm(frames, desc='replay', unit='frame', leave=False):
+    for frame in progress_bar(frames, 'replay', unit='frame', leave=False):
         if only is not None and frame.stamp_ns not in only:
             continue
         recognition = recognizer.process(frame)
         predictions.append(from_recognition(recognition, frames.base_camera))
         timings.append(recognition.timings_ns)
-    return Answers(predictions, timings, Counter(frames.dropped))
+    return Replayed(predictions, timings, Counter(frames.dropped))
 
 
 def run(request: Request) -> dict[str, Any]:
@@ -132,8 +134,9 @@ def run_with(request: Request, extractor: Extractor, place_map: PlaceMap) -> dic
     summary = scoring.summary(scores, answers.dropped, answers.closures)
     latency = latency_ms(answers.timings_ns)
     write_csv(request.out / 'predictions.csv', answers.predictions)
-    if request.live:
-        live = _play(_paced(request, scoring, latency), frames, extractor)
+    if request.play is not None:
+        configs, pace = live_configs(request, extractor), _pace(request, scoring, latency)
+        live = request.play(frames, request.map, configs, pace, request.out)
         write_csv(request.out / 'predictions_live.csv', live.predictions)
         scores, replayed = scoring.scores(explained(live.predictions, answers)), summary
         summary = scoring.summary(scores, live.dropped, live.closures)
@@ -150,7 +153,7 @@ def run_with(request: Request, extractor: Extractor, place_map: PlaceMap) -> dic
     return summary
 
 
-def explained(live: Sequence[Prediction], answers: Answers) -> list[Prediction]:
+def explained(live: Sequence[Prediction], answers: Replayed) -> list[Prediction]:
     """With what the node's messages do not carry: the reason, and what a frame says alone."""
     reasons = {(p.stamp_ns, p.state): p.reason for p in answers.predictions}
     alone = {p.stamp_ns: p.alone_confidence for p in answers.predictions}
@@ -184,31 +187,38 @@ class Scoring:
         return {**summarise(scores, dropped), 'loop_closures': counts}
 
 
-def _paced(request: Request, scoring: Scoring, latency: Mapping[str, Any]) -> Request:
+def _pace(request: Request, scoring: Scoring, latency: Mapping[str, Any]) -> ReplayConfig:
     rate, periods = request.replay.rate, np.diff(list(scoring.truth)) / 1e6
     if not request.keep_up or rate == 0 or not len(periods):
-        return request
+        return request.replay
     fast_enough = latency['total']['p95'] <= HEADROOM * float(np.median(periods)) / rate
-    return request if fast_enough else replace(request, replay=replace(request.replay, rate=0.0))
+    return request.replay if fast_enough else replace(request.replay, rate=0.0)
 
 
-def _play(request: Request, frames: BagFrames, extractor: Extractor) -> LiveRun:
-    """Through the node, with the arithmetic this process has chosen, so that answers agree."""
-    from selavpr_ros.replay.live import node_config, play  # the only part that needs ROS
+def live_configs(request: Request, extractor: Extractor) -> dict[str, Config]:
+    """Prefix of the node's parameters -> configuration, with the arithmetic of this process.
 
-    # bound to the values measured here: measured again, another precision could be the faster
+    It is bound to the values measured here: measured again, another precision could be the faster.
+    """
     chosen = replace(
         request.extractor, device=extractor.device, engine=extractor.engine,
         precision=extractor.precision, threads=torch.get_num_threads(),
     )  # fmt: skip
-    configs = {
+    return {
         '': node_config(request.recognizer.candidates),
         'extractor': chosen,
         'recognizer': request.recognizer,
         'temporal': request.temporal,
         'geometry': request.geometry,
     }
-    return play(frames, request.map, configs, request.replay, request.out)
+
+
+def node_config(hypotheses: int) -> NodeConfig:
+    """As a user's node, but it publishes every candidate, so that recall can be counted.
+
+    Images keep the stamps of the recording, so their age says nothing.
+    """
+    return NodeConfig(hypotheses=hypotheses, max_frame_age_s=0.0)
 
 
 def describe(extractor: Extractor, place_map: PlaceMap) -> dict[str, Any]:

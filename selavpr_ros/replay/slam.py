@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from selavpr_model.config import ExtractorConfig, MapConfig, ScoreConfig
 from selavpr_model.errors import ConfigError
@@ -30,6 +29,7 @@ from selavpr_model.maps.storage.writer import require_free
 from selavpr_model.poses import inverse
 from selavpr_model.records import Frame, LoopClosure, Recognition
 from selavpr_model.runtime.outputs import write_json
+from selavpr_model.runtime.progress import progress_bar
 from selavpr_model.slam.session import SlamConfigs, SlamSession
 from selavpr_ros.bags.reader import BagFrames, is_bag
 from selavpr_ros.bags.recordings import open_recording
@@ -139,7 +139,7 @@ def drive_through(frames: Iterable[Frame], slam: SlamSession) -> tuple[Run, dict
     searchable: dict[int, list[int]] = {}
     spots: dict[int, np.ndarray] = {}
     answers: dict[int, Recognition] = {}
-    for index, frame in enumerate(tqdm(frames, 'slam', unit='frame', leave=False)):
+    for index, frame in enumerate(progress_bar(frames, 'slam', unit='frame', leave=False)):
         step = slam.process(frame)
         closures += step.closures
         if step.place is not None:

@@ -19,6 +19,7 @@ from selavpr_model.benchmark.query import same_order
 from selavpr_model.benchmark.reference import count
 from selavpr_model.benchmark.run import Images, run
 from selavpr_model.benchmark.scale import met, QUICK, Result
+from selavpr_model.cli.benchmark import EXTRA_STAGES
 from selavpr_model.errors import ConfigError, SourceError
 from selavpr_model.matching.nearest import count_mutual
 from selavpr_ros.cli import app
@@ -119,9 +120,9 @@ def test_what_cannot_be_measured_is_said(tmp_path):
 
 def test_publishing_is_measured_with_ros_and_skipped_with_a_line_without(monkeypatch, caplog):
     nowhere = Images(Path(), Path(), Path())
-    result = run(nowhere, QUICK, ['publish'])
+    result = run(nowhere, QUICK, ['publish'], EXTRA_STAGES)
     assert ('ms.publish.p50' in result.values) != ('stage publish: skipped' in caplog.text)
     caplog.clear()
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
-    assert not run(nowhere, QUICK, ['publish']).values
+    assert not run(nowhere, QUICK, ['publish'], EXTRA_STAGES).values
     assert 'skipped, as there is no rclpy' in caplog.text

@@ -14,7 +14,7 @@ import shlex
 import subprocess
 import sys
 from tempfile import gettempdir
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -22,7 +22,8 @@ import typer
 from typer.testing import CliRunner
 
 from selavpr_model.cli import app as cli
-from selavpr_model.config import ExtractorConfig, RecognizerConfig
+from selavpr_model.cli.options import Fields, parse_size, with_configs
+from selavpr_model.config import DatasetConfig, ExtractorConfig, RecognizerConfig
 from selavpr_model.errors import ConfigError, InputError, WeightsError
 from selavpr_model.runtime.outputs import require_outputs, write_json
 from selavpr_ros.cli import app
@@ -92,6 +93,7 @@ def test_help_is_plain_text_in_one_style(path, command):
     for parameter in ours:
         assert not re.match(r'[A-Z][a-z]+\b', parameter.help), parameter.help
         assert not parameter.help.endswith('.'), parameter.help
+        assert not re.match(r'(and|or|the same|more|not|of a)\b', parameter.help), parameter.help
 
 
 def test_a_known_error_is_one_line_and_exit_code_1(tmp_path):
@@ -220,13 +222,13 @@ def test_an_unknown_log_level_lists_the_known_ones():
 
 @pytest.mark.parametrize(('text', 'size'), [('224', (224, 224)), ('224x448', (224, 448))])
 def test_a_size_is_height_and_width(text, size):
-    assert cli.parse_size(text) == size
+    assert parse_size(text) == size
 
 
 @pytest.mark.parametrize('text', ['', 'x', '224x', '1x2x3', '-14', '2.5'])
 def test_a_wrong_size_is_refused_with_an_example(text):
     with pytest.raises(ConfigError, match='such as 224x448'):
-        cli.parse_size(text)
+        parse_size(text)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +259,29 @@ def test_options_show_the_help_and_the_default_of_their_configuration(monkeypatc
     assert f'[default: {RecognizerConfig().candidates}]' in text
     assert f'[default: {ExtractorConfig().weights}]' in text
     assert 'fast | tiny | compact' in text
+
+
+def test_a_group_of_fields_becomes_options_and_comes_back_as_a_configuration():
+    given: list[Any] = []
+    app = typer.Typer()
+
+    @app.command()
+    @with_configs
+    def ask(
+        name: str,
+        model: Annotated[ExtractorConfig, Fields('device', blocks='--depth')],
+        data: Annotated[DatasetConfig, Fields('tolerance')],
+        loud: bool = False,
+    ) -> None:
+        given.extend([name, model, data, loud])
+
+    words = ['x', '--depth', '3', '--tolerance', '2.5']
+    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
+    assert given == ['x', ExtractorConfig(blocks=3), DatasetConfig(tolerance=2.5), False]
+    assert CliRunner().invoke(app, ['y'], catch_exceptions=False).exit_code == 0
+    assert given[4:] == ['y', ExtractorConfig(), DatasetConfig(), False]
+    error = CliRunner().invoke(app, ['x', '--depth', '99']).exception
+    assert isinstance(error, ConfigError) and str(error) == '--depth: expected 0 to 40; got 99'
 
 
 def test_no_json_holds_what_is_no_number(tmp_path: Path) -> None:

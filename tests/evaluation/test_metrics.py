@@ -26,33 +26,37 @@ def as_arrays(lists):
     return [np.array(sorted(v) if isinstance(v, set) else v, dtype=np.int64) for v in lists]
 
 
+def recall(ranked, positives, ns=metrics.RECALL_AT):
+    return metrics.recall_of_hits(metrics.first_hits(ranked, positives), ns)
+
+
 @given(QUERIES, st.integers(1, 15))
 def test_recall_is_the_share_of_all_queries_with_a_positive_among_the_best_n(queries, n):
     ranked, positives = zip(*queries, strict=True)
     found = sum(any(row in right for row in order[:n]) for order, right in queries)
-    recall = metrics.recall_at(as_arrays(ranked), as_arrays(positives), (n,))[n]
-    assert recall == pytest.approx(100 * found / len(queries))
+    percent = recall(as_arrays(ranked), as_arrays(positives), (n,))[n]
+    assert percent == pytest.approx(100 * found / len(queries))
 
 
 @given(QUERIES)
 def test_recall_never_falls_when_more_places_are_looked_at(queries):
     ranked, positives = zip(*queries, strict=True)
-    recalls = list(metrics.recall_at(as_arrays(ranked), as_arrays(positives)).values())
+    recalls = list(recall(as_arrays(ranked), as_arrays(positives)).values())
     assert recalls == sorted(recalls) and recalls[0] >= 0 and recalls[-1] <= 100
 
 
 def test_a_query_without_positives_counts_as_missed():
     ranked, positives = as_arrays([[0], [0]]), as_arrays([[0], []])
-    assert metrics.recall_at(ranked, positives, (1,)) == {1: 50.0}
+    assert recall(ranked, positives, (1,)) == {1: 50.0}
 
 
 def test_rankings_and_positives_of_different_number_are_refused():
     with pytest.raises(ValueError, match='argument 2'):
-        metrics.recall_at(as_arrays([[0], [1]]), as_arrays([[0]]))
+        recall(as_arrays([[0], [1]]), as_arrays([[0]]))
 
 
 def test_recall_of_no_queries_is_not_a_number():
-    assert math.isnan(metrics.recall_at([], [])[1])
+    assert math.isnan(recall([], [])[1])
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(0, 5))

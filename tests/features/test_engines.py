@@ -12,7 +12,7 @@ import torch
 from selavpr_model.config import ExtractorConfig
 from selavpr_model.errors import EngineError
 from selavpr_model.features.engines import engine as engines
-from selavpr_model.features.engines import fused_int8, linears, tensorrt
+from selavpr_model.features.engines import int8, linears, tensorrt
 from selavpr_model.features.extractor import load_extractor
 
 SMALL = {'random_weights': True, 'image_height': 56, 'image_width': 70}
@@ -59,7 +59,7 @@ def test_a_precision_that_an_engine_has_not_falls_back_with_its_name(caplog):
 
 
 def test_without_bf16_instructions_fp32_runs(caplog, monkeypatch):
-    for module in (engines, fused_int8):
+    for module in (engines, int8):
         monkeypatch.setattr(module, 'bf16_is_fast', lambda: False)
     extractor = load(precision='bf16')
     assert extractor.precision == 'fp32' and 'no bf16 instructions' in caplog.text

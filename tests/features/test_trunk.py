@@ -15,8 +15,7 @@ from selavpr_model.errors import EngineError
 from selavpr_model.features.engines import choice
 from selavpr_model.features.engines import int8 as trunk
 from selavpr_model.features.engines.engine import candidates
-from selavpr_model.features.engines.fused_int8 import Int8SelaVPR
-from selavpr_model.features.engines.int8 import Trunk, Up
+from selavpr_model.features.engines.int8 import Int8SelaVPR, Trunk, Up
 from selavpr_model.features.engines.linears import bf16_is_fast
 from selavpr_model.features.extractor import load_extractor
 from selavpr_model.features.network import SelaVPR

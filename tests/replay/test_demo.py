@@ -11,6 +11,7 @@ from selavpr_model.maps.place_map import PlaceMap
 from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.bags.writer import write_bag
 from selavpr_ros.replay import demo
+from selavpr_ros.replay.live import play
 
 from where import ROOT
 
@@ -34,7 +35,7 @@ def small_demo(tmp_path_factory):
 @pytest.fixture(scope='module')
 def shown(small_demo, tmp_path_factory):
     out = tmp_path_factory.mktemp('out')
-    return out, demo.run(out, small_demo, rate=0.0)
+    return out, demo.run(out, small_demo, play, rate=0.0)
 
 
 def test_the_demo_writes_what_it_says(shown):

@@ -27,7 +27,7 @@ def bag(street, tmp_path_factory):
 
 def run(bag, extractor, street_map, out, rate, timeout_s=20.0, geometry=False):
     request = Request(
-        bag, street_map, out, TRUTH, live=True, extractor=extractor.config,
+        bag, street_map, out, TRUTH, play=play, extractor=extractor.config,
         replay=ReplayConfig(rate=rate, answer_timeout_s=timeout_s),
         geometry=GeometryConfig(enabled=geometry, keyframes=1),
     )  # fmt: skip

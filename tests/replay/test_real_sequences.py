@@ -12,6 +12,7 @@ from selavpr_model.maps.building.builder import build_map
 from selavpr_model.recognizer import PlaceRecognizer
 from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.bags.writer import write_bag
+from selavpr_ros.replay.live import play
 from selavpr_ros.replay.offline import answer, Request, run_with
 
 SEQUENCES = {
@@ -39,7 +40,7 @@ def drive(request, shared_data, extractor, tmp_path_factory):
     mapped = BagFrames(folder / 'mapped')
     place_map = build_map(mapped, extractor, folder / 'map', EVERY_FRAME, progress=False)
     asked = Request(
-        folder / 'driven', folder / 'map', folder / 'out', '/ground_truth/pose', live=True,
+        folder / 'driven', folder / 'map', folder / 'out', '/ground_truth/pose', play=play,
         score=score, extractor=extractor.config, replay=LOCK_STEP,
     )  # fmt: skip
     return asked.bag, place_map, asked.out, run_with(asked, extractor, place_map)

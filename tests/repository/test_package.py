@@ -30,7 +30,12 @@ ROS_MODULES = re.compile(
 )
 # Import name -> name on PyPI, where they differ.
 DISTRIBUTIONS = {'cv2': 'opencv-python-headless', 'faiss': 'faiss-cpu', 'PIL': 'pillow'}
-NAMES = {'yaml': 'PyYAML', 'torch_tensorrt': 'torch-tensorrt', 'tensorrt': 'torch-tensorrt'}
+NAMES = {
+    'jinja2': 'Jinja2',
+    'yaml': 'PyYAML',
+    'torch_tensorrt': 'torch-tensorrt',
+    'tensorrt': 'torch-tensorrt',
+}
 DISTRIBUTIONS |= NAMES
 
 
@@ -273,6 +278,19 @@ class TestInstall:
         made = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True)
         folders = {'.'.join(p.relative_to(ROOT).parent.parts) for p in (*MODEL, *ROS)}
         assert set(made.stdout.split()) == folders >= {'selavpr_model.config'}
+
+    def test_setup_py_installs_every_file_that_is_not_code(self) -> None:
+        code = (
+            'from distutils.core import run_setup\n'
+            f'made = run_setup({str(ROOT / "setup.py")!r}, stop_after="init")\n'
+            'print(*made.package_data["selavpr_model"])'
+        )
+        words = [sys.executable, '-c', 'import setuptools\n' + code]
+        made = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True)
+        folder = ROOT / 'selavpr_model'
+        installed = {p for pattern in made.stdout.split() for p in folder.glob(pattern)}
+        wanted = {p for p in tracked('selavpr_model') if p.suffix != '.py'}
+        assert wanted <= installed and folder / 'evaluation/report/report.html' in wanted
 
 
 class TestFiles:

@@ -26,7 +26,7 @@ def plan(shared_data, tmp_path) -> Path:
             shutil.copy(file, tmp_path / 'pairs' / name)
     recipe = {
         'model': {'blocks': 1},
-        'train': {'recipe': 'contrastive', 'steps': 2, 'image_px': 56, 'precision': 'fp32'},
+        'train': {'objective': 'contrastive', 'steps': 2, 'image_px': 56, 'precision': 'fp32'},
         'sources': [{'path': 'pairs'}],
         'validation': [{'path': 'pairs'}],
     }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from selavpr_model.config.train_config import AugmentConfig
+from selavpr_model.config.training import AugmentConfig
 from selavpr_model.training.augment import change_look, make_view
 
 PLAIN = AugmentConfig(

@@ -70,7 +70,7 @@ def test_triplets_are_those_of_an_exhaustive_search(seed, queries, candidates, n
         assert found.negative_distances[i] == pytest.approx(distance[query, row], abs=1e-3)
     if candidates >= len(data.references):  # then the pool is known
         for query, row in zip(found.queries, found.negatives, strict=True):
-            far = data.references[data.negatives_ok(query, data.references)]
+            far = data.references[data.different(np.array([query]), data.references)[0]]
             hardest = np.sort(distance[query, far])[:negatives]
             assert distance[query, row] == pytest.approx(hardest, abs=1e-6)
     assert len(asked) <= queries + candidates + sum(len(data.positives(q)) for q in data.queries)
@@ -186,7 +186,7 @@ def test_the_most_alike_are_the_nearest_queries_that_show_another_place(seed, co
     for row in range(len(data)):
         others = [
             q for q in data.queries
-            if q != 1 and data.negatives_ok(row, np.array([q]))[0] and row != 1
+            if q != 1 and data.different(np.array([row]), np.array([q]))[0, 0] and row != 1
         ]  # fmt: skip
         others.sort(key=lambda q: -float(values[row] @ values[q]))
         expected = others[:count] + [-1] * (count - len(others[:count]))

@@ -35,10 +35,10 @@ from where import ROOT, TESTS
 CONFIGS = ROOT / 'config'
 SMALL = {'seed': 3, 'image_px': 56, 'precision': 'fp32', 'batch_size': 4, 'learning_rate': 1e-3}
 RECIPES = {
-    'contrastive': {'recipe': 'contrastive', 'memory': 16, 'average': 0.9, 'self_pairs': 0.3,
+    'contrastive': {'objective': 'contrastive', 'memory': 16, 'average': 0.9, 'self_pairs': 0.3,
                     'correspondence_weight': 0.1, 'local_start': 'pca', 'weight_decay': 0.01,
                     'alike': 2, 'alike_every': 4},
-    'paper': {'recipe': 'paper'},
+    'paper': {'objective': 'paper'},
 }  # fmt: skip
 
 
@@ -193,7 +193,7 @@ def test_thirty_steps_lower_the_loss_on_held_out_places(shared_data, tmp_path):
     recipe = make_recipe(
         {
             'model': {'blocks': 2},
-            'train': {**SMALL, 'recipe': 'contrastive', 'steps': 30, 'batch_size': 8,
+            'train': {**SMALL, 'objective': 'contrastive', 'steps': 30, 'batch_size': 8,
                       'image_px': 98, 'learning_rate': 5e-4, 'local_weight': 0.0},
             'augment': {'min_scale': 0.9, 'light': 0.2, 'occlusion': 0.0},
             'sources': [{'path': str(shared_data('sped')), 'names': ':200'}],
@@ -247,7 +247,7 @@ def test_another_architecture_is_another_run(pairs, tmp_path):
         train(plain, tmp_path / 'out', progress=False)
 
 
-@pytest.mark.parametrize('values', [{'recipe': 'paper'}, {'batch_size': 4, 'alike': 5}])
+@pytest.mark.parametrize('values', [{'objective': 'paper'}, {'batch_size': 4, 'alike': 5}])
 def test_groups_that_no_batch_can_hold_are_refused(values, pairs, tmp_path):
     recipe = recipe_of(pairs, 'contrastive', **values)
     with pytest.raises(ConfigError, match=r'TrainConfig\.alike'):

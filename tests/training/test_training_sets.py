@@ -54,7 +54,7 @@ def test_near_is_one_place_far_is_another_and_between_is_neither(first, second):
         gap = np.array([distance(data, row, other) for other in rows])
         expected = [i for i in rows if gap[i] <= RADIUS and i != row]
         assert data.positives(row).tolist() == expected
-        assert (data.negatives_ok(row, rows) == (gap > NEGATIVE)).all()
+        assert (data.different(np.array([row]), rows)[0] == (gap > NEGATIVE)).all()
     assert (data.groups[: len(first), None] != data.groups[None, len(first) :]).all()
 
 

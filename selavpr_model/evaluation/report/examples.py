@@ -5,19 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.evaluation.scoring import Score
+from selavpr_model.features.extractor import Extractor
+from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.matching.nearest import cell_pixels
 from selavpr_model.records import Frame
-
-if TYPE_CHECKING:
-    from selavpr_model.features.extractor import Extractor
-    from selavpr_model.maps.place_map import PlaceMap
 
 WIDTH = 400  # pixels of each of the two images
 LINES = 40  # more lines hide the images

@@ -6,10 +6,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
+from functools import lru_cache
 import json
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import cv2
@@ -19,10 +18,13 @@ from selavpr_model.decision.decide import Thresholds
 from selavpr_model.evaluation import trust_plots
 from selavpr_model.evaluation.report import plots
 from selavpr_model.evaluation.report.examples import Example
-from selavpr_model.evaluation.report.page import PAGE
 from selavpr_model.evaluation.scoring import Score, trust_of
 from selavpr_model.evaluation.trust import Trust
 from selavpr_model.records import Place
+from selavpr_model.runtime.needs import needs
+
+with needs('jinja2', extra='report'):
+    from jinja2 import Environment, Template
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,19 +47,25 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def render(report: Report) -> str:
-    """The page as HTML."""
-    summary = report.summary
-    return Template(PAGE).substitute(
-        title=escape(report.title),
-        subtitle=escape(_subtitle(summary)),
-        note=_note(summary),
-        cards=''.join(_card(*card) for card in headline(summary)),
-        figures=''.join(_figure(*figure) for figure in _figures(report)),
-        examples=''.join(_example(e, _start(report)) for e in report.examples) or _no_examples(),
+    """The page as HTML; the template escapes every text."""
+    summary, start = report.summary, _start(report)
+    return _template().render(
+        title=report.title,
+        subtitle=_subtitle(summary),
+        note=summary.get('note'),
+        cards=headline(summary),
+        figures=_figures(report),
+        examples=[_example(example, start) for example in report.examples],
         numbers=_numbers(summary),
-        config=escape(json.dumps(report.config, indent=2, default=str)),
-        summary=escape(json.dumps(summary, indent=2, default=str)),
+        config=json.dumps(report.config, indent=2, default=str),
+        summary=json.dumps(summary, indent=2, default=str),
     )
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    text = Path(__file__).with_name('report.html').read_text(encoding='utf-8')
+    return Environment(autoescape=True, trim_blocks=True).from_string(text)
 
 
 def headline(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -112,82 +120,79 @@ def _subtitle(summary: Mapping[str, Any]) -> str:
     return ' · '.join(parts)
 
 
-def _note(summary: Mapping[str, Any]) -> str:
-    note = summary.get('note')
-    return f'<p class="note">{escape(note)}</p>' if note else ''
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A picture with its explanation; svg: the drawing; css: `wide` or empty."""
+
+    title: str
+    text: str
+    svg: bytes
+    css: str = ''
+
+    @property
+    def source(self) -> str:
+        return _inlined('image/svg+xml', self.svg)
 
 
-def _card(name: str, value: str, remark: str, mood: str) -> str:
-    return (
-        f'<div class="card {mood}"><span>{escape(name)}</span><b>{escape(value)}</b>'
-        f'<small>{escape(remark)}</small></div>'
-    )
-
-
-def _figures(report: Report) -> list[tuple[str, str, bytes, str]]:
-    """(title, explanation, SVG, css class)."""
+def _figures(report: Report) -> list[Figure]:
     scores = report.scores
     truths = [report.truth.get(s.prediction.stamp_ns) for s in scores]
     positions = [np.full(3, np.nan) if p.pose is None else p.pose[:3, 3] for p in report.places]
     figures = [
-        ('Trajectory', 'True positions of the frames, coloured by the answer; grey: the places '
-         'of the map. A red line leads from a wrong answer to where it put the robot.',
-         plots.trajectory(scores, truths, np.array(positions).reshape(-1, 3)), ''),
-        ('Recall', 'Frames inside the map with a right place among the first N: as the global '
-         'features rank them, and after re-ranking by matches.',
-         plots.recall_curve(scores), ''),
-        ('Over time', 'Answer, similarity and matches of the best place of each frame; '
-         'dashed, where each frame is decided alone: what an accepted place needs at least.',
-         plots.timeline(scores, report.needed), 'wide'),
+        Figure('Trajectory', 'True positions of the frames, coloured by the answer; grey: the '
+               'places of the map. A red line leads from a wrong answer to where it put the '
+               'robot.', plots.trajectory(scores, truths, np.array(positions).reshape(-1, 3))),
+        Figure('Recall', 'Frames inside the map with a right place among the first N: as the '
+               'global features rank them, and after re-ranking by matches.',
+               plots.recall_curve(scores)),
+        Figure('Over time', 'Answer, similarity and matches of the best place of each frame; '
+               'dashed, where each frame is decided alone: what an accepted place needs at least.',
+               plots.timeline(scores, report.needed), 'wide'),
     ]  # fmt: skip
     figures += _trust_figures(trust_of(scores))
     if report.summary.get('latency_ms'):
         drawn = plots.latency(report.summary['latency_ms'])
-        figures.append(('Latency by stage', 'Deterministic replay: p50 and p95.', drawn, ''))
+        figures.append(Figure('Latency by stage', 'Deterministic replay: p50 and p95.', drawn))
     return figures
 
 
-def _trust_figures(found: Trust) -> list[tuple[str, str, bytes, str]]:
+def _trust_figures(found: Trust) -> list[Figure]:
     if not found.curves:
         return []
     figures = [
-        ('Precision and recall', 'If the best place were accepted by one number alone; frames '
-         'outside the map count as wrong.', trust_plots.curves(found), ''),
-        ('Recall at 100 % precision', 'Frames inside the map that each number accepts before its '
-         'first wrong one.', trust_plots.full_precision(found), ''),
+        Figure('Precision and recall', 'If the best place were accepted by one number alone; '
+               'frames outside the map count as wrong.', trust_plots.curves(found)),
+        Figure('Recall at 100 % precision', 'Frames inside the map that each number accepts '
+               'before its first wrong one.', trust_plots.full_precision(found)),
     ]  # fmt: skip
     if found.diagrams:
         text = (
             'Share of right answers among those of one confidence, and their number. On the '
             'dashed line a confidence is what it says.'
         )
-        figures.append(('Reliability', text, trust_plots.reliability_diagram(found), ''))
+        figures.append(Figure('Reliability', text, trust_plots.reliability_diagram(found)))
     return figures
-
-
-def _figure(title: str, text: str, svg: bytes, css: str) -> str:
-    source = 'data:image/svg+xml;base64,' + base64.b64encode(svg).decode()
-    return (
-        f'<section class="{css}"><h2>{escape(title)}</h2><p>{escape(text)}</p>'
-        f'<div class="plot"><img src="{source}" alt="{escape(title)}"></div></section>'
-    )
 
 
 def _start(report: Report) -> int:
     return min((s.prediction.stamp_ns for s in report.scores), default=0)
 
 
-def _example(example: Example, start_ns: int) -> str:
+def _example(example: Example, start_ns: int) -> dict[str, str]:
     _, jpeg = cv2.imencode(
         '.jpg', cv2.cvtColor(example.picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80]
     )
-    source = 'data:image/jpeg;base64,' + base64.b64encode(jpeg.tobytes()).decode()
     score = example.choice.score
-    return (
-        f'<figure class="{score.verdict}"><img src="{source}" alt="frame and place">'
-        f'<figcaption><b>{escape(example.choice.title)}</b> {escape(_caption(score, start_ns))}'
-        f'</figcaption></figure>'
-    )
+    return {
+        'verdict': score.verdict,
+        'source': _inlined('image/jpeg', jpeg.tobytes()),
+        'title': example.choice.title,
+        'caption': _caption(score, start_ns),
+    }
+
+
+def _inlined(kind: str, data: bytes) -> str:
+    return f'data:{kind};base64,{base64.b64encode(data).decode()}'
 
 
 def _caption(score: Score, start_ns: int) -> str:
@@ -204,17 +209,12 @@ def _caption(score: Score, start_ns: int) -> str:
     return ' · '.join(parts)
 
 
-def _no_examples() -> str:
-    return '<p>No frame had a candidate to show.</p>'
-
-
-def _numbers(summary: Mapping[str, Any]) -> str:
-    """Rows of every plain or one-level number of the summary."""
+def _numbers(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and value of every plain or one-level number of the summary."""
     rows = []
     for key, value in summary.items():
         if isinstance(value, Mapping):
             value = ', '.join(f'{k} {v}' for k, v in value.items() if not isinstance(v, Mapping))
         if value not in ('', [], None):
-            name = escape(key.replace('_', ' '))
-            rows.append(f'<tr><th>{name}</th><td>{escape(str(value))}</td></tr>')
-    return ''.join(rows)
+            rows.append((key.replace('_', ' '), str(value)))
+    return rows

@@ -17,7 +17,6 @@ import torch
 
 from selavpr_model.errors import EngineError
 from selavpr_model.features.engines.engine import build, candidates, Engine, first_that_runs
-from selavpr_model.features.engines.engine import DTYPES as DTYPES
 from selavpr_model.features.network import SelaVPR
 from selavpr_model.features.weights import home
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from selavpr_model.errors import EngineError
 from selavpr_model.features.engines import tensorrt
 from selavpr_model.features.engines.fused import FusedSelaVPR, PlainLinear
-from selavpr_model.features.engines.fused_int8 import Int8SelaVPR
+from selavpr_model.features.engines.int8 import Int8SelaVPR
 from selavpr_model.features.engines.linears import bf16_is_fast, PackedLinear
 from selavpr_model.features.network import SelaVPR
 

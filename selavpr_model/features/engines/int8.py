@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The compiled byte products of native/trunk.cpp: transformer blocks and transposed convolutions.
+"""The fused network with the compiled byte products of native/trunk.cpp in blocks and local head.
 
 Weights are whole numbers with one scale for each output channel; activations get a scale and a
 zero for each token as they come, so nothing is calibrated. Sums, the residual and the norms stay
@@ -18,7 +18,17 @@ import torch
 from torch import nn, Tensor
 
 from selavpr_model.errors import EngineError
-from selavpr_model.features.engines.fused import phases_of, product_of, scaled_queries, weights_of
+from selavpr_model.features.engines.fused import (
+    FusedSelaVPR,
+    MakeLinear,
+    phases_of,
+    product_of,
+    scaled_queries,
+    Transform,
+    weights_of,
+)
+from selavpr_model.features.engines.linears import bf16_is_fast, PackedLinear
+from selavpr_model.features.network import LocalAdaptation, SelaVPR
 from selavpr_model.features.vit import Block, Mlp, VisionTransformer
 from selavpr_model.runtime.native import load
 
@@ -139,7 +149,7 @@ class Trunk(Packed):
 
 
 class Up(Packed):
-    """fusion.FusedUp with byte products: (B, n, m, in) -> (B, 2n - 1, 2m - 1, out), float32."""
+    """fused.FusedUp with byte products: (B, n, m, in) -> (B, 2n - 1, 2m - 1, out), float32."""
 
     def __init__(self, conv: nn.ConvTranspose2d, relu: bool, threads: int) -> None:
         super().__init__()
@@ -165,6 +175,32 @@ class Up(Packed):
             if failed:
                 raise MemoryError('int8 kernel: out of memory or threads')
         return y
+
+
+class Int8SelaVPR(FusedSelaVPR):
+    """The same contract; EngineError where the network or this CPU is not one of the kernel's.
+
+    The patch embedding is in bf16. Threads are those that torch has when it is made.
+    """
+
+    local_dtype = torch.float32
+
+    def __init__(self, network: SelaVPR, size: tuple[int, int]) -> None:
+        library()
+        if not bf16_is_fast():
+            raise EngineError('this CPU has no bf16 instructions (avx512_bf16)')
+        super().__init__(
+            network, size, functools.partial(PackedLinear, dtype=torch.bfloat16), torch.bfloat16
+        )
+
+    def make_body(self, network: SelaVPR, make: MakeLinear) -> Transform:
+        tokens = 1 + network.config.registers + self.rows * self.columns
+        return Trunk(network.backbone, tokens, torch.get_num_threads())
+
+    def make_local(self, local: LocalAdaptation, make: MakeLinear) -> Transform:
+        threads = torch.get_num_threads()
+        first, second = Up(local.up1, True, threads), Up(local.up2, False, threads)
+        return lambda grid: second(first(grid))
 
 
 def _scaled(weights: Weights, factor: Tensor) -> Weights:

@@ -143,13 +143,12 @@ class _Build:
 
     def _batches(self, progress: bool) -> Iterator[list[Frame]]:
         """Keyframes in groups of the extractor's batch size; others are never extracted."""
-        from tqdm import tqdm
+        from selavpr_model.runtime.progress import progress_bar
 
         batch: list[Frame] = []
-        bar = tqdm(
-            desc='map', unit='frame', total=_length(self.frames),
-            initial=self.position, disable=not progress,
-        )  # fmt: skip
+        bar = progress_bar(
+            None, 'map', progress, unit='frame', total=_length(self.frames), initial=self.position
+        )
         with bar:
             for frame in self._readable():
                 self._show(bar)

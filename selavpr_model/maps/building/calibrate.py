@@ -18,7 +18,7 @@ import math
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
+from selavpr_model.runtime.progress import progress_bar
 
 from selavpr_model.decision.confidence import Confidence, FEATURES, features_of
 from selavpr_model.decision.confidence_fit import adapted, shipped
@@ -50,7 +50,7 @@ def calibrate(
     """
     config, how = config or RecognizerConfig(), how or CalibrationConfig()
     rows = _spread(len(place_map), how.samples)
-    bar = tqdm(rows, 'thresholds', unit='place', disable=not progress)
+    bar = progress_bar(rows, 'thresholds', progress, unit='place')
     answers = {row: _ask(place_map, row, config) for row in bar}
     outside = [a.hidden for a in answers.values() if a.hidden]
     if len(outside) < MIN_TRIALS:

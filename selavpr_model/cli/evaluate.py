@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""`selavpr evaluate`: recall of a data set, and what the confidence is worth."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selavpr_model.cli.options import (
+    Fields,
+    JsonOut,
+    SIZE,
+    Size,
+    sized,
+    Trust,
+    WholeModel,
+    with_configs,
+)
+from selavpr_model.config import DatasetConfig, EvaluationConfig, MapConfig, RecognizerConfig
+from selavpr_model.errors import ConfigError
+from selavpr_model.runtime.outputs import require_outputs, write_json
+
+Chosen = Annotated[
+    DatasetConfig,
+    Fields(
+        'tolerance', 'split', 'floors', 'queries', 'names', 'query_folder',
+        max_angle_deg='--heading',
+    ),
+]  # fmt: skip
+
+
+@with_configs
+def evaluate(
+    data: Annotated[Path, typer.Argument(help='folder of a data set; see the docs for which')],
+    extractor: WholeModel,
+    recognizer: Annotated[RecognizerConfig, Fields('score', candidates='--k')],
+    storage: Annotated[MapConfig, Fields('local_dtype')],
+    chosen: Chosen,
+    trust: Trust,
+    size: Size = SIZE,
+    json_out: JsonOut = None,
+    plots: Annotated[
+        Path | None, typer.Option(help='folder for pictures of what the confidence is worth')
+    ] = None,
+) -> None:
+    """Measure the recall of a data set, global only and re-ranked.
+
+    With --absent 0.3 also what the confidence is worth when places are missing in the map.
+
+    Example: selavpr evaluate data/essex3in1 --k 20 --json essex.json
+    """
+    extractor = sized(extractor, size)
+    require_outputs(json_out=json_out, plots=plots)
+    _require_confidence(plots, trust)
+    from rich.console import Console
+
+    from selavpr_model.data.datasets import open_chosen
+    from selavpr_model.evaluation import evaluate as evaluation
+    from selavpr_model.evaluation import tables
+    from selavpr_model.features.extractor import load_extractor
+
+    images = open_chosen(dataclasses.replace(chosen, path=str(data)))
+    result = evaluation.evaluate(images, load_extractor(extractor), storage, recognizer, trust)
+    Console().print(tables.table(result))
+    if result.trust is not None:
+        Console().print(tables.trust_table(result.trust))
+        if plots is not None:
+            from selavpr_model.evaluation.trust_plots import write_plots
+
+            write_plots(plots, result.trust)
+    write_json(json_out, result.to_dict())
+
+
+def _require_confidence(plots: Path | None, trust: EvaluationConfig) -> None:
+    if plots is not None and trust.absent == 0 and not trust.sequence:
+        raise ConfigError(
+            f'--plots: expected a confidence to draw, got none for {plots}; add --absent 0.3 '
+            '(places missing in the map) or --sequence'
+        )
