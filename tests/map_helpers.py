@@ -21,6 +21,7 @@ from selavpr_model.errors import MapError
 from selavpr_model.maps.building.builder import build_map
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage import manifest as map_manifest
+from selavpr_model.maps.storage.store import open_map
 from selavpr_model.records import Features, Frame, ModelIdentity, Place
 
 GRID = (4, 4, 16)
@@ -180,7 +181,7 @@ def sha256(file: Path) -> str:
 def error_of(path: Path, identity: ModelIdentity = IDENTITY) -> MapError:
     """The error of opening, which is one line that names the map and a cure."""
     with pytest.raises(MapError) as caught:
-        PlaceMap.open(path, identity)
+        open_map(path, identity)
     message = str(caught.value)
     assert '\n' not in message and str(path) in message, message
     assert ';' in message, f'no cure in: {message}'

@@ -25,7 +25,7 @@ from selavpr_model.errors import (
     MapVersionError,
 )
 from selavpr_model.maps.row_checksums import CHECKSUMS
-from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map, save_map
 
 
 def rewrite(path: Path, name: str, array: np.ndarray) -> None:
@@ -131,7 +131,7 @@ def test_another_model_is_refused_before_any_data_is_read(copy):
 
 
 def test_without_an_identity_any_model_will_do(sound):
-    assert PlaceMap.open(sound).identity.fingerprint == IDENTITY.fingerprint
+    assert open_map(sound).identity.fingerprint == IDENTITY.fingerprint
 
 
 def test_an_empty_map_has_its_own_error(copy):
@@ -151,7 +151,7 @@ def test_values_that_are_not_finite_are_found_though_the_hash_is_right(copy, nam
 
 @pytest.mark.parametrize('dtype', ['fp16', 'exact'])
 def test_local_features_that_are_not_finite_are_found(tmp_path, dtype):
-    some_map(4, dtype).save(tmp_path / 'map')
+    save_map(some_map(4, dtype), tmp_path / 'map')
     array = array_of(tmp_path / 'map', 'local.npy')
     array[3, 7, 11] = np.inf
     rewrite(tmp_path / 'map', 'local.npy', array)
@@ -243,7 +243,7 @@ def test_a_signed_manifest_with_odd_values_loads_or_gives_a_map_error(sound, key
     good = (sound / 'manifest.json').read_bytes()
     try:
         sign(sound, change)
-        PlaceMap.open(sound, IDENTITY)
+        open_map(sound, IDENTITY)
     except MapError as error:
         assert '\n' not in str(error)
     finally:
@@ -264,7 +264,7 @@ def test_a_manifest_cannot_point_outside_its_folder(copy, data):
 
 
 def test_a_failed_load_leaves_the_map_in_use_as_it_was(sound, copy):
-    in_use = PlaceMap.open(sound)
+    in_use = open_map(sound)
     before = in_use.local([2])
     os.truncate(data_of(copy) / 'local.npy', 500)
     error_of(copy)

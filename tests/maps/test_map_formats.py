@@ -22,6 +22,7 @@ from selavpr_model.config import MapConfig
 from selavpr_model.errors import MapDataError
 from selavpr_model.maps.row_checksums import CHECKSUMS
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map, save_map
 
 # ---------------------------------------------------------------- large maps: verified by row
 
@@ -43,35 +44,35 @@ def change_row(path: Path, name: str, row: int) -> None:
 @pytest.mark.parametrize('name', ['local.npy', 'local_scales.npy'])
 def test_a_damaged_row_of_a_large_map_raises_when_it_is_read_and_never_before(by_row, copy, name):
     change_row(copy, name, 5)
-    opened = PlaceMap.open(copy, IDENTITY)
+    opened = open_map(copy, IDENTITY)
     assert opened.local([0, 4, 6]).shape == (3, 16, 16)
     for _ in range(2):
         with pytest.raises(MapDataError, match='row 5 is not the bytes that were saved'):
             opened.local([4, 5])
     with pytest.raises(MapDataError, match='row 5'):
-        opened.save(copy, overwrite=True)
+        save_map(opened, copy, overwrite=True)
     with pytest.raises(MapDataError, match='row 5'):
         PlaceMap.empty(IDENTITY, opened.config).extend(opened)
     with pytest.raises(MapDataError, match='expected SHA-256'):
-        PlaceMap.open(copy, IDENTITY, everything=True)
+        open_map(copy, IDENTITY, everything=True)
 
 
 def test_a_damaged_thumbnail_of_a_large_map_raises_when_it_is_looked_at(by_row, copy):
     offsets = array_of(copy, 'thumbnail_offsets.npy')
     change_row(copy, 'thumbnails.npy', int(offsets[3] + 40))  # one byte a row
-    opened = PlaceMap.open(copy, IDENTITY)
+    opened = open_map(copy, IDENTITY)
     assert opened.thumbnail(2) is not None
     with pytest.raises(MapDataError, match=r'thumbnails\.npy.*row 3'):
         opened.thumbnail(3)
 
 
 def test_a_sound_large_map_reads_grows_and_saves_as_any_other(by_row, copy, sound):
-    opened, whole = PlaceMap.open(copy, IDENTITY), PlaceMap.open(sound, IDENTITY, everything=True)
+    opened, whole = open_map(copy, IDENTITY), open_map(sound, IDENTITY, everything=True)
     assert (opened.local(range(8)) == whole.local(range(8))).all()
     opened.add(some_features(99), some_place(99))
     assert opened.local([8, 1]).shape == (2, 16, 16) and opened.thumbnail(8) is None
-    opened.save(copy, overwrite=True)
-    assert len(PlaceMap.open(copy, IDENTITY, everything=True)) == 9
+    save_map(opened, copy, overwrite=True)
+    assert len(open_map(copy, IDENTITY, everything=True)) == 9
 
 
 # ---------------------------------------------------------------- earlier versions, and the index
@@ -85,7 +86,7 @@ def test_a_map_of_version_1_opens_and_is_verified_as_a_whole(by_row, copy):
             del manifest['configs']['storage'][name]
 
     sign(copy, make_old)
-    assert len(PlaceMap.open(copy, IDENTITY)) == 8
+    assert len(open_map(copy, IDENTITY)) == 8
     change_row(copy, 'local.npy', 5)
     assert type(error_of(copy)) is MapDataError
 
@@ -95,28 +96,28 @@ def test_a_map_of_version_1_opens_and_is_verified_as_a_whole(by_row, copy):
     [('exact', 'dense'), ('fp32', 'exact'), ('compact', 'fast'), ('tiny', 'tiny8')],
 )
 def test_a_map_that_was_stored_under_an_earlier_name_opens_and_grows(tmp_path, before, now):
-    some_map(4, now).save(tmp_path / 'map')
-    new = PlaceMap.open(tmp_path / 'map', IDENTITY)
+    save_map(some_map(4, now), tmp_path / 'map')
+    new = open_map(tmp_path / 'map', IDENTITY)
 
     def rename(manifest: dict) -> None:
         manifest['format_version'] = 2
         manifest['local_dtype'] = manifest['configs']['storage']['local_dtype'] = before
 
     sign(tmp_path / 'map', rename)
-    old = PlaceMap.open(tmp_path / 'map', IDENTITY)
+    old = open_map(tmp_path / 'map', IDENTITY)
     assert old.config == new.config and old.config.local_dtype == now
     np.testing.assert_array_equal(old.codes([3])[0], new.codes([3])[0])
     old.add(some_features(9), some_place(9))
-    old.save(tmp_path / 'map', overwrite=True)
+    save_map(old, tmp_path / 'map', overwrite=True)
     assert json.loads((tmp_path / 'map' / 'manifest.json').read_text())['local_dtype'] == now
-    assert len(PlaceMap.open(tmp_path / 'map', IDENTITY)) == 5
+    assert len(open_map(tmp_path / 'map', IDENTITY)) == 5
 
 
 def test_short_lists_are_saved_with_the_map_and_refused_when_they_are_not_of_it(tmp_path):
     made = some_map(150)
     made.config = MapConfig(local_dtype='int8', thumbnail_px=0, index='codes')
-    made.save(tmp_path / 'map')
-    opened = PlaceMap.open(tmp_path / 'map', IDENTITY)
+    save_map(made, tmp_path / 'map')
+    opened = open_map(tmp_path / 'map', IDENTITY)
     assert len(opened._index.coarse) == 150
     assert opened.search(some_features(77).global_, 5)[0][0] == 77
     file = data_of(tmp_path / 'map') / 'index.faiss'
@@ -137,7 +138,7 @@ def test_short_lists_of_an_earlier_version_are_left_aside_until_the_next_save(tm
 
     made = some_map(150)
     made.config = MapConfig(local_dtype='int8', thumbnail_px=0, index='codes')
-    made.save(tmp_path / 'map')
+    save_map(made, tmp_path / 'map')
     file = data_of(tmp_path / 'map') / 'index.faiss'
     clusters = faiss.index_factory(made.identity.global_dim, 'PCAR4,IVF3,SQ8')
     clusters.train(np.concatenate(made._index.blocks()))
@@ -150,8 +151,8 @@ def test_short_lists_of_an_earlier_version_are_left_aside_until_the_next_save(tm
 
     sign(tmp_path / 'map', make_old)
     with caplog.at_level('INFO', 'selavpr_model.maps.storage.contents'):
-        opened = PlaceMap.open(tmp_path / 'map', IDENTITY)
+        opened = open_map(tmp_path / 'map', IDENTITY)
     assert 'another version' in caplog.text and opened.config == made.config
     assert opened.search(some_features(77).global_, 5)[0][0] == 77
-    opened.save(tmp_path / 'map', overwrite=True)
-    assert len(PlaceMap.open(tmp_path / 'map', IDENTITY)._index.coarse) == 150
+    save_map(opened, tmp_path / 'map', overwrite=True)
+    assert len(open_map(tmp_path / 'map', IDENTITY)._index.coarse) == 150

@@ -14,6 +14,7 @@ from selavpr_model.matching.local_codec import LocalCodec
 from selavpr_model.maps.local_store import Block, decode, encode
 from selavpr_model.matching.nearest import count_mutual, mutual_matches
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.records import Features
 
 # largest error of a vector of 16 channels before it is made a unit vector again
@@ -60,15 +61,15 @@ def test_a_cell_without_direction_stays_zero():
 def test_int8_needs_a_quarter_of_the_bytes(tmp_path):
     sizes = {}
     for dtype in DTYPES:
-        some_map(40, dtype).save(tmp_path / dtype)
-        files = PlaceMap.open(tmp_path / dtype).manifest['files']
+        save_map(some_map(40, dtype), tmp_path / dtype)
+        files = open_map(tmp_path / dtype).manifest['files']
         sizes[dtype] = files['local.npy']['bytes']
     assert sizes['int8'] < 0.3 * sizes['exact'] and sizes['fp16'] < 0.6 * sizes['exact']
 
 
 def test_local_features_stay_on_disk_until_they_are_asked_for(tmp_path):
-    some_map(9).save(tmp_path / 'map')
-    block = PlaceMap.open(tmp_path / 'map')._local.blocks[0]
+    save_map(some_map(9), tmp_path / 'map')
+    block = open_map(tmp_path / 'map')._local.blocks[0]
     assert isinstance(block.codes, np.memmap) and not block.codes.flags.writeable
 
 
@@ -83,8 +84,8 @@ def test_what_is_stored_exactly_is_compared_where_it_lies_and_counts_what_the_fe
     ]
     for number, view in enumerate(views):
         made.add(Features(some_features(number).global_, view), some_place(number))
-    made.save(tmp_path / 'map')
-    opened = PlaceMap.open(tmp_path / 'map', identity)
+    save_map(made, tmp_path / 'map')
+    opened = open_map(tmp_path / 'map', identity)
     codes = opened.codes([0, 1])
     assert isinstance(codes[0].base, np.memmap) or isinstance(codes[0], np.memmap)
     np.testing.assert_array_equal(codes[1], views[1].reshape(-1, 128))
@@ -103,8 +104,8 @@ def test_a_dense_map_counts_the_matches_of_its_codes_where_they_lie(tmp_path, pr
     views = [unit(rng.normal(size=shape)) for _ in range(3)]
     for number, view in enumerate(views[:2]):
         made.add(Features(some_features(number).global_, view), some_place(number))
-    made.save(tmp_path / 'map')
-    opened = PlaceMap.open(tmp_path / 'map', identity)
+    save_map(made, tmp_path / 'map')
+    opened = open_map(tmp_path / 'map', identity)
     opened.add(Features(some_features(2).global_, views[2]), some_place(2))
     changed = unit(views[1] + 0.4 * unit(rng.normal(size=shape)))
     query = opened.code(Features(some_features(2).global_, changed))

@@ -18,6 +18,7 @@ from selavpr_model.features.network import SelaVPR
 from selavpr_model.maps.building.merge import merge_maps
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage import reader
+from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.matching.local_codec import rounded
 from selavpr_model.matching.matcher import Matcher
 from selavpr_model.matching.token_codec import axes_of, parts_of, TokenCodec
@@ -124,8 +125,8 @@ def test_a_head_is_itself_again_from_its_numbers(network, identity, views):
 
 def test_a_map_of_tokens_is_read_grown_and_merged_without_the_model(tmp_path, identity, views):
     kept, exact = filled(identity, views[:4]), filled(identity, views[:4], EXACT)
-    kept.save(tmp_path / 'map')
-    opened = PlaceMap.open(tmp_path / 'map')
+    save_map(kept, tmp_path / 'map')
+    opened = open_map(tmp_path / 'map')
     np.testing.assert_array_equal(opened.local([0, 3]), kept.local([0, 3]))
     assert (opened.local([0, 3]) * exact.local([0, 3])).sum(axis=2).min() > 0.9995
     assert opened.grid == exact.grid == identity.local_shape[:2]
@@ -136,9 +137,9 @@ def test_a_map_of_tokens_is_read_grown_and_merged_without_the_model(tmp_path, id
         right = theirs.count(exact.code(views[1]), exact.codes(range(4)))
         assert np.abs(counts - right).max() <= 6 and counts.argmax() == right.argmax() == 1
     opened.add(views[4], some_place(4))
-    opened.save(tmp_path / 'map', overwrite=True)
+    save_map(opened, tmp_path / 'map', overwrite=True)
     other = filled(identity, [views[5]])
-    other.save(tmp_path / 'other')
+    save_map(other, tmp_path / 'other')
     merged = merge_maps(
         [tmp_path / 'map', tmp_path / 'other'], tmp_path / 'both', calibrated=False, progress=False
     )
@@ -179,13 +180,13 @@ def test_what_is_not_compared_in_full_is_told_apart_and_not_raised(extractor, st
 
 
 def test_damage_to_the_head_is_named(tmp_path, identity, views):
-    filled(identity, views[:2]).save(tmp_path / 'map')
+    save_map(filled(identity, views[:2]), tmp_path / 'map')
     file = data_of(tmp_path / 'map') / 'head.npy'
     good, shape = file.read_bytes(), array_of(tmp_path / 'map', 'head.npy').shape
     file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     assert type(error_of(tmp_path / 'map', identity)) is MapDataError
     file.write_bytes(good)
-    assert len(PlaceMap.open(tmp_path / 'map', identity)) == 2
+    assert len(open_map(tmp_path / 'map', identity)) == 2
 
     def say_less(manifest: dict) -> None:
         manifest['model']['description']['model']['local_hidden'] = 8
@@ -197,7 +198,7 @@ def test_damage_to_the_head_is_named(tmp_path, identity, views):
         kept = (tmp_path / 'map' / 'manifest.json').read_bytes()
         sign(tmp_path / 'map', change)
         with pytest.raises(MapDataError, match=told):
-            PlaceMap.open(tmp_path / 'map')
+            open_map(tmp_path / 'map')
         (tmp_path / 'map' / 'manifest.json').write_bytes(kept)
 
 
@@ -215,12 +216,12 @@ def test_maps_are_joined_only_where_their_tokens_mean_the_same(identity, views):
 
 def test_tokens_of_a_large_map_are_verified_when_read(tmp_path, identity, views, monkeypatch):
     monkeypatch.setattr(reader, 'HASH_AT_OPEN', 0)
-    filled(identity, views[:3]).save(tmp_path / 'map')
+    save_map(filled(identity, views[:3]), tmp_path / 'map')
     file = data_of(tmp_path / 'map') / 'local.npy'
     raw = bytearray(file.read_bytes())
     raw[-3] ^= 1  # of the last row
     file.write_bytes(raw)
-    opened = PlaceMap.open(tmp_path / 'map', identity)
+    opened = open_map(tmp_path / 'map', identity)
     assert len(opened.codes([0, 1])) == 2
     with pytest.raises(MapDataError, match='row 2'):
         opened.codes([2])
@@ -254,8 +255,8 @@ def test_slam_grows_a_map_of_tokens_by_what_is_new(extractor, street, seen, tmp_
             frame = Frame(second * 10**9 + half * 5 * 10**8, frame.image, odom=frame.pose)
             steps.append(slam.advance(replace(frame, odom=moved(second, half)), features))
     assert [step.place is not None for step in steps] == [True, False] * len(seen)
-    slam.place_map.save(tmp_path / 'map')
-    assert len(PlaceMap.open(tmp_path / 'map', extractor.identity)) == len(seen)
+    save_map(slam.place_map, tmp_path / 'map')
+    assert len(open_map(tmp_path / 'map', extractor.identity)) == len(seen)
 
 
 def moved(second: int, half: int) -> np.ndarray:

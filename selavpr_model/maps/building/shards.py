@@ -13,20 +13,20 @@ import itertools
 import json
 from pathlib import Path
 import shutil
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 from selavpr_model.maps.storage import reader
 from selavpr_model.maps.storage import writer
 from selavpr_model.config import KeyframeConfig, MapConfig, RecognizerConfig
 from selavpr_model.runtime.distributed import barrier, rank, world
 from selavpr_model.errors import ConfigError, MapError
+from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.building.builder import build_map, Indexed, plan_of
 from selavpr_model.maps.building.merge import merge_maps
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.records import Frame
+from selavpr_model.maps.storage.store import open_map
 
-if TYPE_CHECKING:
-    from selavpr_model.features.extractor import Extractor
-    from selavpr_model.records import Frame
 
 
 def build_map_in_shards(
@@ -68,7 +68,7 @@ def build_map_in_shards(
         merge_maps(folders, out, overwrite, progress=shown, source=_told(folders, source or {}))
         shutil.rmtree(_folder(out))
     barrier()
-    return PlaceMap.open(out, extractor.identity)
+    return open_map(out, extractor.identity)
 
 
 def _folder(out: Path) -> Path:
