@@ -31,7 +31,7 @@ def run(*arguments: object):
 def test_info_shows_what_people_ask_for(path, tmp_path):
     result = run('info', path, '--json', tmp_path / 'info.json')
     assert result.exit_code == 0, result.output
-    for word in ('6, 5 with a pose', 'features of a test', 'int8', 'revision 1', 'none'):
+    for word in ('6, 5 with a pose', 'features of a test', 'local as fast', 'revision 1', 'none'):
         assert word in ' '.join(result.output.split()), result.output
     assert json.loads((tmp_path / 'info.json').read_text())['counts']['places'] == 6
 
@@ -75,12 +75,12 @@ def test_build_from_makes_a_map_and_shows_it(tmp_path, capsys):
         'source': {'type': 'test'},
         'extractor': TINY,
         'keyframes': KeyframeConfig(distance_m=1.0),
-        'storage': MapConfig(local_dtype='fp16', thumbnail_px=0),
+        'storage': MapConfig(local_dtype='tiny', thumbnail_px=0),
     }
     with one_torch_thread():
         build_from(Drive(6), out, **options, json_out=tmp_path / 'map.json')
     shown = ' '.join(capsys.readouterr().out.split())
-    assert '3, 3 with a pose' in shown and 'fp16' in shown and 'random' in shown.lower()
+    assert '3, 3 with a pose' in shown and 'local as tiny' in shown and 'random' in shown.lower()
     assert open_map(out).map_id == json.loads((tmp_path / 'map.json').read_text())['map_id']
     with pytest.raises(MapExistsError):
         build_from(Drive(6), out, **options)

@@ -230,15 +230,6 @@ def test_a_real_map_keeps_its_confidence_and_its_diagram(street_map):
     assert set(values['weights']) == set(FEATURES)
 
 
-def test_a_map_from_before_decides_by_its_thresholds(street_map, street, extractor):
-    place_map = open_map(street_map)
-    now = PlaceRecognizer(extractor, place_map).process(street[3])
-    place_map.calibration = replace(place_map.calibration, confidence=None)
-    before = PlaceRecognizer(extractor, place_map).process(street[3])
-    assert np.isnan(before.alone_confidence) and 0.0 < now.alone_confidence < 1.0
-    assert [c.place.id for c in before.candidates] == [c.place.id for c in now.candidates]
-
-
 def test_min_precision_is_the_least_confidence_of_a_frame_alone(street_map, street, extractor):
     place_map = open_map(street_map)
     first = PlaceRecognizer(extractor, place_map).process(street[3])
@@ -257,18 +248,6 @@ def test_a_damaged_confidence_is_a_damaged_manifest(street_map, tmp_path):
     (tmp_path / 'manifest.json').write_bytes(encode(manifest))
     with pytest.raises(MapMetadataError, match='calibration'):
         open_map(tmp_path)
-
-
-def test_a_map_whose_confidence_weighs_other_numbers_gets_the_general_one(
-    street_map, tmp_path, caplog
-):
-    manifest = json.loads((street_map / 'manifest.json').read_text())
-    del manifest['manifest_sha256']
-    manifest['calibration']['confidence']['weights'] = {'match_margin': 3.0, 'spread': 0.0}
-    (tmp_path / manifest['data']).symlink_to(street_map / manifest['data'])
-    (tmp_path / 'manifest.json').write_bytes(encode(manifest))
-    assert open_map(tmp_path).calibration.confidence == adapted(shipped())
-    assert 'build the map again' in caplog.text
 
 
 def test_each_hypothesis_has_its_own_confidence(street_map, street, extractor):

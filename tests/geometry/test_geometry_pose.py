@@ -201,7 +201,7 @@ def kitchen(
     numbers = (400, 440, 480, 520, 560, 452, 492)
     images = {n: cv2.imread(str(folder / f'{n:06d}.jpg'))[:, :, ::-1].copy() for n in numbers}
     poses = {n: read_matrix(folder / f'{n:06d}.pose.txt') for n in numbers}
-    place_map = PlaceMap.empty(extractor.identity, MapConfig(local_dtype='fp16'))
+    place_map = PlaceMap.empty(extractor.identity, MapConfig(local_dtype='exact'))
     place_map.cameras[''] = Camera(K * [[1.08], [1.08], [1.0]], np.zeros(5), (640, 480))
     place_map.cameras[''].K[:2, 2] = 320.0, 240.0
     for n in numbers[:5]:

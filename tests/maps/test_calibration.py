@@ -94,13 +94,7 @@ def test_it_survives_the_manifest():
     assert dataclasses.replace(calibration, samples=1) != calibration
 
 
-FIELDS = [f.name for f in dataclasses.fields(Calibration) if f.name != 'confidence']
-
-
-def test_a_map_from_before_there_was_a_confidence_opens_without_one():
-    values = calibrate(corridor(30)).to_dict()
-    del values['confidence']
-    assert Calibration.from_dict(values).confidence is None
+FIELDS = [f.name for f in dataclasses.fields(Calibration)]
 
 
 @pytest.mark.parametrize('name', FIELDS)

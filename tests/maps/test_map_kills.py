@@ -42,6 +42,7 @@ def limited(body: str, path: Path, *prefix: str) -> subprocess.CompletedProcess:
         'import os, resource, signal, subprocess, sys\n'
         'from map_helpers import *\n'
         'from selavpr_model.errors import *\n'
+        'from selavpr_model.maps.storage.store import open_map, save_map\n'
         'path = Path(sys.argv[1])\n'
     )
     return subprocess.run(

@@ -107,7 +107,7 @@ def test_a_build_can_be_stopped_again_and_again(tmp_path, whole):
     [
         {'source': {'type': 'other'}},
         {'keyframes': KeyframeConfig(distance_m=2.0)},
-        {'config': MapConfig(local_dtype='fp16')},
+        {'config': MapConfig(local_dtype='tiny')},
         {'frames': Drive(58)},
     ],
 )

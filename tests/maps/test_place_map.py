@@ -147,7 +147,7 @@ def test_maps_that_do_not_fit_together_are_not_joined():
     with pytest.raises(InputError, match='in both maps'):
         some_map(3).extend(some_map(3))
     with pytest.raises(InputError, match='cannot be joined'):
-        some_map(3).extend(some_map(3, 'fp16'))
+        some_map(3).extend(some_map(3, 'tiny'))
     with pytest.raises(MapModelError):
         some_map(3).extend(PlaceMap.empty(OTHER))
 
@@ -176,4 +176,4 @@ def test_features_of_the_wrong_form_are_refused_and_the_map_stays_as_it_was():
             place_map.add(good, place)
     with pytest.raises(InputError, match='image'):
         place_map.add(good, some_place(3), np.zeros((4, 4), np.uint8))
-    assert len(place_map) == 3 == len(place_map._index) == len(place_map._local)
+    assert len(place_map) == 3 == len(place_map.index) == len(place_map.store)
