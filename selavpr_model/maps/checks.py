@@ -41,13 +41,13 @@ def check_place(place: Place) -> None:
             raise InputError(f'place {place.id}: expected a finite (4, 4) pose, got {pose}')
 
 
-def require_model(path: Path, stored: ModelIdentity, wanted: ModelIdentity) -> None:
+def require_model(path: Path, stored: ModelIdentity, model: ModelIdentity) -> None:
     """Raise MapModelError unless the features of both can be compared."""
-    same = stored.global_dim == wanted.global_dim and stored.local_shape == wanted.local_shape
-    if not same or stored.fingerprint != wanted.fingerprint:
+    same = stored.global_dim == model.global_dim and stored.local_shape == model.local_shape
+    if not same or stored.fingerprint != model.fingerprint:
         raise MapModelError(
             f'{path}: the map was made with {_model_words(stored)}, the model in use is '
-            f'{_model_words(wanted)}; load those weights or build the map again with these'
+            f'{_model_words(model)}; load those weights or build the map again with these'
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 from selavpr_model.decision.calibration import Calibration
 from selavpr_model.decision.confidence_fit import adapted, shipped
 from selavpr_model.errors import MapMetadataError, MapVersionError
-from selavpr_model.maps.storage.manifest import encode, RELEASED
+from selavpr_model.maps.storage.manifest import encode, UNALIGNED
 from selavpr_model.maps.storage.reader import read_manifest
 from selavpr_model.maps.storage.store import open_map
 
@@ -63,8 +63,8 @@ def test_a_map_of_before_format_1_was_settled_is_refused_with_the_cure(tmp_path,
 
 def test_a_damaged_manifest_is_not_taken_for_an_old_one(copy):
     raw = (copy / 'manifest.json').read_bytes()
-    assert RELEASED.encode() in raw
-    (copy / 'manifest.json').write_bytes(raw.replace(RELEASED.encode(), b'unaligned_session5'))
+    assert UNALIGNED.encode() in raw
+    (copy / 'manifest.json').write_bytes(raw.replace(UNALIGNED.encode(), b'unaligned_session5'))
     assert type(error_of(copy)) is MapMetadataError
 
 
@@ -106,6 +106,6 @@ def test_a_calibration_without_confidence_is_damage(copy: Path, confidence):
 
 @pytest.mark.parametrize('names', [[1], ['a', None]])
 def test_unaligned_sessions_that_are_no_names_are_damage(copy: Path, names):
-    sign(copy, lambda manifest: manifest.update({RELEASED: names}))
+    sign(copy, lambda manifest: manifest.update({UNALIGNED: names}))
     error = error_of(copy)
-    assert type(error) is MapMetadataError and RELEASED in str(error)
+    assert type(error) is MapMetadataError and UNALIGNED in str(error)

@@ -42,9 +42,9 @@ def merge_maps(
         raise InputError('merge: expected at least one map, got none')
     _require_different(maps)
     merged = PlaceMap.empty(maps[0].identity, maps[0].config, maps[0].head)
-    told = [_append(merged, one, source is not None) for one in maps]
+    parts = [_append(merged, one, source is not None) for one in maps]
     merged.configs = maps[0].configs
-    merged.source = source or {'kind': 'merge', 'maps': told}
+    merged.source = source or {'kind': 'merge', 'maps': parts}
     if source is None:  # parts of one drive follow each other
         _warn_of_apart(maps)
     if calibrated:
@@ -75,8 +75,8 @@ def _parts(source: dict[str, Any]) -> Iterator[str]:
 
 def _warn_of_apart(maps: Sequence[PlaceMap]) -> None:
     """Storeys are no reason: looked at are the two axes along which all the maps extend most."""
-    known = {one: one.positions[np.isfinite(one.positions).all(axis=1)] for one in maps}
-    posed = {one: points for one, points in known.items() if len(points)}
+    finite = {one: one.positions[np.isfinite(one.positions).all(axis=1)] for one in maps}
+    posed = {one: points for one, points in finite.items() if len(points)}
     if len(posed) < 2:
         return
     flat = np.argsort(np.ptp(np.concatenate(list(posed.values())), axis=0))[1:]
@@ -111,8 +111,8 @@ def _append(merged: PlaceMap, other: PlaceMap, one_drive: bool) -> dict[str, Any
     unaligned = other.sessions if strange else other.unaligned_sessions
     merged.unaligned_sessions |= {names[s] for s in unaligned}
     for row, place in enumerate(other.places):
-        known = replace(place, id=renumbered.get(place.id, place.id), session=names[place.session])
-        merged.copy(other, row, known)
+        renamed = replace(place, id=renumbered.get(place.id, place.id), session=names[place.session])
+        merged.copy(other, row, renamed)
     return {
         'path': str(path),
         'map_id': other.map_id,

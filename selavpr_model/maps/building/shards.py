@@ -50,7 +50,7 @@ def build_map_in_shards(
         return build_map(
             frames, extractor, out, keyframes, config, recognizer, source, overwrite, progress
         )
-    out, shown = Path(out), progress and rank() == 0
+    out, progress = Path(out), progress and rank() == 0
     writer.require_free(out, overwrite)
     keyframes, config = keyframes or KeyframeConfig(), config or MapConfig()
     part = _part(frames)
@@ -61,11 +61,11 @@ def build_map_in_shards(
         _folder(out).mkdir(parents=True, exist_ok=True)
         build_map(
             part, extractor, folders[rank()], keyframes, config, recognizer, mine,
-            overwrite=True, progress=shown, calibrated=False,
+            overwrite=True, progress=progress, calibrated=False,
         )  # fmt: skip
     barrier()
     if rank() == 0:
-        merge_maps(folders, out, overwrite, progress=shown, source=_told(folders, source or {}))
+        merge_maps(folders, out, overwrite, progress=progress, source=_source_of(folders, source or {}))
         shutil.rmtree(_folder(out))
     barrier()
     return open_map(out, extractor.identity)
@@ -117,7 +117,7 @@ def _is_done(folder: Path, plan: str) -> bool:
         return False
 
 
-def _told(folders: list[Path], source: dict[str, Any]) -> dict[str, Any]:
+def _source_of(folders: list[Path], source: dict[str, Any]) -> dict[str, Any]:
     """What the whole map says about where it came from: sums over the parts."""
     parts = [reader.read_manifest(folder)['source'] for folder in folders]
     sums = {key: sum(part[key] for part in parts) for key in ('frames', 'skipped')}

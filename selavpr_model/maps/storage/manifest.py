@@ -19,7 +19,7 @@ from selavpr_model.records import Camera, ModelIdentity
 
 FORMAT = 'selavpr-map'
 FORMAT_VERSION = 1
-RELEASED = 'unaligned_sessions'  # maps made before format 1 was settled have no such field
+UNALIGNED = 'unaligned_sessions'  # by this field format 1 is told from the maps before it
 DATA_FOLDER = re.compile(r'data-\d{6,}-[0-9a-f]{8}')
 GLOBAL = 'global.npy'
 LOCAL = 'local.npy'
@@ -47,7 +47,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     'configs': dict,
     'calibration': (dict, type(None)),
     'cameras': dict,
-    RELEASED: list,
+    UNALIGNED: list,
     'source': dict,
 }
 _MODEL_FIELDS: dict[str, type] = {
@@ -85,7 +85,7 @@ def decode(raw: bytes, where: Path) -> dict[str, Any]:
         raise _damaged(where, f'format is not {FORMAT!r}')
     _check_version(manifest, where)
     _check_digest(raw, where)
-    if RELEASED not in manifest:
+    if UNALIGNED not in manifest:
         raise _of_before(manifest['format_version'], where)
     _check_fields(manifest, where)
     return manifest
@@ -97,7 +97,7 @@ def _check_version(manifest: dict[str, Any], where: Path) -> None:
         raise _damaged(where, f'format_version is {version!r}')
     if version == FORMAT_VERSION:
         return
-    if version < FORMAT_VERSION or RELEASED not in manifest:
+    if version < FORMAT_VERSION or UNALIGNED not in manifest:
         raise _of_before(version, where)
     raise MapVersionError(
         f'{where}: expected map format {FORMAT_VERSION}, got {version}; install a newer selavpr'
@@ -237,9 +237,9 @@ def cameras(manifest: dict[str, Any], where: Path) -> dict[str, Camera]:
 
 def unaligned_sessions(manifest: dict[str, Any], where: Path) -> set[str]:
     """Sessions whose poses are not in the frame of the map."""
-    names = manifest[RELEASED]
+    names = manifest[UNALIGNED]
     if not all(isinstance(name, str) for name in names):
-        raise _damaged(where, f'{RELEASED}: expected names of sessions, got {names!r}')
+        raise _damaged(where, f'{UNALIGNED}: expected names of sessions, got {names!r}')
     return set(names)
 
 

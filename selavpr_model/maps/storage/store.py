@@ -163,5 +163,5 @@ def _described(
         'calibration': None if calibration is None else calibration.to_dict(),
         'source': place_map.source,
         'cameras': {s: map_manifest.camera_entry(c) for s, c in place_map.cameras.items()},
-        map_manifest.RELEASED: sorted(place_map.unaligned_sessions),
+        map_manifest.UNALIGNED: sorted(place_map.unaligned_sessions),
     }
