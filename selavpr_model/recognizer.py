@@ -18,8 +18,7 @@ from selavpr_model.errors import MapModelError
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.geometry.gate import GeometryGate
 from selavpr_model.geometry.overlay import by_codes, by_geometry, Joined
-from selavpr_model.maps.frames import shown
-from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.place_map import PlaceMap, shown
 from selavpr_model.records import Candidate, Frame, Recognition, State
 from selavpr_model.runtime.stages import StageClock
 
@@ -176,12 +175,12 @@ def believe(
     if np.isnan(poses[:, 0, 0]).any():
         log.info('the map has places without poses: each frame is decided alone')
         return None
-    legs = 0 if not place_map.adrift else _legs(place_map)
+    legs = 0 if not place_map.unaligned_sessions else _legs(place_map)
     radius, angle = config.distinct_radius_m, config.distinct_angle_deg
     return TemporalBelief(poses, temporal, radius, angle, legs)
 
 
 def _legs(place_map: PlaceMap) -> np.ndarray:
     """(N,) 0 for places in the frame of the map, another number for each other session."""
-    number = {session: i for i, session in enumerate(['', *sorted(place_map.adrift)])}
+    number = {session: i for i, session in enumerate(['', *sorted(place_map.unaligned_sessions)])}
     return np.array([number[place_map.frame_of(place)] for place in place_map.places])

@@ -10,14 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 import enum
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from selavpr_model.errors import InputError
-
-if TYPE_CHECKING:
-    from selavpr_model.matching.token_matcher import LocalHead
 
 
 class State(enum.IntEnum):
@@ -91,7 +87,7 @@ class Features:
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
     """One keyframe of the map; `id` never changes. pose: (4, 4) T_map_camera or None; frame: in
-    comparisons, whose frame it is in where that is not the map's; not stored (frames.py).
+    comparisons, whose frame it is in where that is not the map's; not stored (maps/place_map.py).
     """
 
     id: int
@@ -214,8 +210,7 @@ class ModelIdentity:
 
     fingerprint: hex SHA-256 over architecture, weights and preprocessing; weights: a name for
     people; local_shape: (h, w, C) of the local features; note: what people must be told, such as
-    'untrained local head' or 'RANDOM WEIGHTS'; head: what makes the local features of tokens,
-    None where they are the tokens.
+    'untrained local head' or 'RANDOM WEIGHTS'.
     """
 
     fingerprint: str
@@ -224,4 +219,3 @@ class ModelIdentity:
     local_shape: tuple[int, int, int]
     description: dict[str, object] = field(default_factory=dict, compare=False)
     note: str = ''
-    head: LocalHead | None = field(default=None, compare=False, repr=False)

@@ -96,8 +96,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A map nobody writes to."""
     from map_helpers import some_map
 
+    from selavpr_model.maps.storage.store import save_map
+
     path = tmp_path_factory.mktemp('sound') / 'map'
-    some_map(8).save(path)
+    save_map(some_map(8), path)
     return path
 
 

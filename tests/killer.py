@@ -22,17 +22,19 @@ from typing import Any
 
 from map_helpers import build_drive, some_map
 
+from selavpr_model.maps.storage.store import save_map
+
 
 def job_save(path: str, seed: int) -> None:
     """Replace the map at `path`."""
-    some_map(places=20, seed=seed).save(path, overwrite=True)
+    save_map(some_map(places=20, seed=seed), path, overwrite=True)
 
 
 def job_saves(path: str, seed: int) -> None:
     """Replace the map at `path` by that of `seed`, by that of `seed` + 1, and so on for ever."""
     maps = some_map(places=20, seed=seed), some_map(places=20, seed=seed + 1)
     for place_map in itertools.cycle(maps):
-        place_map.save(path, overwrite=True)
+        save_map(place_map, path, overwrite=True)
 
 
 def job_build(path: str, seconds: float, overwrite: bool = True) -> None:

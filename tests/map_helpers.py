@@ -21,10 +21,11 @@ from selavpr_model.errors import MapError
 from selavpr_model.maps.building.builder import build_map
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage import manifest as map_manifest
+from selavpr_model.maps.storage.store import open_map
 from selavpr_model.records import Features, Frame, ModelIdentity, Place
 
 GRID = (4, 4, 16)
-DTYPES = ('int8', 'fp16', 'exact')  # storage of local features
+DTYPES = ('fast', 'tiny', 'dense', 'exact')  # storages of local features
 IDENTITY = ModelIdentity(
     fingerprint=hashlib.sha256(b'test features').hexdigest(),
     weights='test',
@@ -60,7 +61,7 @@ def some_place(number: int) -> Place:
     )
 
 
-def some_map(places: int = 12, dtype: str = 'int8', seed: int = 0) -> PlaceMap:
+def some_map(places: int = 12, dtype: str = 'fast', seed: int = 0) -> PlaceMap:
     place_map = PlaceMap.empty(IDENTITY, MapConfig(local_dtype=dtype, thumbnail_px=16))
     place_map.source = {'type': 'test', 'seed': seed}
     for i in range(places):
@@ -74,7 +75,7 @@ class CheapExtractor:
 
     def __init__(self, seconds: float = 0.0, batch_size: int = 4) -> None:
         self.config = ExtractorConfig(batch_size=batch_size)
-        self.identity = IDENTITY
+        self.identity, self.local = IDENTITY, None
         self.device, self.engine, self.precision = 'cpu', 'torch', 'fp32'
         self.seconds = seconds  # so that a kill can hit the middle
         self.extracted = 0
@@ -180,7 +181,7 @@ def sha256(file: Path) -> str:
 def error_of(path: Path, identity: ModelIdentity = IDENTITY) -> MapError:
     """The error of opening, which is one line that names the map and a cure."""
     with pytest.raises(MapError) as caught:
-        PlaceMap.open(path, identity)
+        open_map(path, identity)
     message = str(caught.value)
     assert '\n' not in message and str(path) in message, message
     assert ';' in message, f'no cure in: {message}'

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from selavpr_model.config import RecognizerConfig, SlamConfig, TemporalConfig
-from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map
 from selavpr_model.records import Frame
 from selavpr_ros.node.pipeline.pipeline import Pipeline
 from selavpr_ros.node.pipeline.request import Wanted
@@ -52,4 +52,4 @@ def drive_on(pipeline: Pipeline, frames: list[Frame]) -> None:
 
 
 def sessions(path: str | Path) -> list[str]:
-    return [place.session for place in PlaceMap.open(path).places]
+    return [place.session for place in open_map(path).places]

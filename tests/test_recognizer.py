@@ -12,6 +12,7 @@ from selavpr_model.errors import InputError, MapModelError
 from selavpr_model.features.extractor import load_extractor
 from selavpr_model.maps.building.calibrate import calibrate
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map
 from selavpr_model.recognizer import PlaceRecognizer
 from selavpr_model.records import Frame, Place, Reject, State, Status
 
@@ -115,7 +116,7 @@ def test_a_frame_without_pixels_is_an_input_error(extractor, campus_map):
 
 
 def test_a_map_that_counted_otherwise_says_so(extractor, street_map, caplog):
-    place_map = PlaceMap.open(street_map, extractor.identity)
+    place_map = open_map(street_map, extractor.identity)
     PlaceRecognizer(extractor, place_map, RecognizerConfig())
     assert 'score' not in caplog.text
     PlaceRecognizer(extractor, place_map, RecognizerConfig(score='mutual'))

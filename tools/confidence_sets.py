@@ -15,6 +15,7 @@ from selavpr_model.data.image_folder import read_rgb
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.building.builder import build_map
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map
 from selavpr_model.records import Frame
 
 TOWN_M = 5.0
@@ -92,7 +93,7 @@ def features(name: str, data: RetrievalSet, extractor: Extractor, cache: Path) -
     files = tuple(sorted({*data.queries.files, *data.references.files}))
     out = cache / name.split()[0]
     if (out / 'manifest.json').is_file():
-        found = PlaceMap.open(out, extractor.identity)
+        found = open_map(out, extractor.identity)
         if {str(f) for f in files} <= {p.name for p in found.places}:
             return found
     return build_map(

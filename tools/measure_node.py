@@ -51,6 +51,7 @@ def build_map(images: Path, out: Path, places: int) -> None:
     from selavpr_model.data.image_folder import ImageFolder
     from selavpr_model.features.extractor import load_extractor
     from selavpr_model.maps.building.builder import build_map as build
+    from selavpr_model.maps.storage.store import save_map
 
     frames, extractor = list(ImageFolder(images)), load_extractor()
     made = build(frames, extractor, out)
@@ -60,7 +61,7 @@ def build_map(images: Path, out: Path, places: int) -> None:
     vectors = Growth(np.stack([one.global_ for one in real])).grow(places)
     for row in trange(len(made), places, desc='more places'):
         made.add(replace(real[row % len(real)], global_=vectors[row]), place(row))
-    made.save(out, overwrite=True)
+    save_map(made, out, overwrite=True)
 
 
 @app.command()

@@ -16,18 +16,19 @@ from selavpr_model.benchmark.scale import interleaved, Result, Scale
 from selavpr_model.config import MapConfig
 from selavpr_model.maps.index import needs_index, VectorIndex
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import save_map
 from selavpr_model.records import Features, ModelIdentity
 
 K = 100
 GRID = (2, 2, 8)  # of the map that is only opened: local features are never read then
 OPEN = """
 import resource, sys, time
-from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map
 import faiss
 def resident():
     return int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize()
 before, start = resident(), time.perf_counter()
-place_map = PlaceMap.open(sys.argv[1])
+place_map = open_map(sys.argv[1])
 place_map.search(place_map.global_(0), 20)
 print(time.perf_counter() - start, resident() - before)
 """
@@ -100,7 +101,7 @@ def opening(real: np.ndarray, folder: Path, scale: Scale, result: Result) -> Non
     """
     global_ = Growth(real).grow(scale.open_rows)
     path = folder / 'large'
-    large_map(global_).save(path)
+    save_map(large_map(global_), path)
     times, sizes = zip(*[_open(path) for _ in range(3)], strict=True)
     key = f'open.{name_of(scale.open_rows)}'
     result.values[f'{key}.s'] = statistics.median(times)

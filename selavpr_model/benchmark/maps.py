@@ -21,6 +21,7 @@ from selavpr_model.errors import SourceError
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.index import needs_index
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.records import Features, ModelIdentity, Place
 
 PRESETS = ('exact', 'dense', 'fast', 'compact', 'tiny')
@@ -62,13 +63,13 @@ class GrownMap(PlaceMap):
         """Repeat the local features of `real` for all rows of global_ (N, D)."""
         for first in range(0, len(global_), len(real)):
             vectors = global_[first : first + len(real)]
-            for block in real._local.blocks:
-                self._local.append(block)
+            for block in real.store.blocks:
+                self.store.append(block)
             for row in range(first, first + len(vectors)):
-                self._places.append(place(row))
-        self._index.add(global_)
+                self.table.append(place(row))
+        self.index.add(global_)
         if needs_index(len(global_), global_.shape[1], self.config.index):
-            self._index.coarse = self._index.trained(len(global_), self.config.index_refine)
+            self.index.coarse = self.index.trained(len(global_), self.config.index_refine)
 
 
 def grown(real: PlaceMap, global_: np.ndarray) -> GrownMap:
@@ -101,8 +102,8 @@ def saved(
     made = PlaceMap.empty(identity, storage(preset))
     for row, one in enumerate(features):
         made.add(one, place(row))
-    made.save(folder / preset)
-    return PlaceMap.open(folder / preset)
+    save_map(made, folder / preset)
+    return open_map(folder / preset)
 
 
 def local_bytes(place_map: PlaceMap) -> float:

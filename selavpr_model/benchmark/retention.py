@@ -96,7 +96,7 @@ def answers(
     config: RecognizerConfig | None = None,
 ) -> dict[str, list[Answer]]:
     """As `selavpr evaluate` asks, with each preset; an image is extracted once for all."""
-    maps = {kind: PlaceMap.empty(extractor.identity, storage(kind)) for kind in kinds}
+    maps = {kind: PlaceMap.for_extractor(extractor, storage(kind)) for kind in kinds}
     for row, file in enumerate(
         progress_bar(data.references.files, f'{data.name} map', unit='image')
     ):

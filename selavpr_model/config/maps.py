@@ -29,8 +29,8 @@ class MapConfig(Config):
         'fast',
         'storage of local features: fast at most 119 kB a place, tiny 60 kB, dense all cells; '
         'compact the tokens that all cells are made of, 117 kB with ViT-S, slower; '
-        'exact all cells in float32; tiny8, int8 and fp16: as old maps have them',
-        choices=('fast', 'tiny', 'compact', 'dense', 'exact', 'tiny8', 'int8', 'fp16'),
+        'exact all cells in float32',
+        choices=('fast', 'tiny', 'compact', 'dense', 'exact'),
     )
     thumbnail_px: int = option(
         160, 'width of the stored thumbnail; 0: none', unit='px', low=0, high=1024
@@ -42,7 +42,10 @@ class MapConfig(Config):
         choices=('auto', 'flat', 'codes'),
     )
     index_refine: int = option(
-        10, 'codes: places compared exactly, times those asked for', low=1, high=1000
+        10,
+        'length of the short list of index codes, times the places asked for',
+        low=1,
+        high=1000,
     )
     use_gpu_index: bool = option(True, 'search on the GPU where faiss-gpu and a GPU are there')
 
@@ -56,14 +59,21 @@ class CalibrationConfig(Config):
 
     samples: int = option(200, 'keyframes used as queries, evenly spread', low=1)
     ratio_quantile: float = option(
-        0.99, 'of their match ratio: this share is turned down by it', low=0.0, high=1.0
+        0.99,
+        'least match ratio, as a quantile of that of wrong answers: this share is turned down',
+        low=0.0,
+        high=1.0,
     )
     matches_quantile: float = option(
         0.5,
-        'of their matches; half, as another season lowers those of right answers, too',
+        'least matches, as a quantile of those of wrong answers; another season lowers those of '
+        'right answers, too',
         low=0.0,
         high=1.0,
     )
     similarity_quantile: float = option(
-        0.01, 'of their similarity; a floor below what any street has', low=0.0, high=1.0
+        0.01,
+        'least similarity, as a quantile of that of wrong answers; below what any street has',
+        low=0.0,
+        high=1.0,
     )

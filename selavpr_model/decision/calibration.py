@@ -6,17 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 from dataclasses import dataclass
-import logging
 import math
 from typing import Any
 
 import numpy as np
 
 from selavpr_model.config import RecognizerConfig
-from selavpr_model.decision.confidence import Confidence, FEATURES
-from selavpr_model.decision.confidence_fit import adapted, shipped
-
-log = logging.getLogger(__name__)
+from selavpr_model.decision.confidence import Confidence
 
 METHOD = 'keyframes asked with their surroundings hidden'
 
@@ -26,8 +22,8 @@ class Calibration:
     """Measured thresholds and pose errors; see RecognizerConfig for what the thresholds mean.
 
     position_sigma_m, rotation_sigma_rad: root mean square, a axis, between a keyframe and the
-    keyframe that answers for it; 0 where no keyframe has a neighbour with a pose. confidence:
-    None in maps built before there was one, which decide by the thresholds.
+    keyframe that answers for it; 0 where no keyframe has a neighbour with a pose. confidence: of
+    answers from this map.
     """
 
     min_similarity: float
@@ -36,13 +32,11 @@ class Calibration:
     position_sigma_m: float
     rotation_sigma_rad: float
     samples: int
+    confidence: Confidence
     method: str = METHOD
-    confidence: Confidence | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        sure = self.confidence
-        plain = dataclasses.asdict(dataclasses.replace(self, confidence=None))
-        return {**plain, 'confidence': None if sure is None else sure.to_dict()}
+        return {**dataclasses.asdict(self), 'confidence': self.confidence.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
@@ -54,23 +48,9 @@ class Calibration:
             position_sigma_m=float(values['position_sigma_m']),
             rotation_sigma_rad=float(values['rotation_sigma_rad']),
             samples=int(values['samples']),
+            confidence=Confidence.from_dict(values['confidence']),
             method=str(values['method']),
-            confidence=_usable(values.get('confidence')),
         )
-
-
-def _usable(sure: Mapping[str, Any] | None) -> Confidence | None:
-    """A map's confidence; the general one where the map's weighs other numbers than this program.
-
-    Raises KeyError, TypeError or ValueError when it is not what Confidence.to_dict gives.
-    """
-    if sure is None or set(sure['weights']) == set(FEATURES):
-        return None if sure is None else Confidence.from_dict(sure)
-    log.warning(
-        'map: its confidence was made by another version and is replaced by the general one; '
-        'build the map again to fit it to its places'
-    )
-    return adapted(shipped())
 
 
 def keyframe_covariance(calibration: Calibration | None, config: RecognizerConfig) -> np.ndarray:

@@ -203,7 +203,7 @@ def map_references(
     references: ImageSet, extractor: Extractor, config: MapConfig, progress: bool = False
 ) -> PlaceMap:
     """A map in memory; its row is the row of the reference."""
-    place_map = PlaceMap.empty(extractor.identity, config)
+    place_map = PlaceMap.for_extractor(extractor, config)
     size, places = extractor.config.batch_size, places_of(references)
     with progress_bar(None, 'map', progress, unit='image', total=len(references)) as bar:
         for start in range(0, len(references), size):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import copy
 import hashlib
 import json
 
@@ -19,7 +20,6 @@ from selavpr_model.features.checkpoint import build_network, Checkpoint, tensors
 from selavpr_model.features.engines.choice import choose_engine
 from selavpr_model.features.network import SelaVPR
 from selavpr_model.features.vit import grid_of
-from selavpr_model.matching.token_matcher import LocalHead
 from selavpr_model.records import Features, ModelIdentity, require_rgb
 from selavpr_model.runtime.threads import limit_threads
 
@@ -32,6 +32,7 @@ class Extractor:
         self.identity = identity
         self.device = resolve_device(config.device)
         self.input_size = (config.image_height, config.image_width)
+        self.local = copy.deepcopy(network.local)  # None where local features are the tokens
         digest = str(identity.description.get('tensors_sha256', ''))
         asked = (config.engine, config.precision)
         self._engine = choose_engine(network.to(self.device), self.input_size, *asked, digest)
@@ -94,7 +95,6 @@ def identify(
         local_shape=network.local_shape(*size),
         description=description,
         note=note,
-        head=LocalHead.of(network),
     )
 
 

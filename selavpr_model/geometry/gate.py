@@ -26,7 +26,7 @@ class GeometryGate:
     def __init__(
         self, place_map: PlaceMap, config: GeometryConfig, recognizer: RecognizerConfig
     ) -> None:
-        self._geometry = MapGeometry(place_map, config, place_map.adrift)
+        self._geometry = MapGeometry(place_map, config, place_map.unaligned_sessions)
         self._config, self._recognizer = config, recognizer
         self._budget = Budget(config.verifications_per_s)
         self.view: TwoView | None = None  # of the last frame, where geometry looked

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from selavpr_model.features.vit import PATCH
-from selavpr_model.matching.local_codec import LocalCodec
+from selavpr_model.matching.local_codec import DenseCodec
 from selavpr_model.matching.nearest import cell_pixels, mutual_matches
 from selavpr_model.records import Camera
 
@@ -49,7 +49,7 @@ class Cells:
         """local: (h, w, C), unit, of any number of cells; input_size: (H, W)."""
         grid = densify(local, input_size)
         height, width, channels = grid.shape
-        return cls(grid, LocalCodec('dense', (height, width, channels)).encode(grid))
+        return cls(grid, DenseCodec((height, width, channels)).codes(grid))
 
 
 def match_pixels(

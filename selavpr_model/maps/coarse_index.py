@@ -56,11 +56,8 @@ class CoarseIndex:
         return cls(index, rows, refine)
 
     @classmethod
-    def from_bytes(cls, raw: np.ndarray, refine: int) -> CoarseIndex | None:
-        """What `to_bytes` gave: (n,) uint8; None if that was another version.
-
-        ValueError if it is something else.
-        """
+    def from_bytes(cls, raw: np.ndarray, refine: int) -> CoarseIndex:
+        """What `to_bytes` gave: (n,) uint8. ValueError if it is something else."""
         import faiss
 
         try:
@@ -69,7 +66,7 @@ class CoarseIndex:
             raise ValueError('not an index of this program') from error
         padded = isinstance(index, faiss.IndexPreTransform)
         if not padded or not isinstance(faiss.downcast_index(index.index), faiss.IndexPQFastScan):
-            return None
+            raise ValueError('not an index of this kind')
         return cls(index, int.from_bytes(raw[-TAIL:].tobytes(), 'little'), refine)
 
     def to_bytes(self) -> np.ndarray:
@@ -109,8 +106,8 @@ class CoarseIndex:
         count = max(LEAST_SHORTLIST, self._refine * k)
         while WORTHWHILE * count < len(self):
             distances, rows = (part[0] for part in self._index.search(query, count))
-            found = rows[distances < distances[-1]]  # others as far as the last were cut off
-            if len(found) >= k:
-                return np.sort(found)
+            whole = rows[distances < distances[-1]]  # others as far as the last were cut off
+            if len(whole) >= k:
+                return np.sort(whole)
             count *= 2
         return None

@@ -89,8 +89,8 @@ class VectorIndex:
         k = min(k, len(self))
         if k < 1:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        found = self._search(np.ascontiguousarray(query[None], np.float32), k)
-        rows, products = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        blocks = self._search(np.ascontiguousarray(query[None], np.float32), k)
+        rows, products = (np.concatenate(side) for side in zip(*blocks, strict=True))
         order = np.lexsort((rows, -products))[:k]
         return rows[order], products[order]
 
@@ -98,16 +98,16 @@ class VectorIndex:
         """(rows, products) that hold the k best between them."""
         if self._gpu is not None:
             return [tied(self._gpu_search, query, k, len(self))]
-        found, first, coarse = [], 0, self.coarse
+        best, first, coarse = [], 0, self.coarse
         rows = None if coarse is None else coarse.shortlist(query, k)
         if coarse is not None and rows is not None:
             first = len(coarse)
             at, products = exact(query, self._vectors.take(rows), k)
-            found.append((rows[at], products))
+            best.append((rows[at], products))
         for start, block in self._vectors.blocks(first):
             at, products = exact(query, block, k)
-            found.append((start + at, products))
-        return found
+            best.append((start + at, products))
+        return best
 
     def _gpu_search(self, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         if k > GPU_MAX_K:
@@ -135,12 +135,12 @@ def exact(query: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, n
 
 def tied(search: Search, query: np.ndarray, k: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """At least the k best, and all that are as good as the k-th: faiss breaks ties freely."""
-    wanted = k + 1
+    more = k + 1
     while True:
-        products, rows = search(query, min(wanted, count))
-        if wanted >= count or products[0, -1] < products[0, k - 1]:
+        products, rows = search(query, min(more, count))
+        if more >= count or products[0, -1] < products[0, k - 1]:
             return rows[0], products[0]
-        wanted *= 2
+        more *= 2
 
 
 def _gpu_index(dim: int) -> Any:

@@ -74,12 +74,12 @@ class PlaceTable(Sequence[Place]):
 
     def append(self, place: Place) -> None:
         self.require_new([place.id])
-        self._known_ids().add(place.id)
+        self._taken_ids().add(place.id)
         self._added.append(place)
 
     def extend(self, others: PlaceTable) -> None:
         self.require_new(others.ids(), 'in both maps; ids must differ')
-        self._known_ids().update(others.ids())
+        self._taken_ids().update(others.ids())
         self._added += others
 
     def ids(self) -> Iterator[int]:
@@ -89,12 +89,12 @@ class PlaceTable(Sequence[Place]):
         self, ids: Iterable[int], what: str = 'already in the map; use next_id'
     ) -> None:
         """Raise InputError if one of `ids` is that of a place here."""
-        known = self._known_ids()
-        twice = next((i for i in ids if i in known), None)
+        taken = self._taken_ids()
+        twice = next((i for i in ids if i in taken), None)
         if twice is not None:
             raise InputError(f'place id {twice}: {what}')
 
-    def _known_ids(self) -> set[int]:
+    def _taken_ids(self) -> set[int]:
         if self._ids is None:
             self._ids = set(self.ids())
         return self._ids

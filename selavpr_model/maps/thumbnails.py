@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Thumbnails of places: JPEGs one after the other in one array, and where each begins."""
+"""Thumbnails of places: small JPEGs, (n,) uint8 each."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any
 
 import cv2
 import numpy as np
 
 from selavpr_model.errors import InputError
-from selavpr_model.maps.storage.writer import DataWriter
 from selavpr_model.records import require_rgb
 
 QUALITY = 80
@@ -38,19 +33,3 @@ def decode(jpeg: np.ndarray) -> np.ndarray | None:
     if image is None:
         raise InputError('thumbnail: expected a JPEG image; build the map again')
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-def write(writer: DataWriter, jpegs: Sequence[np.ndarray]) -> None:
-    """thumbnails.npy and thumbnail_offsets.npy; neither where no place has a thumbnail."""
-    offsets = np.cumsum([0, *(jpeg.size for jpeg in jpegs)], dtype='<i8')
-    if offsets[-1]:
-        writer.array('thumbnails.npy', jpegs, int(offsets[-1]))
-        writer.array('thumbnail_offsets.npy', [offsets], len(offsets))
-
-
-def split(data: dict[str, Any], places: int) -> list[np.ndarray]:
-    """File name -> array, as read: one (n,) uint8 view a place, still memory-mapped."""
-    if 'thumbnails.npy' not in data:
-        return [np.empty(0, np.uint8)] * places
-    blob, offsets = data['thumbnails.npy'], data['thumbnail_offsets.npy'].tolist()
-    return [blob[a:b] for a, b in pairwise(offsets)]

@@ -21,10 +21,10 @@ _CURE = 'install a C++ compiler and run make setup, or install selavpr again'
 @functools.lru_cache(maxsize=1)
 def library() -> ctypes.CDLL | None:
     """The matching kernel, or None where it was not built: said once, as matching is slower."""
-    found, why = load('mutual')
-    if found is None:
+    kernel, why = load('mutual')
+    if kernel is None:
         log.warning('no matching kernel, as %s: re-ranking is slower; %s', why, _CURE)
-    return found
+    return kernel
 
 
 def instruction_sets() -> list[str]:

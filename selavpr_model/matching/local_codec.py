@@ -2,8 +2,9 @@
 """Local features as int8 codes of one scale, all of them or fewer cells and channels.
 
 One scale for all cells keeps the products of codes comparable as integers. A fixed rotation
-spreads each cell's value evenly over its channels, so that few are clipped, and the first ones
-are a random projection of all: nothing has to be learnt from a map that is still to be driven.
+spreads each cell's value evenly over its channels, so that few are clipped. The first channels
+are then a random projection of all: nothing has to be learnt from a map that is still to be
+driven.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 import functools
 import math
+from typing import ClassVar
 
 import numpy as np
 
+from selavpr_model.matching.matcher import Matcher
+from selavpr_model.records import Features
+
 PEAK = 4.0  # deviations of a unit vector's channel (1 / sqrt(C)) that become 127
-# Bytes a place at most. Here compact is of models whose local features are their tokens; of the
-# others it keeps the tokens, see token_matcher.py.
-PRESETS = {'compact': 119_000, 'dense': None, 'fast': 119_000, 'tiny': 60_000, 'tiny8': 60_000}
-NIBBLES = 'tiny'  # is stored in four bits a number, so that all channels find room
 LARGEST, PEAK_NIBBLES = 7, 2.5  # of four bits: least error for normal numbers (Max 1960)
 FEW_CELLS = 1024  # grids up to this are kept whole; of larger ones every second cell, each way
 
@@ -38,57 +39,70 @@ def rotation(channels: int) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True)
-class LocalCodec:
-    """preset: of PRESETS; local_shape (h, w, C): of the features that the model makes."""
+class DenseCodec:
+    """Storage `dense`: all cells, all channels, eight bits each.
 
-    preset: str
+    local_shape (h, w, C): of the features that the model makes.
+    """
+
     local_shape: tuple[int, int, int]
+    name: ClassVar[str] = 'dense'
+    limit: ClassVar[int | None] = None  # bytes a place at most
+    per_byte: ClassVar[int] = 1  # numbers
+    head: ClassVar[None] = None  # nothing but the rotation makes the features again
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of the cells that are kept."""
         h, w, _ = self.local_shape
-        whole = PRESETS[self.preset] is None or h * w <= FEW_CELLS
+        whole = self.limit is None or h * w <= FEW_CELLS
         return (h, w) if whole else ((h + 1) // 2, (w + 1) // 2)
 
     @property
     def channels(self) -> int:
         """As many as the cells leave room for."""
-        limit = PRESETS[self.preset]
+        every = self.local_shape[2]
+        if self.limit is None:
+            return every
         rows, columns = self.grid
-        all_ = self.local_shape[2]
-        if limit is None:
-            return all_
-        bytes_ = limit // (rows * columns)
-        return max(1, min(all_, 2 * bytes_ if self.preset == NIBBLES else bytes_))
+        return max(1, min(every, self.per_byte * (self.limit // (rows * columns))))
 
     @property
-    def stored(self) -> tuple[tuple[int, int], str]:
-        """Shape and dtype of what is stored of a place."""
-        cells = self.grid[0] * self.grid[1]
-        if self.preset == NIBBLES:
-            return (cells, (self.channels + 1) // 2), '|u1'
-        return (cells, self.channels), '|i1'
+    def shape(self) -> tuple[int, ...]:
+        return self.grid[0] * self.grid[1], self.channels
 
-    def encode(self, local: np.ndarray) -> np.ndarray:
-        """(h, w, C) float32 unit vectors -> (cells, channels) int8; a grid of zeros stays zero."""
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype('|i1')
+
+    def encode(self, features: Features) -> np.ndarray:
+        """A query: (cells, channels) int8; a grid of zeros stays zero."""
+        return self.codes(features.local)
+
+    def store(self, features: Features) -> np.ndarray:
+        """A place: of `shape` and `dtype`."""
+        return self.packed(features.local)
+
+    def view(self, row: np.ndarray) -> np.ndarray:
+        """What was stored -> (cells, channels) int8, to be compared with what `encode` gives."""
+        return row
+
+    def decode(self, view: np.ndarray) -> np.ndarray:
+        """(..., channels) int8 -> (..., C) float32 unit vectors in the model's channels."""
+        return unit(view.astype(np.float32)) @ self._axes().T
+
+    def matcher(self, score: str, quick: bool = False) -> Matcher:
+        """quick changes nothing: codes are compared as quickly as they are read."""
+        whole = self.grid == self.local_shape[:2]
+        return Matcher(self.grid, reach_of(self.grid) if whole else 1, score)
+
+    def codes(self, local: np.ndarray) -> np.ndarray:
+        """(h, w, C) float32 unit vectors -> (cells, channels) int8."""
         return rounded(self._cells(local)).astype(np.int8)
 
-    def store(self, local: np.ndarray) -> np.ndarray:
-        """The same -> what is stored, of `stored`."""
-        if self.preset != NIBBLES:
-            return self.encode(local)
-        codes = rounded(self._cells(local), LARGEST, PEAK_NIBBLES) + 8
-        padded = np.pad(codes, ((0, 0), (0, self.channels % 2))).astype(np.uint8)
-        return padded[:, ::2] << 4 | padded[:, 1::2]
-
-    def view(self, stored: np.ndarray) -> np.ndarray:
-        """What was stored -> (cells, channels) int8, to be compared with what `encode` gives."""
-        if self.preset != NIBBLES:
-            return stored
-        codes = np.empty((len(stored), 2 * stored.shape[1]), np.int8)
-        codes[:, ::2], codes[:, 1::2] = stored >> 4, stored & 15
-        return np.subtract(codes, 8, out=codes)[:, : self.channels]
+    def packed(self, local: np.ndarray) -> np.ndarray:
+        """The same -> what is stored."""
+        return self.codes(local)
 
     def _cells(self, local: np.ndarray) -> np.ndarray:
         """(cells, channels) float32, unit, rotated and projected."""
@@ -97,12 +111,46 @@ class LocalCodec:
             cells = _halved(_halved(cells).swapaxes(0, 1)).swapaxes(0, 1)
         return unit(cells.reshape(-1, self.local_shape[2]) @ self._axes())
 
-    def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Codes (..., channels) -> (..., C) float32 unit vectors in the model's channels."""
-        return unit(codes.astype(np.float32)) @ self._axes().T
-
     def _axes(self) -> np.ndarray:
         return rotation(self.local_shape[2])[:, : self.channels]
+
+
+class FastCodec(DenseCodec):
+    """Storage `fast`: every second cell of large grids, each way, and the channels that fit."""
+
+    __slots__ = ()
+    name: ClassVar[str] = 'fast'
+    limit: ClassVar[int | None] = 119_000
+
+
+class TinyCodec(DenseCodec):
+    """Storage `tiny`: as `fast` in half the bytes. Places have four bits a number, queries eight.
+
+    Two numbers lie in a byte, plus 8 each, the first in the upper half.
+    """
+
+    __slots__ = ()
+    name: ClassVar[str] = 'tiny'
+    limit: ClassVar[int | None] = 60_000
+    per_byte: ClassVar[int] = 2
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.grid[0] * self.grid[1], (self.channels + 1) // 2
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype('|u1')
+
+    def packed(self, local: np.ndarray) -> np.ndarray:
+        codes = rounded(self._cells(local), LARGEST, PEAK_NIBBLES) + 8
+        padded = np.pad(codes, ((0, 0), (0, self.channels % 2))).astype(np.uint8)
+        return padded[:, ::2] << 4 | padded[:, 1::2]
+
+    def view(self, row: np.ndarray) -> np.ndarray:
+        codes = np.empty((len(row), 2 * row.shape[1]), np.int8)
+        codes[:, ::2], codes[:, 1::2] = row >> 4, row & 15
+        return np.subtract(codes, 8, out=codes)[:, : self.channels]
 
 
 def rounded(cells: np.ndarray, largest: int = 127, peak: float = PEAK) -> np.ndarray:

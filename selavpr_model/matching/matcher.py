@@ -46,10 +46,10 @@ class Matcher:
 
         query (N, C), references K of (N, C): int8 codes of one codec, or float32 unit rows.
         """
-        found, partner = mutual(as_cells(query), [as_cells(row) for row in references], threads)
+        matches, partner = mutual(as_cells(query), [as_cells(row) for row in references], threads)
         if self.score == 'mutual':
-            return found, partner
-        return consistent(found, partner, self.grid, self.reach), partner
+            return matches, partner
+        return consistent(matches, partner, self.grid, self.reach), partner
 
     def count(
         self, query: np.ndarray, references: Sequence[np.ndarray], threads: int | None = None
@@ -59,8 +59,8 @@ class Matcher:
 
     def pairs(self, query: np.ndarray, reference: np.ndarray) -> np.ndarray:
         """(M, 2) int64 cells of query and reference that match, in query order."""
-        found, partner = self.matched(query, [reference])
-        cells = found[0].nonzero()[0]
+        matches, partner = self.matched(query, [reference])
+        cells = matches[0].nonzero()[0]
         return np.stack([cells, partner[0, cells]], axis=1).astype(np.int64)
 
 

@@ -23,8 +23,14 @@ from selavpr_model.features.extractor import Extractor
 from selavpr_model.geometry.map_geometry import MapGeometry
 from selavpr_model.geometry.overlay import by_codes, Joined
 from selavpr_model.maps.building.keyframes import KeyframeSelector
-from selavpr_model.maps.frames import framed, shown, shown_answer, shown_closure
-from selavpr_model.maps.place_map import free_name, PlaceMap
+from selavpr_model.maps.place_map import (
+    framed,
+    free_name,
+    PlaceMap,
+    shown,
+    shown_answer,
+    shown_closure,
+)
 from selavpr_model.matching.nearest import as_cells, mutual
 from selavpr_model.records import (
     Candidate,
@@ -94,7 +100,7 @@ class SlamSession:
             return SlamStep(Recognition(frame.stamp_ns, self._state, (), 'between two keyframes'))
         self.session = self.session or self._name(frame.stamp_ns)
         if self._first_row:  # how this run's odometry lies in the frame of the map is not known
-            self.place_map.adrift.add(self.session)
+            self.place_map.unaligned_sessions.add(self.session)
         here = self._place(frame, spot)
         alone = self._search(features, view, spot, here)
         belief = self._believe(spot, alone, view)

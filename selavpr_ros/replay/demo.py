@@ -26,6 +26,7 @@ from selavpr_model.errors import MapError, SourceError
 from selavpr_model.features.extractor import Extractor, load_extractor
 from selavpr_model.maps.building.builder import build_map
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map
 from selavpr_model.runtime.outputs import write_json
 from selavpr_model.runtime.paths import REPOSITORY
 from selavpr_model.runtime.version import software_version
@@ -108,7 +109,7 @@ def town_map(path: Path, bag: Path, extractor: Extractor, rebuild: bool) -> Plac
     }
     if not rebuild:
         try:
-            place_map = PlaceMap.open(path, extractor.identity)
+            place_map = open_map(path, extractor.identity)
             if source.items() <= place_map.source.items():
                 return place_map
         except MapError as error:

@@ -34,6 +34,7 @@ from selavpr_model.evaluation.report.report import Report, write_report
 from selavpr_model.evaluation.scoring import count_closures, Judge, latency_ms, Score, summarise
 from selavpr_model.features.extractor import Extractor, load_extractor
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map
 from selavpr_model.recognizer import believe, PlaceRecognizer
 from selavpr_model.records import State
 from selavpr_model.runtime.outputs import write_json
@@ -117,7 +118,7 @@ def answer(
 def run(request: Request) -> dict[str, Any]:
     """Replay, score and write everything into `request.out`; returns the summary."""
     extractor = load_extractor(request.extractor)
-    place_map = PlaceMap.open(request.map, extractor.identity)
+    place_map = open_map(request.map, extractor.identity)
     return run_with(request, extractor, place_map)
 
 

@@ -25,6 +25,7 @@ from selavpr_model.evaluation.slam_score import (
 from selavpr_model.evaluation.trust_plots import write_plots
 from selavpr_model.features.extractor import Extractor, load_extractor
 from selavpr_model.maps.place_map import ODOMETRY, PlaceMap
+from selavpr_model.maps.storage.store import save_map
 from selavpr_model.maps.storage.writer import require_free
 from selavpr_model.poses import inverse
 from selavpr_model.records import Frame, LoopClosure, Recognition
@@ -122,7 +123,7 @@ def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
         write_plots(request.out, worth)
     write_json(request.out / 'summary.json', summary)
     write_closures(request.out / 'closures.csv', driven.closures)
-    slam.place_map.save(request.out / 'map', overwrite=True)
+    save_map(slam.place_map, request.out / 'map', overwrite=True)
     _draw(request.out / 'drive.png', driven, drive, spots)
     return summary
 

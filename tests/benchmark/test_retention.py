@@ -20,10 +20,9 @@ from selavpr_model.benchmark.retention import (
     thinned,
     validation_sets,
 )
-from selavpr_model.config import ExtractorConfig, RecognizerConfig
+from selavpr_model.config import ExtractorConfig, MapConfig, RecognizerConfig
 from selavpr_model.features.extractor import load_extractor
-from selavpr_model.maps.local_store import stored_form
-from selavpr_model.matching.local_codec import PRESETS as LIMITS
+from selavpr_model.maps.place_map import PlaceMap
 
 QUERIES, CANDIDATES = 16, 12
 pytestmark = pytest.mark.timeout(900)  # on a busy machine; 20 s of two idle cores
@@ -56,11 +55,13 @@ def test_a_preset_keeps_the_first_place(data, found, preset, others, lost):
     assert fewer >= exact - 100 * lost * ONE - 0.01
 
 
-def test_presets_of_the_shipped_weights_keep_their_size(extractor):
-    for preset, limit in LIMITS.items():
-        identity = extractor.identity
-        shape, dtype = stored_form(preset, identity.local_shape, identity.head)
-        assert limit is None or np.dtype((dtype, shape)).itemsize <= limit
+@pytest.mark.parametrize(
+    ('storage', 'limit'), [('fast', 119_000), ('compact', 119_000), ('tiny', 60_000)]
+)
+def test_storages_of_the_shipped_weights_keep_their_size(extractor, storage, limit):
+    assert (
+        PlaceMap.for_extractor(extractor, MapConfig(local_dtype=storage)).store.row_bytes <= limit
+    )
 
 
 def test_int8_keeps_the_first_place(data, found):

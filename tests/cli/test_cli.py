@@ -236,7 +236,7 @@ def test_a_wrong_size_is_refused_with_an_example(text):
     [
         (['--k', '0'], '--k: expected 1 to'),
         (['--precision', 'foo'], '--precision: expected one of auto, fp32'),
-        (['--local-dtype', 'int4'], 'fast, tiny, compact, dense, exact, tiny8, int8, fp16'),
+        (['--local-dtype', 'int4'], 'fast, tiny, compact, dense, exact'),
         (['--size', '225'], '225'),
         (['--queries', '3'], 'START:STOP'),
         (['--plots', 'build/no'], 'add --absent 0.3'),

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from selavpr_model.cli.map import build_from, map_app
 from selavpr_model.config import ExtractorConfig, KeyframeConfig, MapConfig
 from selavpr_model.errors import MapDataError, MapExistsError, MapNotFoundError
-from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map, save_map
 
 TINY = ExtractorConfig(
     random_weights=True, image_height=56, image_width=56, device='cpu', precision='fp32'
@@ -20,7 +20,7 @@ TINY = ExtractorConfig(
 
 @pytest.fixture
 def path(tmp_path) -> Path:
-    some_map(6).save(tmp_path / 'map')
+    save_map(some_map(6), tmp_path / 'map')
     return tmp_path / 'map'
 
 
@@ -31,7 +31,7 @@ def run(*arguments: object):
 def test_info_shows_what_people_ask_for(path, tmp_path):
     result = run('info', path, '--json', tmp_path / 'info.json')
     assert result.exit_code == 0, result.output
-    for word in ('6, 5 with a pose', 'features of a test', 'int8', 'revision 1', 'none'):
+    for word in ('6, 5 with a pose', 'features of a test', 'local as fast', 'revision 1', 'none'):
         assert word in ' '.join(result.output.split()), result.output
     assert json.loads((tmp_path / 'info.json').read_text())['counts']['places'] == 6
 
@@ -59,9 +59,9 @@ def test_check_of_a_damaged_map_raises_its_error(path):
 
 def test_a_deep_check_finds_what_is_written_wrong(tmp_path):
     place_map = some_map(6)
-    place_map._thumbnails[2] = place_map._thumbnails[2][10:]
-    place_map._places[4].pose[:3, :3] *= 2
-    place_map.save(tmp_path / 'map')
+    place_map.jpegs[2] = place_map.jpegs[2][10:]
+    place_map.table[4].pose[:3, :3] *= 2
+    save_map(place_map, tmp_path / 'map')
     assert run('check', tmp_path / 'map').exit_code == 0
     result = run('check', tmp_path / 'map', '--deep', '--json', tmp_path / 'check.json')
     assert isinstance(result.exception, MapDataError)
@@ -75,13 +75,13 @@ def test_build_from_makes_a_map_and_shows_it(tmp_path, capsys):
         'source': {'type': 'test'},
         'extractor': TINY,
         'keyframes': KeyframeConfig(distance_m=1.0),
-        'storage': MapConfig(local_dtype='fp16', thumbnail_px=0),
+        'storage': MapConfig(local_dtype='tiny', thumbnail_px=0),
     }
     with one_torch_thread():
         build_from(Drive(6), out, **options, json_out=tmp_path / 'map.json')
     shown = ' '.join(capsys.readouterr().out.split())
-    assert '3, 3 with a pose' in shown and 'fp16' in shown and 'random' in shown.lower()
-    assert PlaceMap.open(out).map_id == json.loads((tmp_path / 'map.json').read_text())['map_id']
+    assert '3, 3 with a pose' in shown and 'local as tiny' in shown and 'random' in shown.lower()
+    assert open_map(out).map_id == json.loads((tmp_path / 'map.json').read_text())['map_id']
     with pytest.raises(MapExistsError):
         build_from(Drive(6), out, **options)
     with one_torch_thread():

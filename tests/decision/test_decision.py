@@ -12,6 +12,7 @@ import pytest
 
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.decision.calibration import Calibration, keyframe_covariance
+from selavpr_model.decision.confidence_fit import adapted, shipped
 from selavpr_model.decision.decide import conclude, judge, Thresholds, thresholds
 from selavpr_model.decision.distinct import are_distinct
 from selavpr_model.decision.ranking import best_rival, match_ratio, official_order, rerank
@@ -109,7 +110,7 @@ def test_poses_of_two_frames_make_two_places_wherever_they_lie():
 
 
 def test_configured_thresholds_replace_the_maps_own_one_by_one():
-    measured = Calibration(0.4, 60, 1.3, 1.0, 0.1, 20)
+    measured = Calibration(0.4, 60, 1.3, 1.0, 0.1, 20, adapted(shipped()))
     assert thresholds(CONFIG, measured) == Thresholds(0.4, 60, 1.3)
     assert thresholds(RecognizerConfig(min_matches=5), measured) == Thresholds(0.4, 5, 1.3)
     assert thresholds(RecognizerConfig(min_matches=5), None) is None
@@ -138,7 +139,9 @@ def test_the_official_order_reverses_ties_and_ignores_a_single_match():
 @pytest.mark.parametrize('field', ['position_sigma_m', 'rotation_sigma_rad'])
 def test_the_covariance_is_never_zero(field):
     values = {'position_sigma_m': 2.0, 'rotation_sigma_rad': 0.2, field: 0.0}
-    covariance = keyframe_covariance(Calibration(0.4, 60, 1.3, samples=9, **values), CONFIG)
+    covariance = keyframe_covariance(
+        Calibration(0.4, 60, 1.3, samples=9, confidence=adapted(shipped()), **values), CONFIG
+    )
     assert covariance.shape == (6, 6) and (np.linalg.eigvalsh(covariance) > 0).all()
 
 

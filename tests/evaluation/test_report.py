@@ -86,9 +86,9 @@ def test_a_frame_without_candidates_is_drawn_everywhere():
 
 
 def test_an_example_joins_the_frame_with_its_place(extractor, street, street_map):
-    from selavpr_model.maps.place_map import PlaceMap
+    from selavpr_model.maps.storage.store import open_map
 
-    place_map = PlaceMap.open(street_map)
+    place_map = open_map(street_map)
     answered = PlaceRecognizer(extractor, place_map).process(street[2])
     judge = Judge(place_map.places, np.eye(4), ScoreConfig())
     score = judge.score(from_recognition(answered, np.eye(4)), street[2].pose)

@@ -25,6 +25,7 @@ from selavpr_model.geometry.rays import pixel_rays
 from selavpr_model.geometry.two_view import Matches
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage.manifest import camera_entry, cameras
+from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.recognizer import PlaceRecognizer
 from selavpr_model.records import Camera, Frame, Place, Reject, State
 
@@ -200,7 +201,7 @@ def kitchen(
     numbers = (400, 440, 480, 520, 560, 452, 492)
     images = {n: cv2.imread(str(folder / f'{n:06d}.jpg'))[:, :, ::-1].copy() for n in numbers}
     poses = {n: read_matrix(folder / f'{n:06d}.pose.txt') for n in numbers}
-    place_map = PlaceMap.empty(extractor.identity, MapConfig(local_dtype='fp16'))
+    place_map = PlaceMap.empty(extractor.identity, MapConfig(local_dtype='exact'))
     place_map.cameras[''] = Camera(K * [[1.08], [1.08], [1.0]], np.zeros(5), (640, 480))
     place_map.cameras[''].K[:2, 2] = 320.0, 240.0
     for n in numbers[:5]:
@@ -259,8 +260,8 @@ def test_rows_of_a_map_are_verified_where_its_camera_is_known(
 
 def test_a_saved_map_remembers_its_cameras(kitchen: Any, tmp_path: Path) -> None:
     place_map, _, _ = kitchen
-    place_map.save(tmp_path / 'map')
-    camera = PlaceMap.open(tmp_path / 'map').cameras['']
+    save_map(place_map, tmp_path / 'map')
+    camera = open_map(tmp_path / 'map').cameras['']
     np.testing.assert_array_equal(camera.K, place_map.cameras[''].K)
     assert camera.size == (640, 480)
 

@@ -5,12 +5,24 @@ from concurrent.futures import ThreadPoolExecutor
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from map_helpers import one_torch_thread, unit
+from map_helpers import (
+    data_of,
+    error_of,
+    IDENTITY,
+    one_torch_thread,
+    sha256,
+    sign,
+    some_features,
+    some_map,
+    unit,
+)
 import numpy as np
 import pytest
 
+from selavpr_model.config import MapConfig
 from selavpr_model.maps.coarse_index import CoarseIndex
 from selavpr_model.maps.index import GPU_MAX_K, needs_index, VectorIndex
+from selavpr_model.maps.storage.store import open_map, save_map
 
 
 def filled(vectors: np.ndarray, use_gpu: bool = False) -> VectorIndex:
@@ -250,15 +262,36 @@ def test_bytes_that_are_no_short_lists_are_refused(raw):
 
 
 @pytest.mark.parametrize('kind', ['Flat', 'PCAR4,IVF4,SQ8'])
-def test_short_lists_of_another_version_are_told_apart(kind):
+def test_another_index_of_faiss_is_refused(kind):
     import faiss
 
     other = faiss.index_factory(8, kind)
     other.train(noise(500, 8))
-    assert CoarseIndex.from_bytes(faiss.serialize_index(other), 6) is None
+    with pytest.raises(ValueError, match='not an index of this kind'):
+        CoarseIndex.from_bytes(faiss.serialize_index(other), 6)
 
 
 def test_the_size_of_the_map_decides_unless_it_is_said():
     assert not needs_index(60_000, 384, 'auto') and needs_index(70_000, 384, 'auto')
     assert needs_index(500, 384, 'codes') and not needs_index(50, 384, 'codes')
     assert not needs_index(10**6, 384, 'flat')
+
+
+def test_short_lists_are_saved_with_the_map_and_refused_when_they_are_not_of_it(tmp_path):
+    made = some_map(150)
+    made.config = MapConfig(thumbnail_px=0, index='codes')
+    save_map(made, tmp_path / 'map')
+    opened = open_map(tmp_path / 'map', IDENTITY)
+    assert len(opened.index.coarse) == 150
+    assert opened.search(some_features(77).global_, 5)[0][0] == 77
+    file = data_of(tmp_path / 'map') / 'index.faiss'
+    raw = file.read_bytes()
+    file.write_bytes(raw[:-9] + b'x' + raw[-8:])
+    assert 'index.faiss' in str(error_of(tmp_path / 'map'))
+    entry = {'bytes': 4, 'dtype': 'blob', 'shape': [150]}
+    file.write_bytes(b'junk')
+    sign(
+        tmp_path / 'map',
+        lambda m: m['files'].update({'index.faiss': {**entry, 'sha256': sha256(file)}}),
+    )
+    assert 'not an index' in str(error_of(tmp_path / 'map'))

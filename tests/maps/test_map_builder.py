@@ -18,7 +18,7 @@ from selavpr_model.errors import (
     MapSpaceError,
 )
 from selavpr_model.maps.storage.writer import lock
-from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.records import Features
 
 pytestmark = pytest.mark.usefixtures('small_chunks', 'quick')
@@ -45,7 +45,7 @@ def test_the_map_says_how_it_was_made_and_what_it_measured(tmp_path):
     assert place_map.source['length'] == 60 and place_map.source['frames'] == 60
     assert place_map.manifest['preprocessing'] == {'height': 56, 'width': 56}
     assert isinstance(place_map.calibration, Calibration)
-    assert place_map.calibration == PlaceMap.open(tmp_path / 'map').calibration
+    assert place_map.calibration == open_map(tmp_path / 'map').calibration
 
 
 def test_the_bar_ends_with_all_frames_and_places(tmp_path, capsys):
@@ -82,11 +82,11 @@ def test_a_source_without_any_usable_frame_gives_one_clear_error(tmp_path):
 
 
 def test_an_existing_map_is_refused_before_any_work_and_kept(tmp_path):
-    some_map(4).save(tmp_path / 'map')
+    save_map(some_map(4), tmp_path / 'map')
     extractor = CheapExtractor()
     with pytest.raises(MapExistsError):
         build(tmp_path / 'map', extractor)
-    assert extractor.extracted == 0 and len(PlaceMap.open(tmp_path / 'map')) == 4
+    assert extractor.extracted == 0 and len(open_map(tmp_path / 'map')) == 4
     assert not (tmp_path / 'map.building').exists()
     assert len(build(tmp_path / 'map', extractor, overwrite=True)) == 30
 
@@ -137,4 +137,4 @@ def test_a_real_model_builds_a_map_that_finds_its_own_images(tmp_path):
     local = place_map.local(rows)[0].reshape(extractor.identity.local_shape)
     assert ((local * features.local).sum(axis=-1) > 0.999).all()
     with pytest.raises(MapError, match='random'):
-        PlaceMap.open(tmp_path / 'map', IDENTITY)
+        open_map(tmp_path / 'map', IDENTITY)

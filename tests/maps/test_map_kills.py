@@ -17,6 +17,7 @@ import pytest
 from selavpr_model.config import MapConfig
 from selavpr_model.errors import MapNotFoundError, MapSpaceError
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map, save_map
 
 
 @pytest.fixture(scope='module')
@@ -32,7 +33,7 @@ def test_a_folder_that_cannot_be_written_gives_a_space_error(tmp_path):
     (tmp_path / 'file').write_text('x')
     for path in (tmp_path / 'file' / 'map', Path('/proc/selavpr/map'), tmp_path / ('x' * 300)):
         with pytest.raises(MapSpaceError, match='cannot be written'):
-            some_map(2).save(path)
+            save_map(some_map(2), path)
 
 
 def limited(body: str, path: Path, *prefix: str) -> subprocess.CompletedProcess:
@@ -41,6 +42,7 @@ def limited(body: str, path: Path, *prefix: str) -> subprocess.CompletedProcess:
         'import os, resource, signal, subprocess, sys\n'
         'from map_helpers import *\n'
         'from selavpr_model.errors import *\n'
+        'from selavpr_model.maps.storage.store import open_map, save_map\n'
         'path = Path(sys.argv[1])\n'
     )
     return subprocess.run(
@@ -53,17 +55,17 @@ def limited(body: str, path: Path, *prefix: str) -> subprocess.CompletedProcess:
 
 
 def test_when_the_space_ends_in_the_middle_the_old_map_stays(tmp_path):
-    some_map(4).save(tmp_path / 'map')
+    save_map(some_map(4), tmp_path / 'map')
     done = limited(
         'new = some_map(200)\n'
         'signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n'
         'resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n'
-        'try:\n    new.save(path, overwrite=True)\n'
+        'try:\n    save_map(new, path, overwrite=True)\n'
         'except MapSpaceError as error:\n    print(error)\n',
         tmp_path / 'map',
     )
     assert 'cannot be written' in done.stdout and 'free some space' in done.stdout, done.stderr
-    assert len(PlaceMap.open(tmp_path / 'map')) == 4
+    assert len(open_map(tmp_path / 'map')) == 4
     assert len(list(tmp_path.glob('map/data-*'))) == 1, 'the unfinished files are gone'
 
 
@@ -79,9 +81,9 @@ def test_a_real_disk_that_is_full_and_one_that_is_read_only(tmp_path):
         'def mount(*options):\n'
         '    subprocess.run(["mount", *options, str(path)], check=True)\n'
         'def save(places):\n'
-        '    try:\n        some_map(places).save(path / "map", overwrite=True)\n'
+        '    try:\n        save_map(some_map(places), path / "map", overwrite=True)\n'
         '    except MapSpaceError as error:\n        print(error)\n'
-        '    print(len(PlaceMap.open(path / "map")))\n'
+        '    print(len(open_map(path / "map")))\n'
         'mount("-t", "tmpfs", "-o", "size=300k", "none")\n'
         'save(4)\n'
         'save(200)\n'
@@ -104,13 +106,13 @@ def test_a_map_that_does_not_fit_into_memory_gives_a_memory_error(tmp_path):
     local = np.zeros((1, 1, 4), np.float32)
     for i in range(8):
         made.add(some_features(0).__class__(vector, local), some_place(i))
-    made.save(tmp_path / 'map')
+    save_map(made, tmp_path / 'map')
     done = limited(
         'import faiss\n'
         'used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()\n'
         'limit = used + 90_000_000\n'
         'resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n'
-        'try:\n    PlaceMap.open(path)\n'
+        'try:\n    open_map(path)\n'
         'except MapMemoryError as error:\n    print(error)\n',
         tmp_path / 'map',
     )
@@ -122,14 +124,14 @@ def test_a_map_that_does_not_fit_into_memory_gives_a_memory_error(tmp_path):
 
 def seed_of(path: Path) -> int:
     """Which map lies there, all of it verified."""
-    place_map = PlaceMap.open(path, IDENTITY)
+    place_map = open_map(path, IDENTITY)
     assert len(place_map) == 20
     return place_map.source['seed']
 
 
 def test_killed_before_any_file_operation_of_a_save_the_old_or_the_new_map_loads(killer, tmp_path):
     path = tmp_path / 'map'
-    some_map(20, seed=0).save(path)
+    save_map(some_map(20, seed=0), path)
     seen = []
     for operation in range(1, 200):
         killed = killer.run('save', path, operation=operation, seed=operation)
@@ -154,7 +156,7 @@ def test_killed_before_any_file_operation_of_the_first_save_there_is_no_map_or_a
             results.append(seed_of(path))
         except MapNotFoundError:
             results.append(None)
-            some_map(20, seed=3).save(path)  # without overwrite: nothing was there
+            save_map(some_map(20, seed=3), path)  # without overwrite: nothing was there
             assert seed_of(path) == 3
         if not killed:
             break
@@ -165,7 +167,7 @@ def test_killed_20_times_at_random_moments_of_saving_the_old_or_the_new_map_load
     killer, tmp_path
 ):
     path = tmp_path / 'map'
-    some_map(20, seed=0).save(path)
+    save_map(some_map(20, seed=0), path)
     manifest = path / 'manifest.json'
     for i, after_s in enumerate(moments(20, 0.0, 0.1, seed=5), 1):
         assert killer.run('saves', path, after_s, changed=manifest, seed=10 * i)
@@ -174,13 +176,13 @@ def test_killed_20_times_at_random_moments_of_saving_the_old_or_the_new_map_load
 
 def test_readers_never_fail_while_the_map_is_replaced(tmp_path):
     path = tmp_path / 'map'
-    some_map(20, seed=0).save(path)
+    save_map(some_map(20, seed=0), path)
     stop = threading.Event()
     writer = some_map(20, seed=1)
 
     def write() -> None:
         while not stop.is_set():
-            writer.save(path, overwrite=True)
+            save_map(writer, path, overwrite=True)
 
     thread = threading.Thread(target=write)
     thread.start()

@@ -14,6 +14,7 @@ from selavpr_model.config import MapConfig
 from selavpr_model.errors import InputError, MapExistsError, MapModelError
 from selavpr_model.maps.building.merge import merge_maps
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.records import Camera
 
 
@@ -27,8 +28,8 @@ def saved(path, session, numbers, identity=IDENTITY, shift=(0.0, 0.0, 0.0), **co
             place.pose[:3, 3] += shift
         made.add(some_features(seed), place, some_image(seed))
     made.cameras[session] = Camera(np.eye(3) * (1 + len(numbers)), np.zeros(5), (64, 48))
-    made.save(path)
-    return PlaceMap.open(path)
+    save_map(made, path)
+    return open_map(path)
 
 
 @pytest.fixture
@@ -63,19 +64,19 @@ def test_every_session_keeps_its_camera(two, tmp_path):
 def test_runs_that_have_no_frame_in_common_stay_apart(tmp_path, frame, expected):
     a, b = (saved(tmp_path / s, s, range(8), frame_id=frame) for s in 'ab')
     merged = merge_maps([a.path, b.path], tmp_path / 'c', progress=False)
-    assert merged.adrift == PlaceMap.open(tmp_path / 'c').adrift == expected
+    assert merged.unaligned_sessions == open_map(tmp_path / 'c').unaligned_sessions == expected
     assert merged.sessions == {'a', 'b'}
     again = merge_maps([merged.path], tmp_path / 'd', progress=False)
-    assert again.adrift == expected
+    assert again.unaligned_sessions == expected
 
 
 def test_runs_of_one_name_get_names_of_their_own_where_they_share_no_frame(tmp_path):
     a, b = (saved(tmp_path / n, 'run', range(8), frame_id='odom') for n in 'ab')
     merged = merge_maps([a.path, b.path], tmp_path / 'c', progress=False)
     assert merged.sessions == {'run', 'run-2'} == set(merged.cameras)
-    assert merged.adrift == {'run-2'}
+    assert merged.unaligned_sessions == {'run-2'}
     parts = merge_maps([a.path, b.path], tmp_path / 'd', progress=False, source={'kind': 'bag'})
-    assert parts.sessions == {'run'} and parts.adrift == set()
+    assert parts.sessions == {'run'} and parts.unaligned_sessions == set()
 
 
 def test_the_manifest_says_where_each_place_came_from(two, tmp_path):
@@ -100,9 +101,9 @@ def test_maps_of_another_model_or_storage_are_refused_and_nothing_is_written(tmp
 
 def test_the_same_places_are_refused_twice_whichever_way_they_come(two, tmp_path):
     a, b = two
-    grown = PlaceMap.open(a.path)
+    grown = open_map(a.path)
     grown.add(some_features(99), some_place(99))
-    grown.save(tmp_path / 'grown')
+    save_map(grown, tmp_path / 'grown')
     merge_maps([a.path, b.path], tmp_path / 'c', progress=False)
     for paths in ([a.path, a.path], [a.path, tmp_path / 'grown'], [tmp_path / 'c', b.path]):
         with pytest.raises(InputError, match=r'also in .*; leave one of the two out'):
@@ -126,7 +127,7 @@ def test_a_map_that_is_there_is_only_replaced_when_asked(two, tmp_path):
     a, b = two
     with pytest.raises(MapExistsError, match='--overwrite'):
         merge_maps([a.path], b.path)
-    assert len(PlaceMap.open(b.path)) == 8
+    assert len(open_map(b.path)) == 8
     assert len(merge_maps([a.path, b.path], b.path, overwrite=True, progress=False)) == 16
 
 

@@ -18,7 +18,7 @@ import pytest
 from selavpr_model.maps.building import builder
 from selavpr_model.config import KeyframeConfig, MapConfig
 from selavpr_model.errors import MapNotFoundError, SourceError
-from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map, save_map
 
 pytestmark = pytest.mark.usefixtures('small_chunks', 'quick')
 
@@ -77,7 +77,7 @@ def test_a_stopped_build_goes_on_and_gives_the_same_arrays(tmp_path, whole, batc
     out = tmp_path / 'map'
     stop_after(batches, out)
     with pytest.raises(MapNotFoundError):
-        PlaceMap.open(out)
+        open_map(out)
     second = CheapExtractor()
     place_map = build(out, second)
     assert array_bytes(place_map) == whole
@@ -107,7 +107,7 @@ def test_a_build_can_be_stopped_again_and_again(tmp_path, whole):
     [
         {'source': {'type': 'other'}},
         {'keyframes': KeyframeConfig(distance_m=2.0)},
-        {'config': MapConfig(local_dtype='fp16')},
+        {'config': MapConfig(local_dtype='tiny')},
         {'frames': Drive(58)},
     ],
 )
@@ -187,7 +187,7 @@ def test_an_error_of_the_source_keeps_what_was_done(tmp_path, whole):
 
 
 def is_old_or_new(out: Path, whole: dict[str, str]) -> str:
-    place_map = PlaceMap.open(out, IDENTITY)
+    place_map = open_map(out, IDENTITY)
     if place_map.source['type'] == 'test' and len(place_map) == 4:
         return 'old'
     assert array_bytes(place_map) == whole
@@ -199,13 +199,13 @@ def test_killed_20_times_at_random_moments_the_build_ends_with_the_same_map(
 ):
     """As the issue wants it: kill -9 during `map build`, over an existing map."""
     out = tmp_path / 'map'
-    some_map(4).save(out)
+    save_map(some_map(4), out)
     states = []
     for after_s in moments(20, 0.02, 0.6, seed=11):
         killed = killer.run('build', out, after_s, seconds=0.02)
         states.append(is_old_or_new(out, whole))
         if states[-1] == 'new':  # start over
-            some_map(4).save(out, overwrite=True)
+            save_map(some_map(4), out, overwrite=True)
         assert killed or states[-1] == 'new'
     assert not killer.run('build', out, seconds=0.0)
     assert is_old_or_new(out, whole) == 'new'
@@ -215,7 +215,7 @@ def test_killed_20_times_at_random_moments_the_build_ends_with_the_same_map(
 
 def test_killed_before_many_file_operations_each_next_build_goes_on(killer, tmp_path, whole):
     out = tmp_path / 'map'
-    some_map(4).save(out)
+    save_map(some_map(4), out)
     kills = 0
     while killer.run('build', out, operation=33, seconds=0.0):
         kills += 1
@@ -229,7 +229,7 @@ def test_killed_before_any_file_operation_around_the_end_of_a_build(killer, tmp_
     """The last chunk, the save over the old map, and the tidying."""
     for operation in range(1, 200, 9):
         out = tmp_path / f'map{operation}'
-        some_map(4).save(out)
+        save_map(some_map(4), out)
         stop_after(7, out, overwrite=True)
         killed = killer.run('build', out, operation=operation, seconds=0.0)
         assert is_old_or_new(out, whole) in ('old', 'new')

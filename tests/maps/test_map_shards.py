@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from selavpr_model.config import KeyframeConfig, MapConfig
-from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map
 
 SCRIPT = """
 import sys
@@ -49,7 +49,7 @@ def two_processes(out: Path, script: Path, *broken: int) -> subprocess.Completed
 def test_two_processes_build_the_map_of_one(tmp_path):
     done = two_processes(tmp_path / 'shared', tmp_path / 'script.py')
     assert done.returncode == 0, done.stderr[-2000:]
-    shared, alone = PlaceMap.open(tmp_path / 'shared'), build_drive(tmp_path / 'alone')
+    shared, alone = open_map(tmp_path / 'shared'), build_drive(tmp_path / 'alone')
     # the frame the second part begins with is a keyframe of its own; all others are the same
     begins = '0030.jpg'
     names = [place.name for place in shared.places if place.name != begins]
@@ -78,7 +78,7 @@ def test_a_part_that_is_done_is_not_extracted_again(tmp_path):
     assert int(extracted['1']) > 0
     if (failed.stdout or '').count('extracted 0'):  # unless it was killed before it was done
         assert extracted['0'] == '0'
-    assert PlaceMap.open(tmp_path / 'map').source['frames'] == 60
+    assert open_map(tmp_path / 'map').source['frames'] == 60
 
 
 def test_one_process_builds_as_ever(tmp_path):
@@ -95,4 +95,4 @@ def test_one_process_builds_as_ever(tmp_path):
 def test_a_broken_frame_is_counted_once(extra, tmp_path):
     done = two_processes(tmp_path / 'map', tmp_path / 'script.py', *extra)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert PlaceMap.open(tmp_path / 'map').source['skipped'] == 2 + len(extra)
+    assert open_map(tmp_path / 'map').source['skipped'] == 2 + len(extra)

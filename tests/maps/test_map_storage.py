@@ -10,66 +10,24 @@ import numpy as np
 import pytest
 
 from selavpr_model.config import MapConfig
-from selavpr_model.matching.local_codec import LocalCodec
-from selavpr_model.maps.local_store import Block, decode, encode
+from selavpr_model.matching.codec import codec_of
 from selavpr_model.matching.nearest import count_mutual, mutual_matches
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.records import Features
 
-# largest error of a vector of 16 channels before it is made a unit vector again
-ERRORS = {'int8': np.sqrt(16) / 254, 'fp16': 2**-11, 'exact': 1e-7}
-
-
-def decoded(block: Block) -> np.ndarray:
-    out = np.empty(block.codes.shape[1:], np.float32)
-    decode(block.codes[0], None if block.scales is None else block.scales[0], out)
-    return out
-
-
-@pytest.mark.parametrize('dtype', DTYPES)
-def test_local_features_keep_their_direction_within_the_bound(dtype):
-    for seed in range(20):
-        cells = cells_of(seed)
-        block = encode(cells, dtype)
-        back = decoded(block)
-        np.testing.assert_allclose(np.linalg.norm(back, axis=1), 1.0, atol=1e-6)
-        peak = np.abs(cells).max(axis=1)
-        bound = ERRORS[dtype] * (peak if dtype == 'int8' else 1.0) + 1e-6
-        # making a vector that is off by e a unit vector again leaves it off by 2 e at most
-        assert (np.linalg.norm(back - cells, axis=1) <= 2 * bound).all()
-
-
-@settings(max_examples=100, deadline=None)
-@given(seed=st.integers(0, 10**6), power=st.floats(1, 8), channels=st.integers(1, 64))
-def test_int8_keeps_the_cosine_of_spiky_features(seed, power, channels):
-    values = np.random.default_rng(seed).normal(size=(3, channels))
-    cells = unit(np.sign(values) * np.abs(values) ** power + 1e-9)
-    block = encode(cells, 'int8')
-    back = decoded(block)
-    assert ((back * cells).sum(axis=1) >= 1 - channels / 254**2 - 1e-6).all()
-
-
-def test_a_cell_without_direction_stays_zero():
-    cells = cells_of(0).copy()
-    cells[3] = 0
-    block = encode(cells, 'int8')
-    back = decoded(block)
-    assert (back[3] == 0).all() and np.isfinite(back).all()
-
-
-def test_int8_needs_a_quarter_of_the_bytes(tmp_path):
-    sizes = {}
-    for dtype in DTYPES:
-        some_map(40, dtype).save(tmp_path / dtype)
-        files = PlaceMap.open(tmp_path / dtype).manifest['files']
-        sizes[dtype] = files['local.npy']['bytes']
-    assert sizes['int8'] < 0.3 * sizes['exact'] and sizes['fp16'] < 0.6 * sizes['exact']
+def test_each_storage_needs_fewer_bytes_than_the_one_before(tmp_path):
+    sizes = []
+    for dtype in ('exact', 'dense', 'tiny'):
+        save_map(some_map(40, dtype), tmp_path / dtype)
+        sizes.append(open_map(tmp_path / dtype).manifest['files']['local.npy']['bytes'])
+    assert sizes[1] < 0.3 * sizes[0] and sizes[2] < 0.6 * sizes[1]
 
 
 def test_local_features_stay_on_disk_until_they_are_asked_for(tmp_path):
-    some_map(9).save(tmp_path / 'map')
-    block = PlaceMap.open(tmp_path / 'map')._local.blocks[0]
-    assert isinstance(block.codes, np.memmap) and not block.codes.flags.writeable
+    save_map(some_map(9), tmp_path / 'map')
+    block = open_map(tmp_path / 'map').store.blocks[0]
+    assert isinstance(block, np.memmap) and not block.flags.writeable
 
 
 def test_what_is_stored_exactly_is_compared_where_it_lies_and_counts_what_the_features_do(
@@ -83,8 +41,8 @@ def test_what_is_stored_exactly_is_compared_where_it_lies_and_counts_what_the_fe
     ]
     for number, view in enumerate(views):
         made.add(Features(some_features(number).global_, view), some_place(number))
-    made.save(tmp_path / 'map')
-    opened = PlaceMap.open(tmp_path / 'map', identity)
+    save_map(made, tmp_path / 'map')
+    opened = open_map(tmp_path / 'map', identity)
     codes = opened.codes([0, 1])
     assert isinstance(codes[0].base, np.memmap) or isinstance(codes[0], np.memmap)
     np.testing.assert_array_equal(codes[1], views[1].reshape(-1, 128))
@@ -103,18 +61,18 @@ def test_a_dense_map_counts_the_matches_of_its_codes_where_they_lie(tmp_path, pr
     views = [unit(rng.normal(size=shape)) for _ in range(3)]
     for number, view in enumerate(views[:2]):
         made.add(Features(some_features(number).global_, view), some_place(number))
-    made.save(tmp_path / 'map')
-    opened = PlaceMap.open(tmp_path / 'map', identity)
+    save_map(made, tmp_path / 'map')
+    opened = open_map(tmp_path / 'map', identity)
     opened.add(Features(some_features(2).global_, views[2]), some_place(2))
     changed = unit(views[1] + 0.4 * unit(rng.normal(size=shape)))
     query = opened.code(Features(some_features(2).global_, changed))
-    codec = LocalCodec(preset, shape)
+    codec = codec_of(preset, shape)
     cells = codec.grid[0] * codec.grid[1]
     assert opened.grid == codec.grid and opened.codes([0])[0].dtype == np.int8
     assert opened.local([0, 2]).shape == (2, cells, 128)
     counts = count_mutual(query, opened.codes([0, 1, 2]))
     assert counts.tolist() == [
-        len(mutual_matches(query, codec.view(codec.store(v)))) for v in views
+        len(mutual_matches(query, codec.view(codec.store(Features(v[0, 0], v))))) for v in views
     ]
     assert counts[1] > 0.9 * cells > 1.5 * max(counts[0], counts[2])
     joined = PlaceMap.empty(identity, opened.config)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from selavpr_model.matching.local_codec import LocalCodec
+from selavpr_model.matching.local_codec import DenseCodec, FastCodec
 from selavpr_model.matching.matcher import consistent, Matcher, SUPPORT
 from selavpr_model.matching.nearest import count_mutual, mutual_matches
 
@@ -57,12 +57,12 @@ def view(seed: int, side: int = 31, channels: int = 32) -> np.ndarray:
     return unit(np.random.default_rng(seed).standard_normal((side, side, channels)))
 
 
-@pytest.mark.parametrize(('side', 'preset'), [(31, 'dense'), (61, 'dense'), (61, 'fast')])
-def test_a_shifted_view_keeps_its_matches_and_another_place_loses_its_own(side, preset):
+@pytest.mark.parametrize(('side', 'kind'), [(31, DenseCodec), (61, DenseCodec), (61, FastCodec)])
+def test_a_shifted_view_keeps_its_matches_and_another_place_loses_its_own(side, kind):
     scene = view(0, side + 8)
-    codec = LocalCodec(preset, (side, side, 32))
-    query, shifted = (codec.encode(scene[i : i + side, i : i + side]) for i in (0, 8))
-    other = codec.encode(view(1, side))
+    codec = kind((side, side, 32))
+    query, shifted = (codec.codes(scene[i : i + side, i : i + side]) for i in (0, 8))
+    other = codec.codes(view(1, side))
     matcher = Matcher(codec.grid, 2 if codec.grid == (61, 61) else 1)
     plain = count_mutual(query, [shifted, other])
     kept = matcher.count(query, [shifted, other])

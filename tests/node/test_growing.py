@@ -15,7 +15,7 @@ import pytest
 
 from selavpr_model.config import RecognizerConfig, TemporalConfig
 from selavpr_model.errors import MapExistsError, MapSpaceError
-from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map
 from selavpr_model.records import Frame, State
 from selavpr_ros.node.pipeline.pipeline import Pipeline
 from selavpr_ros.node.pipeline.request import NotReadyError, Wanted
@@ -49,7 +49,7 @@ def test_a_run_of_the_same_name_gets_a_name_of_its_own(driven, wanted):
         pipeline.end_slam()
         assert len(pipeline.place_map) == run * FRAMES
     assert pipeline.place_map.sessions == {'drive', 'drive-2', 'drive-3'}
-    assert pipeline.place_map.adrift == {'drive-2', 'drive-3'}
+    assert pipeline.place_map.unaligned_sessions == {'drive-2', 'drive-3'}
 
 
 def test_slam_that_saw_nothing_says_so(extractor, wanted):
@@ -153,7 +153,7 @@ def test_places_of_another_runs_odometry_give_no_pose_in_the_frame_of_the_map(
     extractor, street, street_map, tmp_path, wanted, reopened
 ):
     path = Path(shutil.copytree(street_map, tmp_path / 'copy'))
-    posed = PlaceMap.open(path)
+    posed = open_map(path)
     alone = dataclasses.replace(wanted, map=str(path), temporal=TemporalConfig(enabled=False))
     pipeline = Pipeline()
     pipeline.extractor = extractor
@@ -167,7 +167,7 @@ def test_places_of_another_runs_odometry_give_no_pose_in_the_frame_of_the_map(
         pipeline = Pipeline()
         pipeline.extractor = extractor
         pipeline.load(dataclasses.replace(alone, slam=None))
-    assert pipeline.place_map.adrift == {'drive'}
+    assert pipeline.place_map.unaligned_sessions == {'drive'}
     told = [pipeline.process(frame) for frame in new]
     assert all(answer.candidates[0].place.session == 'drive' for answer in told)
     localized = [answer for answer in told if answer.state is State.LOCALIZED]

@@ -8,6 +8,7 @@ from selavpr.srv import SetMode
 from selavpr_model.config import KeyframeConfig, MapConfig, RecognizerConfig, SlamConfig
 from selavpr_model.data.image_folder import read_rgb
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map
 from selavpr_model.records import ClosureKind, Frame
 from selavpr_model.slam.session import SlamConfigs, SlamSession
 
@@ -61,7 +62,7 @@ def test_live_the_map_grows_and_closes_as_in_a_replay(corridor, extractor, tmp_p
             assert message.pose_type == 0 and message.pose.pose.position.x != 0.0  # NaN
         assert not robot.heard['pose'] and robot.status().mode == 2
         assert not (path / 'manifest.json').exists()
-    grown = PlaceMap.open(path, extractor.identity)  # saved when the node ended
+    grown = open_map(path, extractor.identity)  # saved when the node ended
     assert {p.session for p in grown.places} == {'live'} and len(grown) == 2 * COUNT
 
 

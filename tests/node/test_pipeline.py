@@ -11,7 +11,7 @@ from pipeline_helpers import Drive, driver, FRAMES, sessions, slam_in
 import pytest
 
 from selavpr_model.config import RecognizerConfig, TemporalConfig
-from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map
 from selavpr_model.recognizer import believe
 from selavpr_model.records import Frame
 from selavpr_ros.node.pipeline.pipeline import Pipeline
@@ -67,7 +67,7 @@ def test_load_map_of_the_growing_one_goes_on_in_what_was_saved(driven, wanted, s
     pipeline.start_slam(wanted)
     pipeline.process(Frame(1_800_000_000 * 10**9, street[6].image, 'camera'))
     pipeline.load_map(wanted.map, wanted)
-    assert len(pipeline.place_map) == len(PlaceMap.open(wanted.map)) == FRAMES + 1
+    assert len(pipeline.place_map) == len(open_map(wanted.map)) == FRAMES + 1
     assert pipeline.slam is not None and pipeline.slam.place_map is pipeline.place_map
 
 
@@ -108,12 +108,12 @@ def test_a_growing_map_says_why_it_answers_no_single_image(driven, wanted, stree
 
 
 def test_no_motion_leads_from_the_map_into_another_runs_odometry(extractor, street_map):
-    joined, other = PlaceMap.open(street_map), PlaceMap.open(street_map)
+    joined, other = open_map(street_map), open_map(street_map)
     first = len(joined)
     for row, place in enumerate(other.places):
         joined.copy(other, row, dataclasses.replace(place, id=100 + row, session='drive'))
     mixed = believe(joined, RecognizerConfig(), TemporalConfig())
-    joined.adrift.add('drive')
+    joined.unaligned_sessions.add('drive')
     apart = believe(joined, RecognizerConfig(), TemporalConfig())
     assert mixed is not None and first in mixed._around(0)
     assert apart is not None and first not in apart._around(0)

@@ -7,7 +7,7 @@ import pytest
 
 from selavpr_model.errors import SourceError
 from selavpr_model.evaluation.predictions import read_csv
-from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map
 from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.bags.writer import write_bag
 from selavpr_ros.replay import demo
@@ -79,7 +79,7 @@ def test_an_unchanged_map_is_used_again_and_a_changed_bag_is_not(
     shown, small_demo, extractor, tmp_path
 ):
     path, bag = shown[0] / 'map', small_demo / demo.MAPPED
-    built = PlaceMap.open(path)
+    built = open_map(path)
     again = demo.town_map(path, bag, extractor, rebuild=False)
     assert (again.map_id, again.revision) == (built.map_id, built.revision)
     write_bag(tmp_path / demo.MAPPED, list(BagFrames(bag, pose_topic=demo.TRUTH))[:6])

@@ -9,7 +9,7 @@ from replay_helpers import moved, TRUTH
 from selavpr_model.config import GeometryConfig, ReplayConfig
 from selavpr_model.errors import SourceError
 from selavpr_model.evaluation.predictions import agreement, Prediction, read_csv
-from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map
 from selavpr_model.records import State
 from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.bags.writer import write_bag
@@ -31,7 +31,7 @@ def run(bag, extractor, street_map, out, rate, timeout_s=20.0, geometry=False):
         replay=ReplayConfig(rate=rate, answer_timeout_s=timeout_s),
         geometry=GeometryConfig(enabled=geometry, keyframes=1),
     )  # fmt: skip
-    return run_with(request, extractor, PlaceMap.open(street_map))
+    return run_with(request, extractor, open_map(street_map))
 
 
 def test_image_by_image_the_node_answers_as_the_replay(bag, extractor, street_map, tmp_path):
@@ -57,7 +57,7 @@ def test_geometry_says_the_same_live_and_replayed(extractor, street, street_map,
     later = [moved(frame) for frame in street[:4]]
     camera = replace(street[0].camera, size=later[0].image.shape[1::-1])
     write_bag(tmp_path / 'bag', [replace(frame, camera=camera) for frame in later])
-    assert PlaceMap.open(street_map).cameras
+    assert open_map(street_map).cameras
     summary = run(tmp_path / 'bag', extractor, street_map, tmp_path, rate=0.0, geometry=True)
     agreed = summary['live_agreement']
     assert (agreed['compared'], agreed['equal']) == (4, 4)

@@ -8,7 +8,7 @@ from replay_helpers import command, moved, TRUTH
 
 from selavpr_model.config import ScoreConfig
 from selavpr_model.evaluation.predictions import read_csv
-from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map
 from selavpr_model.records import State
 from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.bags.writer import write_bag
@@ -29,7 +29,7 @@ def bag(street, tmp_path_factory):
 def replayed(bag, extractor, street_map, tmp_path_factory):
     out = tmp_path_factory.mktemp('replay')
     request = Request(bag, street_map, out, TRUTH, extractor=extractor.config)
-    return out, run_with(request, extractor, PlaceMap.open(street_map))
+    return out, run_with(request, extractor, open_map(street_map))
 
 
 def test_each_frame_finds_its_place(replayed):
@@ -67,7 +67,7 @@ def test_the_result_says_what_made_it(replayed, extractor):
 def test_what_counts_as_the_same_place_is_a_choice(bag, street_map, replayed):
     rows = read_csv(replayed[0] / 'predictions.csv')
     frames = BagFrames(bag, pose_topic=TRUTH)
-    scoring = Scoring(frames, PlaceMap.open(street_map), ScoreConfig(position_m=0.5))
+    scoring = Scoring(frames, open_map(street_map), ScoreConfig(position_m=0.5))
     localized = [(row.stamp_ns, row.place_ids[0]) for row in rows if row.pose]
     summary = scoring.summary(scoring.scores(rows), {}, localized)
     assert (summary['in_map_frames'], summary['outside_map_frames']) == (0, 8)
@@ -111,13 +111,13 @@ def test_a_map_is_built_from_a_bag_or_a_folder(bag, shared_data, tmp_path, capsy
     assert (
         command('map', 'build', str(bag), '--out', str(tmp_path / 'a'), '--distance-m', '40') == 0
     )
-    from_bag = PlaceMap.open(tmp_path / 'a')
+    from_bag = open_map(tmp_path / 'a')
     assert 2 <= len(from_bag) < 8 and from_bag.source['kind'] == 'bag'
     folder = str(shared_data('campus_gray'))
     assert (
         command('map', 'build', folder, '--out', str(tmp_path / 'b'), '--distance-m', '60', *FP32)
         == 0
     )
-    from_folder = PlaceMap.open(tmp_path / 'b')
+    from_folder = open_map(tmp_path / 'b')
     assert from_folder.source['kind'] == 'folder' and len(from_folder) >= 2
     assert capsys.readouterr().out.count('calibration') == 2

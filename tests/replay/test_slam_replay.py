@@ -15,7 +15,7 @@ from selavpr_model.evaluation.slam_plot import drive_figure
 from selavpr_model.evaluation.slam_score import Run, same_by_pose, score
 from selavpr_model.evaluation.trust import Trust
 from selavpr_model.evaluation.trust_plots import write_plots
-from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map
 from selavpr_model.records import ClosureKind, LoopClosure, Place, PoseKind, Reject
 from selavpr_ros.bags.writer import write_bag
 from selavpr_ros.replay.slam import write_closures
@@ -145,7 +145,7 @@ def test_one_of_two_cameras_is_driven_and_options_reach_the_session(street, tmp_
     summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
     assert (summary['keyframes'], summary['verified']) == (4, 0) and 'recall' not in summary
     assert command(*slam, *camera, *truth, *far) == 0
-    assert len(PlaceMap.open(tmp_path / 'out' / 'map')) == 1, 'no second keyframe is that far off'
+    assert len(open_map(tmp_path / 'out' / 'map')) == 1, 'no second keyframe is that far off'
 
 
 @pytest.mark.parametrize('unit', ['-1', '0', 'nan', 'inf'])
@@ -166,5 +166,5 @@ def test_the_command_writes_map_closures_score_and_picture(few, tmp_path, capsys
     verified = [row for row in rows if row['kind'] == 'VERIFIED']
     assert {row['pose_type'] for row in rows} == {'NONE'}, 'the camera is not calibrated'
     assert len(verified) == summary['verified'] and all(row['reason'] for row in rows)
-    assert len(PlaceMap.open(out / 'map')) == 42
+    assert len(open_map(out / 'map')) == 42
     assert (out / 'drive.png').stat().st_size > 5000

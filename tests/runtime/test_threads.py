@@ -19,7 +19,7 @@ share_cores()
 import cv2, faiss, numpy as np
 from selavpr_model.config import ExtractorConfig
 from selavpr_model.features.extractor import load_extractor
-from selavpr_model.matching.local_codec import LocalCodec
+from selavpr_model.matching.local_codec import DenseCodec
 from selavpr_model.matching.nearest import count_mutual
 
 def ticks():
@@ -36,8 +36,8 @@ noise = np.random.default_rng(0)
 image = noise.integers(0, 256, (480, 640, 3)).astype(np.uint8)
 for _ in range(4):
     features = extractor.extract(cv2.GaussianBlur(image, (31, 31), 5))
-codec = LocalCodec('dense', extractor.identity.local_shape)
-codes = codec.encode(features.local)
+codec = DenseCodec(extractor.identity.local_shape)
+codes = codec.encode(features)
 count_mutual(codes, [codes] * 20)
 vectors = noise.random((20_000, 384), np.float32)
 index = faiss.IndexFlatIP(384)

@@ -10,6 +10,7 @@ import pytest
 from selavpr_model.config import MapConfig, SlamConfig
 from selavpr_model.data.image_folder import list_images, read_rgb
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.records import ClosureKind, Frame
 from selavpr_model.slam.session import SlamConfigs, SlamSession
 from selavpr_model.slam.trail import Trail
@@ -76,8 +77,8 @@ def test_the_grown_map_is_saved_and_a_second_run_closes_with_it(
 ):
     truth, frames, features = corridor
     slam, _ = driven
-    slam.place_map.save(tmp_path / 'map')
-    opened = PlaceMap.open(tmp_path / 'map', extractor.identity)
+    save_map(slam.place_map, tmp_path / 'map')
+    opened = open_map(tmp_path / 'map', extractor.identity)
     assert {p.session for p in opened.places} == {'corridor'}
     later = [replace(f, stamp_ns=f.stamp_ns + 10**12) for f in frames[:14]]
     steps = drive(session(extractor, opened, session='later'), later, features[:14])
@@ -141,7 +142,7 @@ def test_odometry_that_jumps_or_ends_starts_a_leg_of_its_own():
 
 def driven_in(extractor, path, frames, features, T_odom_map):
     """Two rounds in the map at `path`, with an odometry that starts somewhere else."""
-    slam = session(extractor, PlaceMap.open(path), session='drive')
+    slam = session(extractor, open_map(path), session='drive')
     steps = []
     for i, (frame, x) in enumerate(zip(frames * 2, features * 2, strict=True)):
         odom = T_odom_map @ frame.pose

@@ -9,19 +9,18 @@ import itertools
 import logging
 from pathlib import Path
 import time
-from typing import Any, Protocol, runtime_checkable, TYPE_CHECKING
+from typing import Any, Protocol, runtime_checkable
 
 from selavpr_model.maps.storage import writer
 from selavpr_model.config import KeyframeConfig, MapConfig, RecognizerConfig
 from selavpr_model.errors import InputError, MapEmptyError
+from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.building.keyframes import KeyframeSelector
 from selavpr_model.maps.storage.manifest import FORMAT_VERSION, model_entry
 from selavpr_model.maps.building.work_folder import files_state, WorkFolder
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.records import Camera, Features, Frame, Place
-
-if TYPE_CHECKING:
-    from selavpr_model.features.extractor import Extractor
 
 logger = logging.getLogger(__name__)
 # about what a kill may cost; chunks end between batches, so they do not change the features
@@ -63,9 +62,9 @@ def build_map(
             }
             if calibrated:
                 _calibrate(place_map, recognizer or RecognizerConfig(), progress)
-            place_map.save(out, overwrite)
+            save_map(place_map, out, overwrite)
     work.remove()
-    return PlaceMap.open(out, extractor.identity)
+    return open_map(out, extractor.identity)
 
 
 def plan_of(
@@ -107,7 +106,7 @@ class _Build:
         self.position = 0  # of the next frame
         self.skipped: list[str] = []
         self.camera: Camera | None = None  # of a source that does not say it itself
-        self.place_map = PlaceMap.empty(extractor.identity, config)
+        self.place_map = PlaceMap.for_extractor(extractor, config)
         self.chunk = self._new_chunk()
         self.kept_at = time.monotonic()
 
@@ -190,14 +189,15 @@ class _Build:
             self._skip(frame.name or f'frame at {frame.stamp_ns} ns', error)
 
     def _new_chunk(self) -> PlaceMap:
-        return PlaceMap.empty(self.extractor.identity, replace(self.config, use_gpu_index=False))
+        config = replace(self.config, use_gpu_index=False)
+        return PlaceMap.for_extractor(self.extractor, config)
 
     def _keep_chunk(self) -> None:
         """Make the chunk durable, and read it from there from now on: RAM stays small."""
         if len(self.chunk):
             self.chunk.source = self._state()
             self.work.append(self.chunk)
-            self.place_map.extend(PlaceMap.open(self.chunk.path or self.work.path))
+            self.place_map.extend(open_map(self.chunk.path or self.work.path))
         self.chunk = self._new_chunk()
         self.kept_at = time.monotonic()
 

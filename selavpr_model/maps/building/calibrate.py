@@ -15,7 +15,6 @@ import dataclasses
 from dataclasses import dataclass
 import logging
 import math
-from typing import Any, TYPE_CHECKING
 
 import numpy as np
 from selavpr_model.runtime.progress import progress_bar
@@ -24,13 +23,12 @@ from selavpr_model.decision.confidence import Confidence, FEATURES, features_of
 from selavpr_model.decision.confidence_fit import adapted, shipped
 from selavpr_model.decision.calibration import Calibration
 from selavpr_model.config import CalibrationConfig, RecognizerConfig
+from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.decision.distinct import are_distinct, distinct_from
 from selavpr_model.poses import rotation_angles
 from selavpr_model.decision.ranking import match_ratio, rerank
 from selavpr_model.records import Candidate, Place
 
-if TYPE_CHECKING:
-    from selavpr_model.maps.place_map import PlaceMap
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +118,7 @@ def _ask(place_map: PlaceMap, row: int, config: RecognizerConfig) -> _Answer:
         for rank, (r, s) in enumerate(zip(rows, similarities, strict=True))
         if r != row
     ]
-    if place_map.adrift:
+    if place_map.unaligned_sessions:
         frame = place_map.frame_of(me)
         others = [c for c in others if place_map.frame_of(c.place) == frame]
     shown = others[: config.candidates]

@@ -14,8 +14,9 @@ import numpy as np
 from selavpr_model.maps.storage import writer
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.errors import InputError
-from selavpr_model.maps.storage.reader import require_model
+from selavpr_model.maps.checks import require_model
 from selavpr_model.maps.place_map import free_name, ODOMETRY, PlaceMap
+from selavpr_model.maps.storage.store import open_map, save_map
 
 logger = logging.getLogger(__name__)
 
@@ -36,20 +37,20 @@ def merge_maps(
     `source`: what the map says about where it came from, instead of the list of its parts.
     """
     writer.require_free(out, overwrite)
-    maps = [PlaceMap.open(path) for path in paths]
+    maps = [open_map(path) for path in paths]
     if not maps:
         raise InputError('merge: expected at least one map, got none')
     _require_different(maps)
-    merged = PlaceMap.empty(maps[0].identity, maps[0].config)
-    told = [_append(merged, one, source is not None) for one in maps]
+    merged = PlaceMap.empty(maps[0].identity, maps[0].config, maps[0].head)
+    parts = [_append(merged, one, source is not None) for one in maps]
     merged.configs = maps[0].configs
-    merged.source = source or {'kind': 'merge', 'maps': told}
+    merged.source = source or {'kind': 'merge', 'maps': parts}
     if source is None:  # parts of one drive follow each other
         _warn_of_apart(maps)
     if calibrated:
         _calibrate(merged, progress)
-    merged.save(out, overwrite)
-    return PlaceMap.open(out)
+    save_map(merged, out, overwrite)
+    return open_map(out)
 
 
 def _require_different(maps: Sequence[PlaceMap]) -> None:
@@ -74,8 +75,8 @@ def _parts(source: dict[str, Any]) -> Iterator[str]:
 
 def _warn_of_apart(maps: Sequence[PlaceMap]) -> None:
     """Storeys are no reason: looked at are the two axes along which all the maps extend most."""
-    known = {one: one.positions[np.isfinite(one.positions).all(axis=1)] for one in maps}
-    posed = {one: points for one, points in known.items() if len(points)}
+    finite = {one: one.positions[np.isfinite(one.positions).all(axis=1)] for one in maps}
+    posed = {one: points for one, points in finite.items() if len(points)}
     if len(posed) < 2:
         return
     flat = np.argsort(np.ptp(np.concatenate(list(posed.values())), axis=0))[1:]
@@ -107,10 +108,11 @@ def _append(merged: PlaceMap, other: PlaceMap, one_drive: bool) -> dict[str, Any
     strange = len(merged) > 0 and its.frame_id == ODOMETRY and not one_drive
     names = _free_names(merged, other) if strange else {s: s for s in other.sessions}
     merged.cameras = {**{names[s]: c for s, c in other.cameras.items()}, **merged.cameras}
-    merged.adrift |= {names[s] for s in (other.sessions if strange else other.adrift)}
+    unaligned = other.sessions if strange else other.unaligned_sessions
+    merged.unaligned_sessions |= {names[s] for s in unaligned}
     for row, place in enumerate(other.places):
-        known = replace(place, id=renumbered.get(place.id, place.id), session=names[place.session])
-        merged.copy(other, row, known)
+        renamed = replace(place, id=renumbered.get(place.id, place.id), session=names[place.session])
+        merged.copy(other, row, renamed)
     return {
         'path': str(path),
         'map_id': other.map_id,

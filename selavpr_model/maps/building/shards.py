@@ -13,20 +13,20 @@ import itertools
 import json
 from pathlib import Path
 import shutil
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 from selavpr_model.maps.storage import reader
 from selavpr_model.maps.storage import writer
 from selavpr_model.config import KeyframeConfig, MapConfig, RecognizerConfig
 from selavpr_model.runtime.distributed import barrier, rank, world
 from selavpr_model.errors import ConfigError, MapError
+from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.building.builder import build_map, Indexed, plan_of
 from selavpr_model.maps.building.merge import merge_maps
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.records import Frame
+from selavpr_model.maps.storage.store import open_map
 
-if TYPE_CHECKING:
-    from selavpr_model.features.extractor import Extractor
-    from selavpr_model.records import Frame
 
 
 def build_map_in_shards(
@@ -50,7 +50,7 @@ def build_map_in_shards(
         return build_map(
             frames, extractor, out, keyframes, config, recognizer, source, overwrite, progress
         )
-    out, shown = Path(out), progress and rank() == 0
+    out, progress = Path(out), progress and rank() == 0
     writer.require_free(out, overwrite)
     keyframes, config = keyframes or KeyframeConfig(), config or MapConfig()
     part = _part(frames)
@@ -61,14 +61,14 @@ def build_map_in_shards(
         _folder(out).mkdir(parents=True, exist_ok=True)
         build_map(
             part, extractor, folders[rank()], keyframes, config, recognizer, mine,
-            overwrite=True, progress=shown, calibrated=False,
+            overwrite=True, progress=progress, calibrated=False,
         )  # fmt: skip
     barrier()
     if rank() == 0:
-        merge_maps(folders, out, overwrite, progress=shown, source=_told(folders, source or {}))
+        merge_maps(folders, out, overwrite, progress=progress, source=_source_of(folders, source or {}))
         shutil.rmtree(_folder(out))
     barrier()
-    return PlaceMap.open(out, extractor.identity)
+    return open_map(out, extractor.identity)
 
 
 def _folder(out: Path) -> Path:
@@ -117,7 +117,7 @@ def _is_done(folder: Path, plan: str) -> bool:
         return False
 
 
-def _told(folders: list[Path], source: dict[str, Any]) -> dict[str, Any]:
+def _source_of(folders: list[Path], source: dict[str, Any]) -> dict[str, Any]:
     """What the whole map says about where it came from: sums over the parts."""
     parts = [reader.read_manifest(folder)['source'] for folder in folders]
     sums = {key: sum(part[key] for part in parts) for key in ('frames', 'skipped')}

@@ -18,6 +18,7 @@ from selavpr_model.maps.storage import reader
 from selavpr_model.maps.storage import writer
 from selavpr_model.errors import MapError, MapNotFoundError
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.records import ModelIdentity
 
 logger = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class WorkFolder:
         """The chunks on disk, in order; from the first damaged one on they are deleted."""
         while self._folder(self._chunks).exists():
             try:
-                chunk = PlaceMap.open(self._folder(self._chunks), identity)
+                chunk = open_map(self._folder(self._chunks), identity)
             except MapError as error:
                 if not isinstance(error, MapNotFoundError):  # not just one that a kill cut short
                     logger.warning('extracting again from there on: %s', error)
@@ -111,7 +112,7 @@ class WorkFolder:
             yield chunk
 
     def append(self, chunk: PlaceMap) -> None:
-        chunk.save(self._folder(self._chunks))
+        save_map(chunk, self._folder(self._chunks))
         self._chunks += 1
 
     def _folder(self, number: int) -> Path:

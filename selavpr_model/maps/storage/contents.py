@@ -1,97 +1,148 @@
 # SPDX-License-Identifier: MIT
-"""What the files of a map must hold, beyond being the bytes that were written."""
+"""A map on disk, read and verified whole: the bytes, and what they must hold beyond that."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-import logging
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from selavpr_model.maps.coarse_index import CoarseIndex
 from selavpr_model.config import MapConfig
-from selavpr_model.errors import ConfigError, InputError
-from selavpr_model.matching.token_matcher import LocalHead
-from selavpr_model.maps.storage.reader import Contents, damaged
-from selavpr_model.maps.local_store import stored_form
-from selavpr_model.maps.storage.manifest import HEAD, identity_of, INDEX
-from selavpr_model.maps.row_checksums import CHECKSUMS
+from selavpr_model.decision.calibration import Calibration
+from selavpr_model.errors import ConfigError, MapEmptyError
+from selavpr_model.maps.checks import makes_local, require_model, UNIT_TOLERANCE
+from selavpr_model.maps.coarse_index import CoarseIndex
 from selavpr_model.maps.place_table import PlaceTable, read_columns
-from selavpr_model.records import Features, ModelIdentity, Place
+from selavpr_model.maps.row_checksums import Guarded, is_finite, RowGuard
+from selavpr_model.maps.storage import manifest as map_manifest
+from selavpr_model.maps.storage.manifest import (
+    CHECKSUMS,
+    GLOBAL,
+    HEAD,
+    INDEX,
+    LOCAL,
+    PLACES,
+    POSES,
+    THUMBNAIL_OFFSETS,
+    THUMBNAILS,
+)
+from selavpr_model.maps.storage.reader import consistently, damaged, Files, read_files
+from selavpr_model.matching.codec import Codec, codec_of
+from selavpr_model.matching.compact_codec import CompactCodec
+from selavpr_model.matching.local_head import LocalHead
+from selavpr_model.records import Camera, ModelIdentity
 
-if TYPE_CHECKING:
-    from selavpr_model.maps.place_map import PlaceMap
-
-logger = logging.getLogger(__name__)
-UNIT_TOLERANCE = 0.02  # half precision leaves unit vectors this far from length 1
 ROWS_AT_ONCE = 256
-SAME = 0.9999
 
 
-def check_features(features: Features, identity: ModelIdentity) -> None:
-    """Raise InputError unless the features are what the model of this map makes."""
-    global_, local = np.asarray(features.global_), np.asarray(features.local)
-    if global_.shape != (identity.global_dim,) or local.shape != identity.local_shape:
-        expected = f'({identity.global_dim},) and {identity.local_shape}'
-        got = f'{global_.shape} and {local.shape}'
-        raise InputError(f'features: expected {expected}, got {got}; use the model of the map')
-    if not (np.isfinite(global_).all() and np.isfinite(local).all()):
-        raise InputError('features: not finite; run the model in fp32')
-    if abs(float(np.linalg.norm(global_)) - 1.0) > UNIT_TOLERANCE:
-        raise InputError(f'features: expected unit length, got {np.linalg.norm(global_):.3f}')
+@dataclass(frozen=True, slots=True, eq=False)
+class Contents:
+    """All that a map holds. global_: (N, D) float32; local: (N, ...) as the storage has it.
 
-
-def check_place(place: Place) -> None:
-    """Raise InputError unless the place can be stored."""
-    if not 0 <= place.id < 2**64 or not -(2**63) <= place.stamp_ns < 2**63:
-        raise InputError(
-            f'place: expected uint64 id, int64 stamp; got {place.id}, {place.stamp_ns}'
-        )
-    if place.pose is not None:
-        pose = np.asarray(place.pose)
-        if pose.shape != (4, 4) or not np.isfinite(pose).all():
-            raise InputError(f'place {place.id}: expected a finite (4, 4) pose, got {pose}')
-
-
-def check_contents(folder: Path, contents: Contents) -> ModelIdentity:
-    """Raise MapDataError unless shapes, types and values are what the manifest promises.
-
-    Gives the model that made the map, with the head that it stores.
+    head: of maps that keep tokens; jpegs: (n,) uint8 a place; coarse: of large maps; guard: of
+    rows that are still to be verified when they are read, None where all are.
     """
-    data, late = contents.data, contents.late
-    identity = _identity_with_head(folder, contents)
-    _check_shapes(folder, contents, identity)
-    for name in ('global.npy', 'local.npy', 'local_scales.npy'):
-        if name in data and name not in late:
-            _check_finite(folder / name, data[name])
-    for rows in _in_steps(data['global.npy']):
-        if np.abs(np.linalg.norm(rows, axis=1) - 1.0).max() > UNIT_TOLERANCE:
-            raise damaged(folder / 'global.npy', 'rows are not of unit length')
-    for rows in _in_steps(data['poses.npy']):
-        _check_poses(folder / 'poses.npy', rows)
-    _check_offsets(folder, data)
-    return identity
+
+    manifest: dict[str, Any]
+    identity: ModelIdentity
+    config: MapConfig
+    head: LocalHead | None
+    table: PlaceTable
+    global_: np.ndarray
+    local: np.ndarray
+    jpegs: list[np.ndarray]
+    coarse: CoarseIndex | None
+    guard: RowGuard | None
+    calibration: Calibration | None
+    cameras: dict[str, Camera]
+    unaligned_sessions: set[str]
 
 
-def _check_shapes(folder: Path, contents: Contents, identity: ModelIdentity) -> None:
-    manifest, data = contents.manifest, contents.data
-    places, model = manifest['counts']['places'], manifest['model']
-    shape, dtype = stored_form(manifest['local_dtype'], identity.local_shape, identity.head)
+def read(path: Path, identity: ModelIdentity | None, everything: bool = False) -> Contents:
+    """A map, verified whole; with `identity`, also that this model made it.
+
+    Rows of large files are verified when they are read, unless `everything` is asked for. Raises
+    the MapError that says what is wrong.
+    """
+
+    def contents(manifest: dict[str, Any]) -> Contents:
+        if identity is not None:
+            require_model(path, map_manifest.identity_of(manifest), identity)
+        if manifest['counts']['places'] == 0:
+            raise MapEmptyError(f'{path}: the map holds no place; build it again')
+        return _verified(path, read_files(path, manifest, everything))
+
+    return consistently(path, contents)
+
+
+def _verified(path: Path, files: Files) -> Contents:
+    """MapError unless shapes, types and values are what the manifest promises."""
+    manifest, arrays = files.manifest, files.arrays
+    config, identity = map_manifest.map_config(manifest, path), map_manifest.identity_of(manifest)
+    head = _head(files, identity, config)
+    _check_shapes(files, codec_of(config.local_dtype, identity.local_shape, head))
+    _check_values(files)
+    jpegs = _split(arrays, manifest['counts']['places'])
+    return Contents(
+        manifest, identity, config, head,
+        table=_table(files),
+        global_=arrays[GLOBAL],
+        local=arrays[LOCAL],
+        jpegs=jpegs,
+        coarse=_coarse_index(files, config),
+        guard=_guard(files, jpegs) if files.late else None,
+        calibration=map_manifest.calibration(manifest, path),
+        cameras=map_manifest.cameras(manifest, path),
+        unaligned_sessions=map_manifest.unaligned_sessions(manifest, path),
+    )  # fmt: skip
+
+
+def _head(files: Files, identity: ModelIdentity, config: MapConfig) -> LocalHead | None:
+    """What makes local features of tokens; MapDataError where it is not that of the model."""
+    if config.local_dtype != CompactCodec.name or not makes_local(identity):
+        return None
+    if HEAD not in files.arrays:
+        raise damaged(files.folder / HEAD, 'it is needed for tokens, and not in the manifest')
+    try:
+        model: Any = identity.description['model']
+        return LocalHead.from_vector(np.asarray(files.arrays[HEAD]), model)
+    except (ConfigError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise damaged(files.folder / HEAD, f'{error}') from error
+
+
+def _check_shapes(files: Files, codec: Codec) -> None:
+    places, dim = files.manifest['counts']['places'], files.manifest['model']['global_dim']
     expected: dict[str, tuple[tuple[int, ...], Any]] = {
-        'global.npy': ((places, model['global_dim']), '<f4'),
-        'local.npy': ((places, *shape), dtype),
-        'local_scales.npy': ((places, shape[0]), '<f4'),
-        'poses.npy': ((places, 4, 4), '<f8'),
-        'thumbnail_offsets.npy': ((places + 1,), '<i8'),
+        GLOBAL: ((places, dim), '<f4'),
+        LOCAL: ((places, *codec.shape), codec.dtype),
+        POSES: ((places, 4, 4), '<f8'),
+        THUMBNAIL_OFFSETS: ((places + 1,), '<i8'),
         CHECKSUMS: ((places, 2), '<u4'),
     }
-    for name, (wanted, kind) in expected.items():
-        if name in data and (data[name].shape, data[name].dtype) != (wanted, np.dtype(kind)):
-            got = f'{data[name].shape} {data[name].dtype.str}'
-            raise damaged(folder / name, f'expected {wanted} {np.dtype(kind).str}, got {got}')
+    for name, (shape, kind) in expected.items():
+        if name not in files.arrays:
+            continue
+        got = files.arrays[name].shape, files.arrays[name].dtype
+        if got != (shape, np.dtype(kind)):
+            words = f'{shape} {np.dtype(kind).str}, got {got[0]} {got[1].str}'
+            raise damaged(files.folder / name, f'expected {words}')
+
+
+def _check_values(files: Files) -> None:
+    folder, arrays = files.folder, files.arrays
+    for name in (GLOBAL, LOCAL):
+        if name not in files.late:
+            _check_finite(folder / name, arrays[name])
+    for rows in _in_steps(arrays[GLOBAL]):
+        if np.abs(np.linalg.norm(rows, axis=1) - 1.0).max() > UNIT_TOLERANCE:
+            raise damaged(folder / GLOBAL, 'rows are not of unit length')
+    for rows in _in_steps(arrays[POSES]):
+        _check_poses(folder / POSES, rows)
+    _check_offsets(folder, arrays)
 
 
 def _in_steps(array: np.ndarray) -> Iterator[np.ndarray]:
@@ -101,33 +152,11 @@ def _in_steps(array: np.ndarray) -> Iterator[np.ndarray]:
         yield plain[start : start + ROWS_AT_ONCE]
 
 
-def _identity_with_head(folder: Path, contents: Contents) -> ModelIdentity:
-    """Of the model that made the map, with what makes its local features, where that is stored.
-
-    MapDataError where it is not that of such a model.
-    """
-    identity = identity_of(contents.manifest)
-    if HEAD not in contents.data:
-        if contents.data['local.npy'].dtype.names:
-            raise damaged(folder / HEAD, 'it is needed for tokens, and not in the manifest')
-        return identity
-    try:
-        model: Any = identity.description['model']
-        head = LocalHead.from_vector(np.asarray(contents.data[HEAD]), model)
-    except (ConfigError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise damaged(folder / HEAD, f'{error}') from error
-    return replace(identity, head=head)
-
-
 def _check_finite(file: Path, array: np.ndarray) -> None:
-    """Whole numbers are; of coded tokens the scales are looked at."""
-    if not np.issubdtype(array.dtype, np.floating) and not array.dtype.names:
-        return
     for step, rows in enumerate(_in_steps(array)):
-        good = np.isfinite(rows['scale'] if rows.dtype.names else rows)
-        if not good.all():
-            row = step * ROWS_AT_ONCE + int(np.argwhere(~good)[0][0])
-            raise damaged(file, f'row {row} is not finite')
+        if not is_finite(rows):
+            at = next(i for i, row in enumerate(rows) if not is_finite(row))
+            raise damaged(file, f'row {step * ROWS_AT_ONCE + at} is not finite')
 
 
 def _check_poses(file: Path, poses: np.ndarray) -> None:
@@ -138,65 +167,51 @@ def _check_poses(file: Path, poses: np.ndarray) -> None:
         raise damaged(file, 'a pose is neither a finite rigid transform nor all NaN')
 
 
-def _check_offsets(folder: Path, data: dict[str, Any]) -> None:
-    if ('thumbnails.npy' in data) != ('thumbnail_offsets.npy' in data):
+def _check_offsets(folder: Path, arrays: dict[str, Any]) -> None:
+    if (THUMBNAILS in arrays) != (THUMBNAIL_OFFSETS in arrays):
         raise damaged(folder, 'only one of thumbnails.npy and thumbnail_offsets.npy is there')
-    if 'thumbnails.npy' not in data:
+    if THUMBNAILS not in arrays:
         return
-    blob, offsets = data['thumbnails.npy'], data['thumbnail_offsets.npy']
+    blob, offsets = arrays[THUMBNAILS], arrays[THUMBNAIL_OFFSETS]
     ordered = offsets[0] == 0 and offsets[-1] == blob.size and (np.diff(offsets) >= 0).all()
     if blob.ndim != 1 or blob.dtype != np.uint8 or not ordered:
-        raise damaged(folder / 'thumbnail_offsets.npy', 'the offsets do not fit thumbnails.npy')
+        raise damaged(folder / THUMBNAIL_OFFSETS, 'the offsets do not fit thumbnails.npy')
 
 
-def places_from(folder: Path, data: dict[str, Any]) -> PlaceTable:
+def _split(arrays: dict[str, Any], places: int) -> list[np.ndarray]:
+    """Thumbnails, one (n,) uint8 view a place, still memory-mapped."""
+    if THUMBNAILS not in arrays:
+        return [np.empty(0, np.uint8)] * places
+    blob, offsets = arrays[THUMBNAILS], arrays[THUMBNAIL_OFFSETS].tolist()
+    return [blob[a:b] for a, b in pairwise(offsets)]
+
+
+def _guard(files: Files, jpegs: list[np.ndarray]) -> RowGuard:
+    sums = np.array(files.arrays[CHECKSUMS])
+    return RowGuard(
+        Guarded(files.folder / LOCAL, files.arrays[LOCAL], sums[:, 0]),
+        Guarded(files.folder / THUMBNAILS, jpegs, sums[:, 1]),
+    )
+
+
+def _table(files: Files) -> PlaceTable:
     """The places; MapDataError if a line is not one or an id occurs twice."""
-    file = folder / 'places.jsonl'
     try:
-        return PlaceTable(read_columns(data[file.name], np.asarray(data['poses.npy'])))
+        return PlaceTable(read_columns(files.arrays[PLACES], np.asarray(files.arrays[POSES])))
     except (ValueError, RecursionError) as error:
-        raise damaged(file, f'{error}') from error
+        raise damaged(files.folder / PLACES, f'{error}') from error
 
 
-def coarse_index(folder: Path, data: dict[str, Any], config: MapConfig) -> CoarseIndex | None:
-    """The short lists of the map, if it has some of this version's kind.
-
-    MapDataError if they are not of its rows.
-    """
-    if INDEX not in data or config.index == 'flat':
+def _coarse_index(files: Files, config: MapConfig) -> CoarseIndex | None:
+    """The short lists of the map, if it has some; MapDataError if they are not of its rows."""
+    if INDEX not in files.arrays or config.index == 'flat':
         return None
-    rows, dim = data['global.npy'].shape
     try:
-        coarse = CoarseIndex.from_bytes(data[INDEX], config.index_refine)
+        coarse = CoarseIndex.from_bytes(files.arrays[INDEX], config.index_refine)
     except ValueError as error:
-        raise damaged(folder / INDEX, f'{error}') from error
-    if coarse is None:
-        logger.info('%s: of another version; all places are compared until it is saved', INDEX)
-        return None
+        raise damaged(files.folder / INDEX, f'{error}') from error
+    rows, dim = files.arrays[GLOBAL].shape
     if (len(coarse), coarse.dim) != (rows, dim):
         got = f'{len(coarse)} rows of {coarse.dim}'
-        raise damaged(folder / INDEX, f'expected {rows} rows of {dim}, got {got}')
+        raise damaged(files.folder / INDEX, f'expected {rows} rows of {dim}, got {got}')
     return coarse
-
-
-def problems(place_map: PlaceMap, row: int) -> Iterator[str]:
-    """The deep check of one place: what is odd although its bytes are right, one line each."""
-    place = place_map.places[row]
-    label = f'place {place.id} ({place.name or "no name"}, row {row})'
-    lengths = np.linalg.norm(place_map.local([row])[0], axis=1)
-    if ((np.abs(lengths - 1.0) > UNIT_TOLERANCE) & (lengths > 0)).any():
-        yield f'{label}: local features are not of unit length'
-    if place.pose is not None and not _rigid(place.pose):
-        yield f'{label}: the pose is no rotation and translation'
-    try:
-        place_map.thumbnail(row)
-    except InputError as error:
-        yield f'{label}: {error}'
-    rows, similarities = place_map.search(place_map.global_(row), 1)
-    if rows[0] != row and similarities[0] < SAME:  # a twin of it is no fault
-        yield f'{label}: a search for its own features finds row {rows[0]}'
-
-
-def _rigid(T: np.ndarray) -> bool:
-    R = T[:3, :3]
-    return bool(np.allclose(R @ R.T, np.eye(3), atol=1e-4) and np.linalg.det(R) > 0)

@@ -13,19 +13,24 @@ import numpy as np
 
 from selavpr_model.config import MapConfig
 from selavpr_model.decision.calibration import Calibration
+from selavpr_model.decision.confidence import FEATURES
 from selavpr_model.errors import ConfigError, MapMetadataError, MapVersionError
-from selavpr_model.maps.row_checksums import CHECKSUMS
 from selavpr_model.records import Camera, ModelIdentity
 
 FORMAT = 'selavpr-map'
-FORMAT_VERSION = 3
-READABLE = (1, 2, 3)  # 1: no checksums of rows, no index; 2: compact is what is fast now
+FORMAT_VERSION = 1
+UNALIGNED = 'unaligned_sessions'  # by this field format 1 is told from the maps before it
 DATA_FOLDER = re.compile(r'data-\d{6,}-[0-9a-f]{8}')
-FILES = ('global.npy', 'local.npy', 'local_scales.npy', 'poses.npy', 'places.jsonl')
-THUMBNAIL_FILES = ('thumbnails.npy', 'thumbnail_offsets.npy')
+GLOBAL = 'global.npy'
+LOCAL = 'local.npy'
+POSES = 'poses.npy'
+PLACES = 'places.jsonl'
+CHECKSUMS = 'checksums.npy'  # (N, 2) uint32: of a place's local features, of its thumbnail
+FILES = (GLOBAL, LOCAL, POSES, PLACES, CHECKSUMS)
+THUMBNAILS, THUMBNAIL_OFFSETS = THUMBNAIL_FILES = ('thumbnails.npy', 'thumbnail_offsets.npy')
 INDEX = 'index.faiss'
 HEAD = 'head.npy'  # what makes local features of tokens, where these are stored
-OPTIONAL_FILES = (*THUMBNAIL_FILES, CHECKSUMS, INDEX, HEAD)
+OPTIONAL_FILES = (*THUMBNAIL_FILES, INDEX, HEAD)
 _DIGEST = re.compile(rb'\n "manifest_sha256": "([0-9a-f]{64})"\n}\n\Z')  # the end of the file
 FIELDS: dict[str, type | tuple[type, ...]] = {
     'map_id': str,
@@ -41,6 +46,8 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     'files': dict,
     'configs': dict,
     'calibration': (dict, type(None)),
+    'cameras': dict,
+    UNALIGNED: list,
     'source': dict,
 }
 _MODEL_FIELDS: dict[str, type] = {
@@ -63,9 +70,9 @@ def encode(manifest: dict[str, Any]) -> bytes:
 
 
 def _with_digest(raw: bytes, digest: bytes) -> bytes:
-    found = _DIGEST.search(raw)
-    assert found is not None
-    return raw[: found.start(1)] + digest + raw[found.end(1) :]
+    place = _DIGEST.search(raw)
+    assert place is not None
+    return raw[: place.start(1)] + digest + raw[place.end(1) :]
 
 
 def decode(raw: bytes, where: Path) -> dict[str, Any]:
@@ -76,46 +83,39 @@ def decode(raw: bytes, where: Path) -> dict[str, Any]:
         raise _damaged(where, f'it is not JSON ({error})') from error
     if not isinstance(manifest, dict) or manifest.get('format') != FORMAT:
         raise _damaged(where, f'format is not {FORMAT!r}')
-    _check_version(manifest.get('format_version'), where)
+    _check_version(manifest, where)
     _check_digest(raw, where)
-    manifest = _named_as_today(manifest)
+    if UNALIGNED not in manifest:
+        raise _of_before(manifest['format_version'], where)
     _check_fields(manifest, where)
     return manifest
 
 
-def _named_as_today(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Earlier maps say fp32 for what is exact now, exact for what is dense, compact for what is
-    fast, and tiny for tiny8.
-
-    What has not the form of a manifest stays, for the checks that follow.
-    """
-    names = {('fp32', '<f4'): 'exact', ('exact', '|i1'): 'dense'}
-    if manifest['format_version'] < 3:
-        names |= {('compact', '|i1'): 'fast', ('tiny', '|i1'): 'tiny8'}
-    try:
-        name = names[manifest['local_dtype'], manifest['files']['local.npy']['dtype']]
-        storage = {**manifest['configs']['storage'], 'local_dtype': name}
-        configs = {**manifest['configs'], 'storage': storage}
-    except (KeyError, TypeError):
-        return manifest
-    return {**manifest, 'local_dtype': name, 'configs': configs}
-
-
-def _check_version(version: object, where: Path) -> None:
+def _check_version(manifest: dict[str, Any], where: Path) -> None:
+    version = manifest.get('format_version')
     if type(version) is not int:
         raise _damaged(where, f'format_version is {version!r}')
-    if version not in READABLE:
-        cure = 'install a newer selavpr' if version > FORMAT_VERSION else 'build the map again'
-        raise MapVersionError(
-            f'{where}: expected map format version 1 to {FORMAT_VERSION}, got {version}; {cure}'
-        )
+    if version == FORMAT_VERSION:
+        return
+    if version < FORMAT_VERSION or UNALIGNED not in manifest:
+        raise _of_before(version, where)
+    raise MapVersionError(
+        f'{where}: expected map format {FORMAT_VERSION}, got {version}; install a newer selavpr'
+    )
+
+
+def _of_before(version: int, where: Path) -> MapVersionError:
+    return MapVersionError(
+        f'{where}: expected map format {FORMAT_VERSION}, got version {version} of before it was '
+        'settled; build the map again'
+    )
 
 
 def _check_digest(raw: bytes, where: Path) -> None:
-    found = _DIGEST.search(raw)
-    if found is None:
+    stored = _DIGEST.search(raw)
+    if stored is None:
         raise _damaged(where, 'it does not end with its own checksum')
-    expected = found.group(1).decode()
+    expected = stored.group(1).decode()
     actual = hashlib.sha256(_with_digest(raw, b'0' * 64)).hexdigest()
     if actual != expected:
         raise _damaged(where, f'expected SHA-256 {expected[:12]}, got {actual[:12]}')
@@ -140,10 +140,9 @@ def _check_fields(manifest: dict[str, Any], where: Path) -> None:
 def _check_files(manifest: dict[str, Any], where: Path) -> None:
     if not DATA_FOLDER.fullmatch(manifest['data']):
         raise _damaged(where, f'data: expected data-REVISION-ID, got {manifest["data"]!r}')
-    needed = set(FILES) - (set() if manifest['local_dtype'] == 'int8' else {'local_scales.npy'})
-    if not needed <= set(manifest['files']) <= {*needed, *OPTIONAL_FILES}:
+    if not set(FILES) <= set(manifest['files']) <= {*FILES, *OPTIONAL_FILES}:
         got = ', '.join(sorted(manifest['files']))
-        raise _damaged(where, f'files: expected {", ".join(sorted(needed))}, got {got}')
+        raise _damaged(where, f'files: expected {", ".join(sorted(FILES))}, got {got}')
     map_config(manifest, where)
 
 
@@ -189,7 +188,7 @@ def model_entry(identity: ModelIdentity) -> dict[str, Any]:
 def map_config(manifest: dict[str, Any], where: Path) -> MapConfig:
     """The MapConfig the map was made with; its dtype must be the stored one."""
     try:
-        config = MapConfig.from_dict(_storage_of_today(manifest['configs'].get('storage')))
+        config = MapConfig.from_dict(manifest['configs'].get('storage'))
     except (ConfigError, TypeError, AttributeError) as error:
         raise _damaged(where, f'configs.storage: {error}') from error
     if config.local_dtype != manifest['local_dtype']:
@@ -198,21 +197,24 @@ def map_config(manifest: dict[str, Any], where: Path) -> MapConfig:
     return config
 
 
-def _storage_of_today(storage: dict[str, Any]) -> dict[str, Any]:
-    """Earlier maps named clusters of places, `ivf`, and how many were looked into."""
-    kept = {key: value for key, value in storage.items() if key != 'index_probes'}
-    return {**kept, 'index': 'codes'} if kept.get('index') == 'ivf' else kept
-
-
 def calibration(manifest: dict[str, Any], where: Path) -> Calibration | None:
-    """The thresholds measured when the map was built, if they were."""
+    """What the map measured when it was built; None where it was too small.
+
+    MapVersionError where its confidence weighs other features than this program's.
+    """
     values = manifest['calibration']
     if values is None:
         return None
     try:
-        return Calibration.from_dict(values)
+        features = sorted(values['confidence']['weights'])
+        if features == sorted(FEATURES):
+            return Calibration.from_dict(values)
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(where, f'calibration: {error!r}') from error
+    raise MapVersionError(
+        f'{where}: expected a confidence of {", ".join(FEATURES)}, got {", ".join(features)}; '
+        'build the map again'
+    )
 
 
 def camera_entry(camera: Camera) -> dict[str, Any]:
@@ -226,25 +228,24 @@ def camera_entry(camera: Camera) -> dict[str, Any]:
 
 
 def cameras(manifest: dict[str, Any], where: Path) -> dict[str, Camera]:
-    """Session -> camera; {} in maps that do not say. Raises MapMetadataError for a bad one."""
+    """Session -> camera. Raises MapMetadataError for a bad one."""
     try:
-        found = {name: _camera(entry) for name, entry in manifest.get('cameras', {}).items()}
+        return {name: _camera(entry) for name, entry in manifest['cameras'].items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(where, f'cameras: {error}') from error
-    return found
 
 
-def adrift(manifest: dict[str, Any], where: Path) -> set[str]:
-    """Sessions whose poses are not in the frame of the map; none in maps that do not say."""
-    found = manifest.get('adrift', [])
-    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise _damaged(where, f'adrift: expected names of sessions, got {found!r}')
-    return set(found)
+def unaligned_sessions(manifest: dict[str, Any], where: Path) -> set[str]:
+    """Sessions whose poses are not in the frame of the map."""
+    names = manifest[UNALIGNED]
+    if not all(isinstance(name, str) for name in names):
+        raise _damaged(where, f'{UNALIGNED}: expected names of sessions, got {names!r}')
+    return set(names)
 
 
 def _camera(entry: dict[str, Any]) -> Camera:
-    K, bent = np.array(entry['K'], float), np.array(entry['distortion'], float)
+    K, distortion = np.array(entry['K'], float), np.array(entry['distortion'], float)
     width, height = (int(n) for n in entry['size'])
-    if K.shape != (3, 3) or bent.ndim != 1 or not (np.isfinite(K).all() and K[0, 0] > 0):
+    if K.shape != (3, 3) or distortion.ndim != 1 or not (np.isfinite(K).all() and K[0, 0] > 0):
         raise ValueError(f'K: expected finite (3, 3), got {entry["K"]}')
-    return Camera(K, bent, (width, height), str(entry['model']))
+    return Camera(K, distortion, (width, height), str(entry['model']))

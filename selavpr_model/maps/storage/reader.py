@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 from dataclasses import dataclass
 import errno
@@ -12,7 +12,7 @@ import logging
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,15 +21,12 @@ from selavpr_model.maps.storage import writer
 from selavpr_model.errors import (
     MapBusyError,
     MapDataError,
-    MapEmptyError,
     MapError,
     MapMemoryError,
-    MapModelError,
     MapNotFoundError,
 )
-from selavpr_model.maps.row_checksums import CHECKSUMS, is_late
+from selavpr_model.maps.storage.manifest import LOCAL, THUMBNAILS
 from selavpr_model.maps.storage.writer import MANIFEST
-from selavpr_model.records import ModelIdentity
 
 logger = logging.getLogger(__name__)
 HASH_CHUNK = 1 << 22
@@ -63,55 +60,55 @@ def _why_no_map(path: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Contents:
-    """manifest; data: file name -> array, memory-mapped read-only, or the bytes of a table; late:
-    the files whose rows are still to be verified when they are read.
+class Files:
+    """What lies in the data folder, the bytes that were written.
+
+    arrays: file name -> array, memory-mapped read-only, or the bytes of a table; late: the files
+    whose rows are still to be verified when they are read.
     """
 
     manifest: dict[str, Any]
-    data: dict[str, Any]
+    folder: Path
+    arrays: dict[str, Any]
     late: frozenset[str]
 
 
-def load(path: Path, identity: ModelIdentity | None, everything: bool = False) -> Contents:
-    """A map, verified; with `everything`, also what is large and can be verified by row.
+T = TypeVar('T')
 
-    Raises a MapError for every kind of damage.
-    """
+
+def consistently(path: Path, read: Callable[[dict[str, Any]], T]) -> T:
+    """`read` of the manifest at `path`, again with the new one where a save came between."""
     for _ in range(READ_AGAIN):
         raw = _manifest_bytes(path)
         try:
-            manifest = map_manifest.decode(raw, path / MANIFEST)
-            return _load(path, manifest, identity, everything)
+            return read(map_manifest.decode(raw, path / MANIFEST))
         except MemoryError as error:
             raise MapMemoryError(f'{path}: the map does not fit into memory') from error
         except MapDataError:
-            if _manifest_bytes(path) == raw:  # else: replaced while it was being read
+            if _manifest_bytes(path) == raw:
                 raise
     raise MapBusyError(f'{path}: replaced {READ_AGAIN} times while being read; try again')
 
 
-def _load(
-    path: Path, manifest: dict[str, Any], identity: ModelIdentity | None, everything: bool
-) -> Contents:
-    if identity is not None:
-        require_model(path, map_manifest.identity_of(manifest), identity)
-    if manifest['counts']['places'] == 0:
-        raise MapEmptyError(f'{path}: the map holds no place; build it again')
+def read_files(path: Path, manifest: dict[str, Any], everything: bool) -> Files:
+    """The files of a manifest; with `everything`, large ones are hashed, too.
+
+    Raises MapDataError or MapMemoryError for every kind of damage to their bytes.
+    """
     folder, files = path / manifest['data'], manifest['files']
     for name, entry in files.items():
         _check_size(folder / name, entry)
     late = frozenset() if everything else _late(files)
     _check_hashes(folder, {name: e for name, e in files.items() if name not in late})
-    data = {name: _read(folder / name, entry) for name, entry in files.items()}
-    return Contents(manifest, data, late)
+    arrays = {name: _read(folder / name, entry) for name, entry in files.items()}
+    return Files(manifest, folder, arrays, late)
 
 
 def _late(files: dict[str, dict[str, Any]]) -> frozenset[str]:
-    """Files that are too large to be hashed now and have checksums of their rows."""
-    names = {name for name in files if is_late(name)}
+    """Files of one row a place that are too large to be hashed now."""
+    names = {name for name in (LOCAL, THUMBNAILS) if name in files}
     size = sum(files[name]['bytes'] for name in names)
-    return frozenset(names if CHECKSUMS in files and size > HASH_AT_OPEN else ())
+    return frozenset(names if size > HASH_AT_OPEN else ())
 
 
 def tidy(path: Path) -> None:
@@ -120,21 +117,6 @@ def tidy(path: Path) -> None:
         if writer.leftovers(path, read_manifest(path)['data']):
             with writer.lock(path, patience_s=0.0):
                 writer.remove_leftovers(path, read_manifest(path)['data'])
-
-
-def require_model(path: Path, stored: ModelIdentity, wanted: ModelIdentity) -> None:
-    """Raise MapModelError unless the features of both can be compared."""
-    same = stored.global_dim == wanted.global_dim and stored.local_shape == wanted.local_shape
-    if not same or stored.fingerprint != wanted.fingerprint:
-        raise MapModelError(
-            f'{path}: the map was made with {_model_words(stored)}, the model in use is '
-            f'{_model_words(wanted)}; load those weights or build the map again with these'
-        )
-
-
-def _model_words(identity: ModelIdentity) -> str:
-    shape = 'x'.join(map(str, identity.local_shape))
-    return f'{identity.weights} ({identity.fingerprint[:12]}, {identity.global_dim}, {shape})'
 
 
 def _check_size(file: Path, entry: dict[str, Any]) -> None:

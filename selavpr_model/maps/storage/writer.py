@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from selavpr_model.maps.storage import manifest as map_manifest
-from selavpr_model.maps import row_checksums
+from selavpr_model.maps.row_checksums import checksum
 from selavpr_model.errors import MapBusyError, MapExistsError, MapMemoryError, MapSpaceError
 
 logger = logging.getLogger(__name__)
@@ -107,10 +107,14 @@ class DataWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.entries: dict[str, dict[str, Any]] = {}
-        self.row_checksums: list[int] = []  # over all files of local features, in this order
 
-    def array(self, name: str, parts: Iterable[np.ndarray], rows: int) -> None:
-        """Write `parts`, joined along the first axis to `rows`, as .npy; a few rows in RAM."""
+    def array(
+        self, name: str, parts: Iterable[np.ndarray], rows: int, row_checksums: bool = False
+    ) -> list[int]:
+        """Write `parts`, joined along the first axis to `rows`, as .npy; a few rows in RAM.
+
+        Returns the checksums of the rows, where they are asked for.
+        """
         sums: list[int] = []
         with self._file(name) as file:
             for i, part in enumerate(parts):
@@ -121,15 +125,10 @@ class DataWriter:
                 for start in range(0, len(part), self._step(part)):
                     chunk = np.ascontiguousarray(part[start : start + self._step(part)])
                     file.write(chunk.tobytes())
-                    if row_checksums.is_local(name):
-                        sums += self._sums_after(len(sums), chunk)
+                    if row_checksums:
+                        sums += map(checksum, chunk)
         self.entries[name] |= {'dtype': dtype.str, 'shape': list(shape)}
-        self.row_checksums = sums or self.row_checksums
-
-    def _sums_after(self, first: int, chunk: np.ndarray) -> list[int]:
-        """The checksums of these rows, going on from those of the files before."""
-        before = self.row_checksums[first : first + len(chunk)] or [0] * len(chunk)
-        return [row_checksums.checksum([row], b) for row, b in zip(chunk, before, strict=True)]
+        return sums
 
     def blob(self, name: str, raw: np.ndarray, rows: int) -> None:
         """Write what another library made of `rows` rows: (n,) uint8."""

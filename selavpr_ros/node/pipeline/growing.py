@@ -61,14 +61,16 @@ def begin(
 
 def save(slam: SlamSession, wanted: str) -> None:
     """To the folder that is wanted, else, so that no drive is lost, to one of our own."""
+    from selavpr_model.maps.storage.store import save_map
+
     target = Path(wanted).expanduser() if wanted else slam.place_map.path
     spare = rescued() / f'{slam.session}-{slam.place_map.map_id[:8]}'
     if target is None:
-        slam.place_map.save(spare, overwrite=True)
+        save_map(slam.place_map, spare, overwrite=True)
         logger.warning('no map was given: what has grown was saved to %s', spare)
         return
     try:
-        slam.place_map.save(target, overwrite=True)
+        save_map(slam.place_map, target, overwrite=True)
     except (SelaVPRError, OSError) as error:
-        slam.place_map.save(spare, overwrite=True)
+        save_map(slam.place_map, spare, overwrite=True)
         logger.error('%s; the grown map was saved to %s instead', error, spare)

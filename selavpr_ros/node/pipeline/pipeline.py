@@ -130,9 +130,9 @@ class Pipeline:
         self.start_slam(wanted)
 
     def _open(self, path: Path, extractor: Extractor) -> PlaceMap:
-        from selavpr_model.maps.place_map import PlaceMap
+        from selavpr_model.maps.storage.store import open_map
 
-        return PlaceMap.open(path, extractor.identity)
+        return open_map(path, extractor.identity)
 
     def _use(self, extractor: Extractor, place_map: PlaceMap, wanted: Wanted) -> None:
         """Swap in all three, or none when the recogniser refuses them.
@@ -253,13 +253,15 @@ class Pipeline:
 
     def save_map(self, path: str, overwrite: bool) -> None:
         """Write the map in use; '' means where it came from."""
+        from selavpr_model.maps.storage.store import save_map
+
         if self.place_map is None:
             raise MapNotFoundError(f'nothing to save: {self.model_problem or self.map_problem}')
         known = self.place_map.path or (self._wanted.map if self._wanted else '')
         target = Path(path or known).expanduser() if path or known else None
         if target is None:
             raise MapNotFoundError('the map was never saved; give a path')
-        self.place_map.save(target, overwrite)
+        save_map(self.place_map, target, overwrite)
 
     def keyframe_covariance(self) -> np.ndarray:
         """(6, 6) of taking a place's pose for the robot's: as measured on the map, else wide."""
