@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 import numpy as np
 
-from selavpr_model.decision.decide import Thresholds
+from selavpr_model.decision.thresholds import Thresholds
 from selavpr_model.evaluation.metrics import recall_of_hits
 from selavpr_model.evaluation.scoring import first_rights, Score
 
