@@ -92,10 +92,8 @@ class SlamSession:
         self._begin(frame.stamp_ns)
         here = self._place(frame, point)
         decision = self._decide(point, query.view, self._search(query, point, here))
-        self._add(here, frame, features, point)
-        closures = self._close(
-            View(here, len(self.place_map) - 1, point, decision.ranked), decision
-        )
+        row = self._add(here, frame, features, point)
+        closures = self._close(View(here, row, point, decision.ranked), decision)
         self._last_view, self._state = query.view, decision.answer.state
         answer = shown_answer(decision.answer, self.place_map)
         return SlamStep(answer, closures, shown(here, self.place_map))
@@ -238,9 +236,11 @@ class SlamSession:
             frame.camera_frame, pose,
         )  # fmt: skip
 
-    def _add(self, place: Place, frame: Frame, features: Features, point: TrackPoint) -> None:
-        self.place_map.add(features, place, frame.image)
+    def _add(self, place: Place, frame: Frame, features: Features, point: TrackPoint) -> int:
+        """The row of the keyframe."""
+        row = self.place_map.add(features, place, frame.image)
         if frame.camera is not None:
             self.place_map.cameras.setdefault(self.session, frame.camera)
         self._track.add(point)
         self._points.append(point)
+        return row

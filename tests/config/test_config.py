@@ -90,7 +90,7 @@ def test_an_optional_number_may_be_null_and_nothing_else():
     assert RecognizerConfig(min_similarity=1).min_similarity == 1
     with pytest.raises(ConfigError, match=r"min_matches: expected int or null, got 'many'"):
         RecognizerConfig.from_dict({'min_matches': 'many'})
-    with pytest.raises(ConfigError, match='min_match_ratio: expected 0.0 to inf; got -1'):
+    with pytest.raises(ConfigError, match=r'min_match_ratio: expected 0\.0 to inf; got -1'):
         RecognizerConfig(min_match_ratio=-1.0)
     with pytest.raises(ConfigError, match='candidates: expected int, got None'):
         RecognizerConfig.from_dict({'candidates': None})
