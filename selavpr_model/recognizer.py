@@ -9,22 +9,24 @@ import logging
 import numpy as np
 
 from selavpr_model.config import GeometryConfig, RecognizerConfig, TemporalConfig
-from selavpr_model.decision.belief import TemporalBelief
+from selavpr_model.decision.belief import Moment, TemporalBelief
 from selavpr_model.decision.calibration import keyframe_covariance
-from selavpr_model.decision.confidence import assured, over_time
-from selavpr_model.decision.decide import conclude, follow, judge, Thresholds, thresholds
-from selavpr_model.decision.ranking import rerank
+from selavpr_model.decision.decide import Decider
+from selavpr_model.decision.evidence import by_confidence, by_matches, Evidence
+from selavpr_model.decision.ranking import Ranked
+from selavpr_model.decision.thresholds import thresholds
 from selavpr_model.errors import MapModelError
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.geometry.gate import GeometryGate
-from selavpr_model.geometry.overlay import by_codes, by_geometry, Joined
-from selavpr_model.maps.place_map import PlaceMap, shown
-from selavpr_model.records import Candidate, Frame, Recognition, State
+from selavpr_model.geometry.overlay import by_codes, by_geometry, MatchOverlay
+from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.retrieval import Query, ranked
+from selavpr_model.records import Frame, Recognition, State
 from selavpr_model.runtime.stages import StageClock
 
 log = logging.getLogger(__name__)
 
-ANY = Thresholds(similarity=-1.0, matches=0, ratio=0.0)
+EMPTY = 'the map is empty'
 NO_THRESHOLDS = (
     'the map has no thresholds, as its places are too few or too near each other; map more, or '
     'set recognizer.min_similarity, min_matches and min_match_ratio'
@@ -68,8 +70,8 @@ class PlaceRecognizer:
                 f'{its.weights} ({its.fingerprint[:12]}); build the map with this model, or start '
                 'with the weights and image size of the map'
             )
-        told = place_map.configs.get('recognizer')
-        counted = told.get('score', 'mutual') if told else self.config.score
+        measured = place_map.configs.get('recognizer')
+        counted = measured.get('score', 'mutual') if measured else self.config.score
         if counted != self.config.score:
             log.warning(
                 'map: its thresholds and confidence were measured with score: %s, now it is %s; '
@@ -78,78 +80,54 @@ class PlaceRecognizer:
             )  # fmt: skip
         self._map = place_map
         self._matcher = place_map.matcher(self.config.score, quick=True)
-        self._belief = believe(place_map, self.config, self.temporal)
+        belief = believe(place_map, self.config, self.temporal)
+        self._decider = Decider(belief, self.temporal.min_belief)
         self.gate = GeometryGate(place_map, self.geometry, self.config)
 
-    def process(self, frame: Frame, asked: bool = False) -> Recognition:
+    def process(self, frame: Frame, force_verification: bool = False) -> Recognition:
         """Recognise one frame. InputError for a bad image; never raises for a hard one.
 
-        asked: geometry is to look at it in any case.
+        force_verification: geometry looks at the answer although its budget is spent.
         """
         clock = StageClock()
         with clock.stage('forward'):
             features = self.extractor.extract(frame.image)
-        with clock.stage('retrieve'):
-            candidates = self.retrieve(features.global_)
-        with clock.stage('load_local'):
-            codes = self._map.codes([c.row for c in candidates])
-            view = self._view = self._map.code(features)
-        with clock.stage('rerank'):
-            candidates = rerank(view, codes, candidates, self._matcher, self.config.ties)
+        query = Query.of_frame(self._map, features)
+        places = ranked(self._map, query, self._matcher, self.config, clock=clock)
         with clock.stage('decide'):
-            recognition = self.decide(frame, self.assure(candidates), view)
+            recognition = self.decide(frame, places, query.view)
         if self.geometry.enabled and frame.camera is not None:
             with clock.stage('verify'):
-                recognition = self.gate.check(recognition, features.local, frame.camera, asked)
+                recognition = self.gate.check(
+                    recognition, places, features.local, frame.camera, force_verification
+                )
+        self._view = query.view
         return replace(recognition, timings_ns=clock.ns)
 
-    def retrieve(self, global_: np.ndarray) -> list[Candidate]:
-        """The k most similar places by their global feature (D,), best first."""
-        rows, similarities = self._map.search(global_, self.config.candidates)
-        return [
-            Candidate(shown(self._map.places[row], self._map), int(row), float(similarity), rank)
-            for rank, (row, similarity) in enumerate(zip(rows, similarities, strict=True))
-        ]
+    def decide(self, frame: Frame, places: Ranked, view: np.ndarray) -> Recognition:
+        """LOCALIZED, AMBIGUOUS or LOST, with the reason; view: PlaceMap.code of the frame."""
+        calibration = self._map.calibration
+        answer = self._decider.decide(
+            Moment(frame.stamp_ns, frame.odom, view),
+            places,
+            None if calibration is None else calibration.confidence,
+            thresholds(self.config, calibration),
+            NO_THRESHOLDS if places.candidates else EMPTY,
+        ).answer
+        return answer if answer.state is not State.LOCALIZED else self._with_pose(answer)
 
-    def assure(self, candidates: list[Candidate]) -> list[Candidate]:
-        """The best re-ranked candidates with their confidence, where the map gives one."""
-        measured = self._map.calibration
-        if measured is None or measured.confidence is None:
-            return candidates
-        return assured(candidates, measured.confidence, self.config)
-
-    def decide(self, frame: Frame, candidates: list[Candidate], view: np.ndarray) -> Recognition:
-        """LOCALIZED, AMBIGUOUS or LOST from candidates in re-ranked order, with the reason.
-
-        view: PlaceMap.code of the frame.
-        """
-        needed = thresholds(self.config, self._map.calibration)
-        if not candidates or (needed is None and self._belief is None):
-            why = NO_THRESHOLDS if candidates else 'the map is empty'
-            return Recognition(frame.stamp_ns, State.LOST, tuple(candidates), why)
-        judged = judge(candidates, needed or ANY, self.config)
-        state, reason = conclude(judged, needed or ANY, self.config)
-        alone = State.LOST if needed is None else state
-        sure, measured = judged[0].confidence, self._map.calibration
-        if self._belief is not None:
-            belief = self._belief.update(frame.stamp_ns, judged, frame.odom, view)
-            if measured is not None and measured.confidence is not None:
-                mass_of = self._belief.mass_of
-                judged = over_time(judged, belief.rows, mass_of, measured.confidence)
-            judged, state, reason = follow(judged, belief, self.temporal.min_belief, self.config)
-        answer = Recognition(
-            frame.stamp_ns, state, judged, reason, alone=alone, alone_confidence=sure
-        )
-        place, pose = judged[0].place, judged[0].place.pose
-        if state is not State.LOCALIZED or pose is None:
-            if state is State.LOCALIZED and self._map.frame_of(place):
-                return replace(answer, reason=f'{reason}; {NOT_ALIGNED.format(place.session)}')
-            return answer
+    def _with_pose(self, answer: Recognition) -> Recognition:
+        """The pose of the keyframe that was recognised, or why there is none."""
+        place = answer.candidates[0].place
+        if place.pose is None:
+            unaligned = self._map.frame_of(place)
+            why = f'{answer.reason}; {NOT_ALIGNED.format(place.session)}'
+            return replace(answer, reason=why) if unaligned else answer
         covariance = keyframe_covariance(self._map.calibration, self.config)
-        return replace(answer, pose=pose, covariance=covariance)
+        return replace(answer, pose=place.pose, covariance=covariance)
 
-    def joined(self, answer: Recognition) -> Joined | None:
-        """What joins the last frame, whose answer this is, with its best place."""
+    def overlay(self, answer: Recognition) -> MatchOverlay | None:
+        """The matches of the last frame, whose answer this is, with its best place."""
         size = self.extractor.input_size
         if self.gate.view is not None and self.gate.view.cells is not None:
             return by_geometry(self.gate.view, size)
@@ -161,26 +139,36 @@ class PlaceRecognizer:
     def reset(self) -> None:
         """Forget the frames so far, after a jump in time or when the robot was carried."""
         self.gate.reset()
-        if self._belief is not None:
-            self._belief.reset()
+        if self._decider.belief is not None:
+            self._decider.belief.reset()
 
 
 def believe(
-    place_map: PlaceMap, config: RecognizerConfig, temporal: TemporalConfig
+    place_map: PlaceMap,
+    config: RecognizerConfig,
+    temporal: TemporalConfig,
+    evidence: Evidence | None = None,
 ) -> TemporalBelief | None:
-    """A fresh belief over the map's places, or None where frames are to stand alone."""
+    """A fresh belief over the map's places, or None where frames are to stand alone.
+
+    evidence: what a frame says for its candidates; by default their confidence does, in a map
+    that was calibrated, and else their matches.
+    """
     poses = place_map.poses
     if not temporal.enabled or not len(poses):
         return None
     if np.isnan(poses[:, 0, 0]).any():
         log.info('the map has places without poses: each frame is decided alone')
         return None
-    legs = 0 if not place_map.unaligned_sessions else _legs(place_map)
+    if evidence is None:
+        evidence = by_matches if place_map.calibration is None else by_confidence
     radius, angle = config.distinct_radius_m, config.distinct_angle_deg
-    return TemporalBelief(poses, temporal, radius, angle, legs)
+    return TemporalBelief(poses, temporal, radius, angle, _segments(place_map), evidence)
 
 
-def _legs(place_map: PlaceMap) -> np.ndarray:
-    """(N,) 0 for places in the frame of the map, another number for each other session."""
+def _segments(place_map: PlaceMap) -> int | np.ndarray:
+    """(N,) 0 for places in the frame of the map, another number for each unaligned session."""
+    if not place_map.unaligned_sessions:
+        return 0
     number = {session: i for i, session in enumerate(['', *sorted(place_map.unaligned_sessions)])}
     return np.array([number[place_map.frame_of(place)] for place in place_map.places])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 import enum
-import math
 
 import numpy as np
 
@@ -86,9 +85,7 @@ class Features:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """One keyframe of the map; `id` never changes. pose: (4, 4) T_map_camera or None; frame: in
-    comparisons, whose frame it is in where that is not the map's; not stored (maps/place_map.py).
-    """
+    """One keyframe of the map; `id` never changes. pose: (4, 4) T_map_camera or None."""
 
     id: int
     stamp_ns: int
@@ -96,17 +93,17 @@ class Place:
     session: str = ''
     camera_frame: str = 'camera'
     pose: np.ndarray | None = None
-    frame: str = ''
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """One place a query may show. global_similarity: cosine in [-1, 1]; confidence: [0, 1] or NaN.
+    """One place that a query may show.
 
-    `row` is the place's row in the map's arrays, `global_rank` counts from 0. mutual_matches: the
-    mutual nearest neighbours that count (RecognizerConfig.score), of which `overlap` show the same
-    bit of the image. pose, covariance: as in Recognition, refined by geometry; None: that of the
-    keyframe.
+    row: of the place in the map's arrays. global_similarity: cosine in [-1, 1]; global_rank
+    counts from 0. mutual_matches: the mutual nearest neighbours that count
+    (RecognizerConfig.score); each bit of the image is counted `overlap` times. confidence: the
+    probability that the place is right, None where nothing measures it. pose, covariance: as in
+    Recognition, refined by geometry, None where the keyframe's hold.
     """
 
     place: Place
@@ -116,7 +113,7 @@ class Candidate:
     mutual_matches: int = 0
     overlap: int = 1
     inliers: int = 0
-    confidence: float = math.nan
+    confidence: float | None = None
     status: Status = Status.CANDIDATE
     reject: Reject = Reject.NONE
     pose: np.ndarray | None = None
@@ -124,7 +121,8 @@ class Candidate:
 
     @property
     def independent_matches(self) -> float:
-        """To be weighed: the same for all storages, however many cells they compare."""
+        """The matches of separate bits of the image: alike for all storages, however many cells
+        they compare."""
         return self.mutual_matches / self.overlap
 
 
@@ -133,9 +131,9 @@ class Recognition:
     """The answer for one frame; candidates best first.
 
     pose: (4, 4) T_map_camera and covariance: (6, 6) (x, y, z, rx, ry, rz; m^2 and rad^2, fixed
-    axes of the map), both only when LOCALIZED; reason: one line, why this state; alone: what this
-    frame says by itself, without those before, and alone_confidence of its best place;
-    timings_ns: stage -> nanoseconds.
+    axes of the map), both only when LOCALIZED. reason: one line, why this state. alone: what this
+    frame says by itself, without those before; alone_confidence: of the best place by this frame
+    alone, None where nothing measures it. timings_ns: stage -> nanoseconds.
     """
 
     stamp_ns: int
@@ -145,7 +143,7 @@ class Recognition:
     pose: np.ndarray | None = None
     covariance: np.ndarray | None = None
     alone: State = State.LOST
-    alone_confidence: float = math.nan
+    alone_confidence: float | None = None
     timings_ns: dict[str, int] = field(default_factory=dict)
 
 
@@ -169,9 +167,9 @@ class PoseKind(enum.IntEnum):
 class LoopClosure:
     """Two keyframes that show, or seemed to show, one place.
 
-    before, after: the earlier and the later keyframe; local_similarity: mean cosine of the mutual
-    matches, NaN where it was not computed; reason: one line, why this kind; pose: (4, 4) T of
-    camera `after` in camera `before`, None where pose_kind is NONE; covariance: (6, 6) with it.
+    before, after: the earlier and the later keyframe. confidence: as of a Candidate. reason: one
+    line, why this kind. pose: (4, 4) T_before_after of the cameras, None where pose_kind is NONE;
+    covariance: (6, 6) with it.
     """
 
     kind: ClosureKind
@@ -182,8 +180,7 @@ class LoopClosure:
     reason: str
     reject: Reject = Reject.NONE
     inliers: int = 0
-    local_similarity: float = math.nan
-    confidence: float = math.nan
+    confidence: float | None = None
     pose_kind: PoseKind = PoseKind.NONE
     pose: np.ndarray | None = None
     covariance: np.ndarray | None = None

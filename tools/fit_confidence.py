@@ -37,7 +37,14 @@ from selavpr_model.config import (
     TemporalConfig,
 )
 from selavpr_model.data.datasets import RetrievalSet
-from selavpr_model.decision.confidence import assured, certain, Confidence, features_of, JUDGED
+from selavpr_model.decision.belief import Moment
+from selavpr_model.decision.confidence import (
+    certain,
+    Confidence,
+    features_of,
+    JUDGED,
+    with_confidence,
+)
 from selavpr_model.decision.confidence_fit import (
     adapted,
     COEFFICIENTS,
@@ -48,8 +55,8 @@ from selavpr_model.decision.confidence_fit import (
     shipped,
     Source,
 )
-from selavpr_model.decision.decide import accepts
-from selavpr_model.decision.ranking import rerank
+from selavpr_model.decision.evidence import by_confidence
+from selavpr_model.decision.follow import accepts
 from selavpr_model.evaluation.trials import is_drive, places_of, poses_of, same_place, take_away
 from selavpr_model.evaluation.trust import (
     ALONE,
@@ -63,8 +70,9 @@ from selavpr_model.evaluation.trust import (
 from selavpr_model.features.extractor import Extractor, load_extractor
 from selavpr_model.maps.building.calibrate import keyframe_trials
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.retrieval import Query, ranked
 from selavpr_model.recognizer import believe
-from selavpr_model.records import Candidate, Features
+from selavpr_model.records import Features
 
 T = TypeVar('T')
 
@@ -128,42 +136,31 @@ def _try(name: str, data: RetrievalSet, stored: PlaceMap) -> Trials:
     for file, place in zip(data.references.files, places_of(data.references), strict=True):
         place_map.copy(stored, at[str(file)], place)
     drive = is_drive(data.queries)
-    belief = believe(place_map, config, TemporalConfig(enabled=drive))
+    belief = believe(place_map, config, TemporalConfig(enabled=drive), by_confidence)
+    matcher = place_map.matcher(config.score)
     poses, positives = poses_of(data.queries), data.positives()
     keys = keyframe_trials(place_map, config, KEYFRAMES)
     sure = adapted(shipped(), *keys)  # what moves the belief, as in a map built now
     rows = []
     for query, file in enumerate(tqdm(data.queries.files, name)):
-        global_ = stored.global_(at[str(file)])
-        view = stored.codes([at[str(file)]])[0]
-        ranked = _ranked(place_map, global_, view, config)
-        x = features_of(ranked, config)
+        asking = Query.of_row(stored, at[str(file)])
+        places = ranked(place_map, asking, matcher, config)
+        x, candidates = features_of(places), places.candidates
         mass, answer = np.full(JUDGED, np.nan), 0
         if belief is not None and poses is not None:
-            told = assured(ranked, sure, config)
-            now = belief.update(query * 10**9, told, poses[query], view)
-            mass = np.array([belief.mass_of(c.row) for c in ranked[:JUDGED]])
-            if accepts(ranked[:JUDGED], now, TemporalConfig().min_belief):
-                answer = next(i for i, c in enumerate(ranked) if c.row in now.rows)
-        top = min(ranked, key=lambda c: c.global_rank)
-        right = np.isin([c.row for c in ranked[:JUDGED]], positives[query])
+            moment = Moment(query * 10**9, poses[query], asking.view)
+            now = belief.update(moment, with_confidence(places, sure).candidates)
+            mass = np.array([belief.mass_of(c.row) for c in candidates[:JUDGED]])
+            if accepts(candidates[:JUDGED], now, TemporalConfig().min_belief):
+                answer = next(i for i, c in enumerate(candidates) if c.row in now.rows)
+        top = min(candidates, key=lambda c: c.global_rank)
+        right = np.isin([c.row for c in candidates[:JUDGED]], positives[query])
         rows.append((
             x, right, mass, answer, top.global_similarity, top.row in positives[query],
-            ranked[0].mutual_matches, len(positives[query]) > 0,
+            candidates[0].mutual_matches, len(positives[query]) > 0,
         ))  # fmt: skip
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     return Trials(*columns, *keys)
-
-
-def _ranked(
-    place_map: PlaceMap, global_: np.ndarray, view: np.ndarray, config: RecognizerConfig
-) -> list[Candidate]:
-    rows, cosines = place_map.search(global_, config.candidates)
-    found = [
-        Candidate(place_map.places[r], int(r), float(s), rank)
-        for rank, (r, s) in enumerate(zip(rows, cosines, strict=True))
-    ]
-    return rerank(view, place_map.codes(rows), found, place_map.matcher(config.score), config.ties)
 
 
 def fitted(trials: dict[str, Trials], origin: str = '') -> Prior:

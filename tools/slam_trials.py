@@ -17,13 +17,15 @@ from tqdm import tqdm
 from selavpr_model.config import MapConfig, ScoreConfig
 from selavpr_model.data.datasets import open_dataset
 from selavpr_model.data.image_folder import read_rgb
-from selavpr_model.decision.belief import Belief
 from selavpr_model.decision.confidence import FEATURES, features_of, JUDGED, LEVELS
+from selavpr_model.decision.decide import Decision
+from selavpr_model.decision.ranking import Ranked
 from selavpr_model.evaluation.slam_score import Same, same_by_pose
 from selavpr_model.evaluation.trials import poses_of
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.records import Candidate, Features, Frame
+from selavpr_model.slam.odometry_track import TrackPoint
 from selavpr_model.slam.session import SlamSession
 
 UNIT_M = 0.2  # of the circuits
@@ -88,16 +90,14 @@ class Probe(SlamSession):
 
     noted = Noted()
 
-    def _assured(self, ranked: list[Candidate], elsewhere: list[Candidate]) -> list[Candidate]:
-        x = features_of(ranked, self.configs.recognizer, elsewhere=elsewhere)
+    def _decide(self, point: TrackPoint, view: np.ndarray, places: Ranked) -> Decision:
+        x = features_of(places)
         level = np.array([name in LEVELS for name in FEATURES])
         x[:, level] -= math.log((self._judge.step_matches or 0.0) + 1.0)
-        self.noted = Noted(ranked, x)
-        return super()._assured(ranked, elsewhere)
-
-    def _over_time(self, alone: list[Candidate], belief: Belief | None) -> list[Candidate]:
-        self.noted.mass = [self._belief.mass_of(c.row) for c in alone[:JUDGED]]
-        return super()._over_time(alone, belief)
+        decision = super()._decide(point, view, places)
+        mass = [self._belief.mass_of(c.row) for c in places.candidates[:JUDGED]]
+        self.noted = Noted(list(places.candidates), x, mass)
+        return decision
 
 
 def asked(

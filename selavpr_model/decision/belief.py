@@ -14,11 +14,9 @@ import math
 
 import numpy as np
 from scipy.spatial import cKDTree
-from scipy.special import logit
 
 from selavpr_model.config import TemporalConfig
-from selavpr_model.decision.confidence import certain
-from selavpr_model.decision.ranking import root
+from selavpr_model.decision.evidence import by_matches, Evidence
 from selavpr_model.matching.nearest import count_mutual
 from selavpr_model.poses import inverse
 from selavpr_model.records import Candidate
@@ -47,14 +45,16 @@ class Belief:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Anchor:
-    """The last frame that counted. odom: (4, 4) T_odom_camera or None; view: PlaceMap.code."""
+class Moment:
+    """When, where and what a frame saw. odom: (4, 4) T_odom_camera or None where it is not known;
+    view: (cells, C), PlaceMap.code of the frame.
+    """
 
     stamp_ns: int
     odom: np.ndarray | None
     view: np.ndarray
 
-    def motion_to(self, later: Anchor) -> np.ndarray | None:
+    def motion_to(self, later: Moment) -> np.ndarray | None:
         """(4, 4) T_before_after of the camera; None when either end is not known."""
         if self.odom is None or later.odom is None:
             return None
@@ -66,40 +66,43 @@ class TemporalBelief:
 
     def __init__(
         self, poses: np.ndarray, config: TemporalConfig, radius_m: float, angle_deg: float,
-        legs: int | np.ndarray = 0,
+        segments: int | np.ndarray = 0, evidence: Evidence = by_matches,
     ) -> None:  # fmt: skip
-        """poses, legs: as for `grow`; radius_m, angle_deg: places this near are one place."""
+        """poses, segments: as for `grow`; radius_m, angle_deg: places this near are one place;
+        evidence: what a frame's candidates say for their places."""
+        self._evidence_of = evidence
         self._config = config
         self._radius_m, self._cos_same = radius_m, math.cos(math.radians(angle_deg))
         self._poses: np.ndarray = np.empty((0, 4, 4))
         self._belief: np.ndarray = np.empty(0)
-        self._legs: np.ndarray = np.empty(0)
+        self._segments: np.ndarray = np.empty(0)
         self._links: dict[int, set[int]] = {}
-        self.grow(poses, legs)
+        self.grow(poses, segments)
         self.reset()
 
     def __len__(self) -> int:
         return len(self._belief)
 
-    def grow(self, poses: np.ndarray, legs: int | np.ndarray = 0) -> None:
-        """Append places (n, 4, 4) of legs (n,), or of one, not believed in yet. Poses of two legs
-        are in frames whose relation is not known, such as two runs' odometry: no motion leads from
-        one to the other.
+    def grow(self, poses: np.ndarray, segments: int | np.ndarray = 0) -> None:
+        """Append places that are not believed in yet.
+
+        poses: (n, 4, 4); segments: (n,) of odometry, or the one of all. How the poses of two
+        segments relate is not known, as of two runs: no motion leads from one to the other.
         """
         self._belief = np.append(self._belief, np.zeros(len(poses)))
         self._poses = np.concatenate([self._poses, poses])
-        self._legs = np.append(self._legs, np.broadcast_to(legs, len(poses)) * FAR_M)
+        self._segments = np.append(self._segments, np.broadcast_to(segments, len(poses)) * FAR_M)
         self._axes = self._poses[:, :3, 2]  # optical axes
-        self._positions = self._points(self._poses, self._legs)
+        self._positions = self._points(self._poses, self._segments)
         self._tree = cKDTree(self._positions)
         extent = np.ptp(self._poses[:, :3, 3], axis=0) if len(self) else np.zeros(3)
         self._extent_m = float(np.linalg.norm(extent))
         self._sigma_m = self._config.motion_sigma_m + self._spacing() / 2
 
     @staticmethod
-    def _points(poses: np.ndarray, legs: np.ndarray) -> np.ndarray:
-        """(n, 4): positions, and the leg as a direction in which nothing is near."""
-        return np.column_stack([poses[:, :3, 3], legs])
+    def _points(poses: np.ndarray, segments: np.ndarray) -> np.ndarray:
+        """(n, 4): positions, and the segment as a direction in which nothing is near."""
+        return np.column_stack([poses[:, :3, 3], segments])
 
     def _spacing(self) -> float:
         """Median distance of a place to its nearest neighbour, m."""
@@ -117,28 +120,20 @@ class TemporalBelief:
         """Know nothing but that the robot is off the map with this probability."""
         self._off = off if len(self) else 1.0
         self._belief = np.full(len(self), (1.0 - self._off) / max(1, len(self)))
-        self._anchor: Anchor | None = None
+        self._anchor: Moment | None = None  # the last frame that counted
 
     def lose_track(self) -> None:
         """How the robot moved since the last frame is not known."""
         if self._anchor is not None:
             self._anchor = replace(self._anchor, odom=None)
 
-    def update(
-        self,
-        stamp_ns: int,
-        candidates: Sequence[Candidate],
-        odom: np.ndarray | None,
-        view: np.ndarray,
-    ) -> Belief:
-        """Predict with the motion since the last frame that counted, then weigh by the matches.
+    def update(self, here: Moment, candidates: Sequence[Candidate]) -> Belief:
+        """Predict with the motion since the last frame that counted, then weigh by the evidence.
 
         A frame that repeats the last view changes no belief: the same look-alike seen ten times
-        is one look-alike. candidates: re-ranked; odom: (4, 4) T_odom_camera or None; view:
-        (cells, C) local features of the frame.
+        is one look-alike. candidates: re-ranked.
         """
-        evidence = self._evidence(candidates)
-        anchor, here = self._anchor, Anchor(stamp_ns, odom, view)
+        evidence, anchor = self._evidence(candidates), self._anchor
         if anchor is None:
             self._anchor = here
             self._weigh(evidence)
@@ -148,7 +143,7 @@ class TemporalBelief:
             self._weigh(evidence)
         return self._summary(evidence)
 
-    def _is_news(self, anchor: Anchor, here: Anchor) -> bool:
+    def _is_news(self, anchor: Moment, here: Moment) -> bool:
         """Whether the camera has moved or turned enough; without odometry: sees something else."""
         config, motion = self._config, anchor.motion_to(here)
         if motion is None:
@@ -158,7 +153,7 @@ class TemporalBelief:
         moved = float(np.linalg.norm(motion[:3, 3]))
         return moved >= config.independent_m or turned >= config.independent_deg
 
-    def _predict(self, anchor: Anchor, here: Anchor) -> None:
+    def _predict(self, anchor: Moment, here: Moment) -> None:
         """Move the belief on; some of it leaves the map, some of what is off enters it."""
         config, motion = self._config, anchor.motion_to(here)
         if motion is None:  # anywhere within reach, most likely where it was
@@ -185,7 +180,7 @@ class TemporalBelief:
         rest = self._belief.copy()
         rest[rows] = 0.0
         led = self._poses[rows] @ motion
-        points = self._points(led, self._legs[rows])
+        points = self._points(led, self._segments[rows])
         near = self._tree.query_ball_point(points, REACH * spread_m)
         counts = np.array([len(n) for n in near], dtype=np.int64)
         source = np.repeat(np.arange(len(rows)), counts)
@@ -209,7 +204,7 @@ class TemporalBelief:
         if not candidates:
             return np.zeros_like(self._belief)
         evidence = np.full_like(self._belief, self._config.missed_evidence)
-        evidence[[c.row for c in candidates]] = assured_evidence(candidates, self._config)
+        evidence[[c.row for c in candidates]] = self._evidence_of(candidates, self._config)
         return evidence
 
     def _weigh(self, evidence: np.ndarray) -> None:
@@ -243,36 +238,3 @@ class TemporalBelief:
     def _close(self, row: int) -> np.ndarray:
         near = np.array(self._tree.query_ball_point(self._positions[row], self._radius_m))
         return near[self._axes[near] @ self._axes[row] >= self._cos_same]
-
-
-def assured_evidence(candidates: Sequence[Candidate], config: TemporalConfig) -> np.ndarray:
-    """Log-likelihood ratio of each candidate, best first, against being off the map, (k,) in nat.
-
-    Where the best have a confidence it is their log odds over those of a frame that says nothing;
-    the others' matches speak for them, but no louder than the least of these. By the matches alone
-    where the map gives no confidence.
-    """
-    found = evidence_of([c.independent_matches for c in candidates], config)
-    known = np.array([c.confidence for c in candidates])
-    sure = np.isfinite(known)
-    if not sure.any():
-        return found
-    odds = logit(certain(known[sure])) - logit(config.neutral_confidence)
-    found = np.minimum(found, odds.min())
-    found[sure] = odds
-    return np.clip(found, -config.max_evidence, config.max_evidence)
-
-
-def evidence_of(matches: Sequence[float], config: TemporalConfig) -> np.ndarray:
-    """Log-likelihood ratio of each candidate against being off the map, (k,) in nat.
-
-    Counts are judged against each other (robust standard deviations above the frame's median):
-    night, rain or another season lower them all. Their roots are compared, as the deviation of a
-    count grows with its root.
-    """
-    roots = root(matches)
-    median = np.median(roots)
-    deviation = max(1.4826 * float(np.median(np.abs(roots - median))), 0.5)
-    deviations = (roots - median) / deviation
-    gain = config.evidence_per_deviation * (deviations - config.neutral_deviations)
-    return np.clip(gain, -config.max_evidence, config.max_evidence)

@@ -8,7 +8,7 @@ that what tools/fit_confidence.py learned holds elsewhere; confidence_fit.py cor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 import math
 from typing import Any
@@ -16,9 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit
 
-from selavpr_model.config import RecognizerConfig
-from selavpr_model.decision.distinct import distinct_from
-from selavpr_model.decision.ranking import root
+from selavpr_model.decision.ranking import Ranked, root
 from selavpr_model.decision.reliability import Bin
 from selavpr_model.records import Candidate
 
@@ -76,7 +74,7 @@ class Confidence:
     def from_dict(cls, values: Mapping[str, Any]) -> Confidence:
         """Raises KeyError, TypeError or ValueError when `values` is not what to_dict gives."""
         constant, frame, before = (float(v) for v in values['sequence'])
-        made = cls(
+        confidence = cls(
             float(values['intercept']),
             tuple(float(values['weights'][name]) for name in FEATURES),
             (constant, frame, before),
@@ -84,9 +82,10 @@ class Confidence:
             int(values.get('negatives', 0)),
             tuple(Bin.from_dict(one) for one in values.get('reliability', ())),
         )
-        if not all(math.isfinite(v) for v in (made.intercept, *made.weights, *made.sequence)):
+        numbers = (confidence.intercept, *confidence.weights, *confidence.sequence)
+        if not all(math.isfinite(v) for v in numbers):
             raise ValueError('confidence: expected finite coefficients')
-        return made
+        return confidence
 
 
 def certain(p: np.ndarray) -> np.ndarray:
@@ -94,32 +93,35 @@ def certain(p: np.ndarray) -> np.ndarray:
     return np.clip(p, CERTAIN, 1.0 - CERTAIN)
 
 
-def features_of(
-    candidates: Sequence[Candidate], config: RecognizerConfig, count: int = JUDGED,
-    elsewhere: Sequence[Candidate] = (),
-) -> np.ndarray:  # fmt: skip
-    """(n, len(FEATURES)) of the first `count` of all re-ranked candidates, best first.
+def features_of(ranked: Ranked, count: int = JUDGED) -> np.ndarray:
+    """(n, len(FEATURES)) of the first `count` candidates.
 
-    elsewhere: re-ranked, too, and known to show other places than the frame: rivals of them all.
+    All candidates that show other places are their rivals, and all that are known to be elsewhere.
     """
-    every, known = [*candidates, *elsewhere], np.ones(len(elsewhere), bool)
-    matches = np.array([c.independent_matches for c in every])
-    cosines = np.array([c.global_similarity for c in every], float)
-    places = [c.place for c in candidates]
-    rows = []
-    for i in range(min(count, len(candidates))):
-        rivals = np.append(distinct_from(places[i], places, config), known)
-        beside = ~rivals
-        beside[i] = False
-        level = math.log(matches[i] + 1.0)
-        if not rivals.any():  # nothing to compare with says nothing
-            rows.append((0.0, 0.0, 0.0, level))
-            continue
-        best = matches[rivals].max()
-        support = math.log((matches[beside].max() + 1.0) / (best + 1.0)) if beside.any() else 0.0
-        margin = cosines[~rivals].max() - cosines[rivals].max()
-        rows.append((evidence(matches[i], matches[rivals]), support, float(margin), level))
+    candidates, elsewhere = ranked.candidates, np.ones(len(ranked.elsewhere), bool)
+    compared = [*candidates, *ranked.elsewhere]
+    matches = np.array([c.independent_matches for c in compared])
+    cosines = np.array([c.global_similarity for c in compared], float)
+    rows = [
+        _features(i, np.append(ranked.distinct[i], elsewhere), matches, cosines)
+        for i in range(min(count, len(candidates)))
+    ]
     return np.array(rows).reshape(-1, len(FEATURES))
+
+
+def _features(
+    index: int, rivals: np.ndarray, matches: np.ndarray, cosines: np.ndarray
+) -> tuple[float, float, float, float]:
+    """Of one candidate. rivals: (n,) bool; matches, cosines: (n,) of all that are compared."""
+    level = math.log(matches[index] + 1.0)
+    if not rivals.any():  # nothing to compare with says nothing
+        return 0.0, 0.0, 0.0, level
+    beside = ~rivals
+    beside[index] = False
+    best = matches[rivals].max()
+    support = math.log((matches[beside].max() + 1.0) / (best + 1.0)) if beside.any() else 0.0
+    margin = cosines[~rivals].max() - cosines[rivals].max()
+    return evidence(matches[index], matches[rivals]), support, float(margin), level
 
 
 def evidence(matches: float, rivals: np.ndarray) -> float:
@@ -132,30 +134,34 @@ def evidence(matches: float, rivals: np.ndarray) -> float:
     return float(-np.log(max(np.exp(lead).sum(), LEAST_RIVAL)))
 
 
-def assured(
-    candidates: Sequence[Candidate], model: Confidence, config: RecognizerConfig,
-    elsewhere: Sequence[Candidate] = (),
-) -> list[Candidate]:  # fmt: skip
-    """All candidates, the first JUDGED of them with their confidence; see features_of."""
-    if not candidates:
-        return []
-    found = model.of(features_of(candidates, config, elsewhere=elsewhere))
-    sure = [replace(c, confidence=float(p)) for c, p in zip(candidates, found, strict=False)]
-    return [*sure, *candidates[len(sure) :]]
+def with_confidence(ranked: Ranked, model: Confidence) -> Ranked:
+    """The first JUDGED candidates get their confidence, by this frame alone."""
+    if not ranked.candidates:
+        return ranked
+    probabilities = model.of(features_of(ranked))
+    judged = [
+        replace(c, confidence=float(p))
+        for c, p in zip(ranked.candidates, probabilities, strict=False)
+    ]
+    return replace(ranked, candidates=(*judged, *ranked.candidates[len(judged) :]))
 
 
 def over_time(
-    candidates: Sequence[Candidate], believed: Collection[int], mass_of: Callable[[int], float],
-    model: Confidence,
-) -> tuple[Candidate, ...]:  # fmt: skip
-    """Candidates with a confidence of their own: with the one that the sequence gives.
+    ranked: Ranked, believed: Collection[int], mass_of: Callable[[int], float], model: Confidence
+) -> Ranked:
+    """Confidences by this frame alone become those that the sequence gives.
 
-    believed: rows around the most probable place; the candidates among them get one, too.
+    believed: rows around the most probable place; candidates among them get a confidence, too.
+    mass_of: row -> what is believed in the place that it shows.
     """
-    known = [c.confidence for c in candidates if not math.isnan(c.confidence)]
-    made = list(candidates)
-    for i, c in enumerate(candidates):
-        if known and (c.row in believed or not math.isnan(c.confidence)):
-            alone = min(known) if math.isnan(c.confidence) else c.confidence
-            made[i] = replace(c, confidence=model.over_time(alone, mass_of(c.row)))
-    return tuple(made)
+    confidences = [c.confidence for c in ranked.candidates if c.confidence is not None]
+    if not confidences:
+        return ranked
+
+    def timed(c: Candidate) -> Candidate:
+        if c.confidence is None and c.row not in believed:
+            return c
+        alone = min(confidences) if c.confidence is None else c.confidence
+        return replace(c, confidence=model.over_time(alone, mass_of(c.row)))
+
+    return replace(ranked, candidates=tuple(timed(c) for c in ranked.candidates))

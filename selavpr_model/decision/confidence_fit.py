@@ -71,7 +71,7 @@ def shipped() -> Prior:
 
 
 @functools.lru_cache(maxsize=1)
-def growing() -> Confidence:
+def shipped_growing() -> Confidence:
     """The coefficients for a map that grows, for `at_level`."""
     return Confidence.from_dict(json.loads(COEFFICIENTS.read_text())['growing'])
 
@@ -101,8 +101,9 @@ def fit_logistic(
         return float(value), columns.T @ (counts * sign * expit(wrong)) + pull
 
     bounds = [(None, None), *[(0.0, None)] * x.shape[1]]
-    found = minimize(cost, np.zeros(1 + x.shape[1]), jac=True, method='L-BFGS-B', bounds=bounds)
-    return float(found.x[0]), found.x[1:] / scale
+    start = np.zeros(1 + x.shape[1])
+    best = minimize(cost, start, jac=True, method='L-BFGS-B', bounds=bounds).x
+    return float(best[0]), best[1:] / scale
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,7 +168,7 @@ def adapted(
     prior: Prior, features: np.ndarray | None = None, right: np.ndarray | None = None
 ) -> Confidence:
     """The model for a map. features: (n, F) of the best answers for its keyframes; right: (n,);
-    None: the map has not been asked.
+    None: nothing was measured on the map.
     """
     if features is None or right is None:
         features, right = np.empty((0, len(FEATURES))), np.empty(0, bool)
@@ -177,14 +178,14 @@ def adapted(
         weights = weights * np.array([name not in LEVELS for name in FEATURES])
     intercept = prior.model.intercept - _centre(wrong, np.array(prior.typical)) @ weights
     shift, factor = _platt(prior, intercept + wrong @ weights)
-    made = replace(
+    model = replace(
         prior.model,
         intercept=round(shift + factor * intercept, 6),
         weights=tuple(round(float(factor * w), 6) for w in weights),
         positives=int(np.sum(right)),
         negatives=int(np.sum(~right)),
     )
-    return replace(made, reliability=reliability(made.of(features), right))
+    return replace(model, reliability=reliability(model.of(features), right))
 
 
 def _platt(prior: Prior, wrong: np.ndarray) -> tuple[float, float]:
@@ -206,5 +207,6 @@ def _platt(prior: Prior, wrong: np.ndarray) -> tuple[float, float]:
         return float(value), np.array([slope.sum(), slope @ logits])
 
     bounds = [(None, None), (0.0, STEEPEST)]
-    found = minimize(cost, np.array([0.0, 1.0]), jac=True, method='L-BFGS-B', bounds=bounds)
-    return float(found.x[0]), float(found.x[1])
+    start = np.array([0.0, 1.0])
+    best = minimize(cost, start, jac=True, method='L-BFGS-B', bounds=bounds).x
+    return float(best[0]), float(best[1])

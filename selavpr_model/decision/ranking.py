@@ -4,15 +4,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 import math
 
 import numpy as np
 
 from selavpr_model.config import RecognizerConfig
-from selavpr_model.decision.distinct import distinct_from
+from selavpr_model.decision.distinct import Distinct, Viewpoints
 from selavpr_model.matching.matcher import Matcher
 from selavpr_model.records import Candidate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranked:
+    """The candidates of one frame in re-ranked order, best first.
+
+    distinct: which of them show different places. elsewhere: places that were matched, too, and
+    are known not to be the frame's; they show what a wrong answer looks like.
+    """
+
+    candidates: tuple[Candidate, ...]
+    distinct: Distinct
+    elsewhere: tuple[Candidate, ...] = ()
+
+    @classmethod
+    def of(
+        cls, candidates: Sequence[Candidate], config: RecognizerConfig,
+        elsewhere: Sequence[Candidate] = (), frames: Sequence[str] | None = None,
+    ) -> Ranked:  # fmt: skip
+        """frames: of each candidate's pose; by default all poses are in one frame."""
+        viewpoints = Viewpoints.of([c.place for c in candidates], frames)
+        return cls(tuple(candidates), Distinct(viewpoints, config), tuple(elsewhere))
+
+    def rivals(self, row: int) -> list[Candidate]:
+        """The candidates that show another place than the candidate of this row of the map."""
+        index = next(i for i, c in enumerate(self.candidates) if c.row == row)
+        apart = self.distinct[index]
+        return [c for c, distinct in zip(self.candidates, apart, strict=True) if distinct]
 
 
 def rerank(
@@ -47,16 +75,15 @@ def root(matches: float | Sequence[float] | np.ndarray) -> np.ndarray:
     return np.sqrt(np.asarray(matches, dtype=float) + 3 / 8)
 
 
-def best_rival(candidates: Sequence[Candidate], config: RecognizerConfig) -> Candidate | None:
-    """The best candidate that shows another place than the first one, or None."""
-    apart = distinct_from(candidates[0].place, [c.place for c in candidates], config)
-    others = (c for c, distinct in zip(candidates, apart, strict=True) if distinct)
-    return max(others, key=lambda c: c.mutual_matches, default=None)
+def best_rival(ranked: Ranked) -> Candidate | None:
+    """The candidate with the most matches that shows another place than the first one."""
+    rivals = ranked.rivals(ranked.candidates[0].row)
+    return max(rivals, key=lambda c: c.mutual_matches, default=None)
 
 
-def match_ratio(candidates: Sequence[Candidate], config: RecognizerConfig) -> float:
+def match_ratio(ranked: Ranked) -> float:
     """Matches of the best candidate over those of its best distinct rival; inf without one."""
-    rival = best_rival(candidates, config)
+    rival = best_rival(ranked)
     if rival is None or rival.mutual_matches == 0:
         return math.inf
-    return candidates[0].mutual_matches / rival.mutual_matches
+    return ranked.candidates[0].mutual_matches / rival.mutual_matches

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-import math
 from typing import Any
 
 import numpy as np
@@ -43,9 +42,9 @@ class Answer:
     similarity: float
     matches: int
     duration_ns: int
-    confidence: float = math.nan
-    over_time: float = math.nan  # of the first place of `believed`
-    believed: int = -1  # row
+    confidence: float | None = None
+    over_time: float | None = None  # of the place of `believed`
+    believed: int | None = None  # row of the first place after the sequence
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,7 +179,7 @@ class _Asking:
 def _trust(
     answers: Sequence[Answer], positives: Sequence[np.ndarray], config: RecognizerConfig
 ) -> Trust | None:
-    def series(scores: list[float], best: list[int]) -> Series:
+    def series(scores: Sequence[float | None], best: Sequence[int | None]) -> Series:
         right = [row in rows for row, rows in zip(best, positives, strict=True)]
         return Series(np.array(scores, float), np.array(right, bool))
 

@@ -83,9 +83,9 @@ def from_recognition(recognition: Recognition, base_camera: np.ndarray) -> Predi
     )
 
 
-def known(confidence: float) -> float | None:
-    """None for NaN, which messages and candidates use where nothing is calibrated."""
-    return None if math.isnan(confidence) else short_float(confidence)
+def known(confidence: float | None) -> float | None:
+    """None also for NaN, which messages have where nothing is calibrated."""
+    return None if confidence is None or math.isnan(confidence) else short_float(confidence)
 
 
 def agreement(

@@ -117,7 +117,7 @@ def revisited(run: Run, same: Same) -> set[int]:
 def trust_of(run: Run, same: Same) -> Trust:
     """What each number of a keyframe's best candidate is worth as a reason to close a loop."""
     found = [(now, answer) for now, answer in run.answers.items() if answer.candidates]
-    bests: dict[str, list[tuple[Candidate, float]]] = {name: [] for name in TITLES}
+    bests: dict[str, list[tuple[Candidate, float | None]]] = {name: [] for name in TITLES}
     for _, answer in found:
         nearest = min(answer.candidates, key=lambda c: c.global_rank)
         most = max(answer.candidates, key=lambda c: (c.mutual_matches, -c.global_rank))

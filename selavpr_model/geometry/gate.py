@@ -7,8 +7,9 @@ import numpy as np
 
 from selavpr_model.config import GeometryConfig, RecognizerConfig
 from selavpr_model.decision.distinct import are_distinct
+from selavpr_model.decision.ranking import Ranked
 from selavpr_model.geometry.map_geometry import MapGeometry, TwoView
-from selavpr_model.geometry.verdict import verified, verified_alone, withheld
+from selavpr_model.geometry.verdict import Look, verified, verified_alone, withheld
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.records import Camera, Place, Recognition, State
 from selavpr_model.runtime.budget import Budget
@@ -17,10 +18,10 @@ from selavpr_model.runtime.budget import Budget
 class GeometryGate:
     """Between the decision of a recogniser and its answer.
 
-    A look takes many times as long as a frame, so only decisions are looked at: the first one
-    after the robot was LOST, then as often as the budget allows, and whatever was asked
-    for. Until the next look the last verdict holds for as long as the robot is not LOST, or where
-    it is back at the same place; without a verdict nobody is LOCALIZED.
+    A look takes many times as long as a frame. So only decisions are looked at: the first one
+    after the robot was LOST, then as often as the budget allows, and each for which a look is
+    forced. Until the next look the last verdict holds while the robot is not LOST, and where it is
+    back at the same place. Without a verdict nobody is LOCALIZED.
     """
 
     def __init__(
@@ -35,43 +36,50 @@ class GeometryGate:
     def reset(self) -> None:
         """Nothing leads from the frames so far to the next ones."""
         self._place: Place | None = None  # the last one that a verdict holds for
-        self._refused = ''  # why it was turned down
+        self._refused: str | None = None  # why it was turned down, None where it was not
         self._tracked = False  # not LOST since the last verdict
 
     def check(
-        self, answer: Recognition, local: np.ndarray, camera: Camera | None, asked: bool = False
+        self,
+        answer: Recognition,
+        ranked: Ranked,
+        local: np.ndarray,
+        camera: Camera | None,
+        force_verification: bool = False,
     ) -> Recognition:
-        """The answer with geometry's verdict; local: (h, w, C) of the frame.
+        """The answer with geometry's verdict.
 
-        Unchanged where the camera of the frame or of the place is not known.
+        ranked: the candidates of the frame; local: (h, w, C) of it. Unchanged where the camera of
+        the frame or of the place is not known.
         """
         self.view = None
         self._budget.earn(answer.stamp_ns * 1e-9)
         if answer.state is not State.LOCALIZED:
             self._tracked &= answer.state is not State.LOST
-            if asked and answer.alone is State.LOCALIZED and camera is not None:
-                return verified_alone(answer, self._geometry, local, camera, self._recognizer)
+            if force_verification and answer.alone is State.LOCALIZED and camera is not None:
+                look = Look(self._geometry, ranked, local, camera)
+                return verified_alone(answer, look, self._recognizer)
             return answer
         place = answer.candidates[0].place
         if camera is None or not self._geometry.knows(place):
             return answer
-        if asked or self._budget.is_there:
-            return self._look(answer, local, camera)
+        if force_verification or self._budget.is_there:
+            return self._verified(answer, Look(self._geometry, ranked, local, camera))
         return self._held(answer, place)
 
-    def _look(self, answer: Recognition, local: np.ndarray, camera: Camera) -> Recognition:
+    def _verified(self, answer: Recognition, look: Look) -> Recognition:
         self._budget.spend()
-        answer, self.view = verified(answer, self._geometry, local, camera, self._recognizer)
+        answer, self.view = verified(answer, look, self._recognizer)
         self._place, self._tracked = answer.candidates[0].place, True
-        self._refused = '' if answer.state is State.LOCALIZED else answer.reason
+        self._refused = None if answer.state is State.LOCALIZED else answer.reason
         return answer
 
     def _held(self, answer: Recognition, place: Place) -> Recognition:
         """What the last verdict makes of an answer that is not looked at."""
-        known = self._place is not None and (
+        holds = self._place is not None and (
             self._tracked or not are_distinct(self._place, place, self._recognizer)
         )
-        if not known:
+        if not holds:
             return withheld(answer, 'geometry has not looked at this place yet', False)
         self._place, self._tracked = place, True
-        return withheld(answer, self._refused, True) if self._refused else answer
+        return answer if self._refused is None else withheld(answer, self._refused, True)

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from selavpr_model.config import GeometryConfig
 from selavpr_model.geometry.pose import metric_pose, MetricPose, Reference
 from selavpr_model.geometry.rays import Cells
+from selavpr_model.geometry.records import Geometry, Verifier
 from selavpr_model.geometry.two_view import match_views, Matches, solve, TwoView
+from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.poses import relative
 from selavpr_model.records import Camera, Place, PoseKind
-from selavpr_model.slam.records import Geometry
-
-if TYPE_CHECKING:
-    from selavpr_model.maps.place_map import PlaceMap
 
 __all__ = ['Keyframe', 'MapGeometry', 'MetricPose', 'TwoView', 'locate', 'verify_pair']
 
@@ -133,11 +131,8 @@ def edge(view: TwoView, metric: MetricPose, T_map_before: np.ndarray | None) -> 
     return Geometry(view.agrees, view.inliers, view.reason, view.pose_kind, pose, view.covariance)
 
 
-class MapGeometry:
-    """Verification against the places of a map; None where a camera is not known.
-
-    Called with two rows it is a closures.Verifier.
-    """
+class MapGeometry(Verifier):
+    """Verification against the places of a map; None where a camera is not known."""
 
     def __init__(
         self, place_map: PlaceMap, config: GeometryConfig | None = None,
@@ -148,15 +143,14 @@ class MapGeometry:
         self._config = config or GeometryConfig()
 
     def __call__(
-        self, before_row: int, after_row: int, beside: Sequence[int] = (), rival: int | None = None
+        self, *, before: int, after: int, rival: int | None, beside: Sequence[int] = ()
     ) -> Geometry | None:
-        """beside: rows near `before` whose poses are in its frame; rival: one that shows another
-        place."""
-        after, before = self._keyframe(after_row), self._map.places[before_row]
-        if after is None or not self.knows(before):
+        """beside: rows near `before` whose poses are in its frame."""
+        query, place = self._keyframe(after), self._map.places[before]
+        if query is None or not self.knows(place):
             return None
-        found = self.locate(after.local, after.camera, [before_row, *beside], rival)
-        return None if found is None else edge(*found, before.pose)
+        found = self.locate(query.local, query.camera, [before, *beside], rival)
+        return None if found is None else edge(*found, place.pose)
 
     def knows(self, place: Place) -> bool:
         """Whether the camera that saw it is known."""

@@ -4,23 +4,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from selavpr_model.geometry.rays import dense_size
+from selavpr_model.geometry.two_view import TwoView
+from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.matching.matcher import Matcher
 from selavpr_model.matching.nearest import cell_pixels
 
-if TYPE_CHECKING:
-    from selavpr_model.geometry.map_geometry import TwoView
-    from selavpr_model.maps.place_map import PlaceMap
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Joined:
-    """pairs: (M, 2) cells of frame and place, on a grid (h, w) of an input (H, W) px; fits: (M,)
-    bool, whether geometry takes a pair for an inlier, None where it has not looked."""
+class MatchOverlay:
+    """pairs: (M, 2) matched cells of frame and place, on a grid (h, w) of an input (H, W) px.
+
+    fits: (M,) bool, whether geometry takes a pair for an inlier; None where it has not looked.
+    """
 
     pairs: np.ndarray
     grid: tuple[int, int]
@@ -38,14 +37,14 @@ def by_codes(
     place_map: PlaceMap,
     input_size: tuple[int, int],
     matcher: Matcher,
-) -> Joined:
+) -> MatchOverlay:
     """The matches that count; view: PlaceMap.code of a frame."""
     pairs = matcher.pairs(view, place_map.codes([row])[0])
-    return Joined(pairs, place_map.grid, input_size)
+    return MatchOverlay(pairs, place_map.grid, input_size)
 
 
-def by_geometry(view: TwoView, input_size: tuple[int, int]) -> Joined | None:
-    """Those that geometry looked at; None where there were too few to look."""
+def by_geometry(view: TwoView, input_size: tuple[int, int]) -> MatchOverlay | None:
+    """The matches that geometry looked at; None where there were too few to look."""
     if view.cells is None:
         return None
-    return Joined(view.cells, dense_size(input_size), input_size, view.mask)
+    return MatchOverlay(view.cells, dense_size(input_size), input_size, view.mask)

@@ -3,31 +3,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.decision.distinct import are_distinct
+from selavpr_model.decision.ranking import Ranked
 from selavpr_model.geometry.map_geometry import MapGeometry, MetricPose, TwoView
 from selavpr_model.records import Camera, Candidate, Recognition, Reject, State, Status
 
 
-def verified(
-    answer: Recognition,
-    geometry: MapGeometry,
-    local: np.ndarray,
-    camera: Camera,
-    config: RecognizerConfig,
-) -> tuple[Recognition, TwoView | None]:
-    """A LOCALIZED answer with inliers, and a refined pose where one follows; and the look itself.
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """A frame that geometry can look at. ranked: its candidates; local: (h, w, C); camera: its."""
 
-    local: (h, w, C) of the frame. A place whose matches fit no motion, or fit one hardly better
-    than those of a place elsewhere, is rejected: then the frame says AMBIGUOUS.
+    geometry: MapGeometry
+    ranked: Ranked
+    local: np.ndarray
+    camera: Camera
+
+    def at(self, best: Candidate) -> tuple[TwoView, MetricPose] | None:
+        """The place, its neighbours among the candidates, and its best rival elsewhere."""
+        others = sorted(self.ranked.candidates, key=lambda c: -c.mutual_matches)
+        rivals = {c.row for c in self.ranked.rivals(best.row)}
+        near = [c.row for c in others if c.row not in rivals and c.row != best.row]
+        rival = next((c.row for c in others if c.row in rivals), None)
+        return self.geometry.locate(self.local, self.camera, [best.row, *near], rival)
+
+
+def verified(
+    answer: Recognition, look: Look, config: RecognizerConfig
+) -> tuple[Recognition, TwoView | None]:
+    """A LOCALIZED answer with inliers, and a refined pose where one follows; and the two views.
+
+    A place whose matches fit no motion, or fit one hardly better than those of a place elsewhere,
+    is rejected: then the frame says AMBIGUOUS.
     """
     best = answer.candidates[0]
-    found = look(best, answer.candidates, geometry, local, camera, config)
+    found = look.at(best)
     if found is None:
         return answer, None
     view, pose = found
@@ -39,46 +53,27 @@ def verified(
         return replace(_with(answer, best), reason=why), view
     best = replace(best, pose=pose.pose, covariance=pose.covariance)
     why = f'{answer.reason}; {pose.reason}'
-    made = replace(_with(answer, best), reason=why, pose=pose.pose, covariance=pose.covariance)
-    return made, view
+    refined = replace(_with(answer, best), reason=why, pose=pose.pose, covariance=pose.covariance)
+    return refined, view
 
 
-def verified_alone(
-    answer: Recognition,
-    geometry: MapGeometry,
-    local: np.ndarray,
-    camera: Camera,
-    config: RecognizerConfig,
-) -> Recognition:
-    """The same for what the frame says by itself, where the sequence says something else."""
+def verified_alone(answer: Recognition, look: Look, config: RecognizerConfig) -> Recognition:
+    """The answer with geometry's verdict on what the frame says by itself.
+
+    For a sequence that says something else.
+    """
     best = max(answer.candidates, key=lambda c: (c.mutual_matches, -c.global_rank))
-    found = look(best, answer.candidates, geometry, local, camera, config)
+    found = look.at(best)
     if found is None:
         return answer
     view, pose = found
-    made = replace(best, inliers=view.inliers)
+    seen = replace(best, inliers=view.inliers)
     if not view.agrees:
-        made = replace(made, reject=made.reject | Reject.GEOMETRY)
+        seen = replace(seen, reject=seen.reject | Reject.GEOMETRY)
         answer = replace(answer, alone=State.AMBIGUOUS)
     elif pose.pose is not None and not _is_elsewhere(best, pose.pose, config):
-        made = replace(made, pose=pose.pose, covariance=pose.covariance)
-    return replace(answer, candidates=tuple(made if c is best else c for c in answer.candidates))
-
-
-def look(
-    best: Candidate,
-    candidates: Sequence[Candidate],
-    geometry: MapGeometry,
-    local: np.ndarray,
-    camera: Camera,
-    config: RecognizerConfig,
-) -> tuple[TwoView, MetricPose] | None:
-    """At the place, its neighbours among the candidates, and its best rival elsewhere."""
-    others = sorted((c for c in candidates if c is not best), key=lambda c: -c.mutual_matches)
-    elsewhere = [are_distinct(best.place, c.place, config) for c in others]
-    near = [c.row for c, far in zip(others, elsewhere, strict=True) if not far]
-    rivals = [c.row for c, far in zip(others, elsewhere, strict=True) if far]
-    return geometry.locate(local, camera, [best.row, *near], rivals[0] if rivals else None)
+        seen = replace(seen, pose=pose.pose, covariance=pose.covariance)
+    return replace(answer, candidates=tuple(seen if c is best else c for c in answer.candidates))
 
 
 def withheld(answer: Recognition, why: str, rejected: bool) -> Recognition:

@@ -225,20 +225,9 @@ class PlaceMap:
             self.guard.everything()
 
 
-def framed(place: Place, place_map: PlaceMap, segment: int | None = None) -> Place:
-    """To be compared with others: with the name of the frame its pose is in.
-
-    segment: of the odometry of the run that is going on; None: an earlier run.
-    """
-    frame = place_map.frame_of(place) if segment is None else f'{place.session}/{segment}'
-    return replace(place, frame=frame)
-
-
 def shown(place: Place, place_map: PlaceMap) -> Place:
     """To be told to others: with its pose, where that is one in the frame of the map."""
-    if place_map.frame_of(place):
-        return replace(place, pose=None, frame='')
-    return replace(place, frame='') if place.frame else place
+    return replace(place, pose=None) if place_map.frame_of(place) else place
 
 
 def shown_answer(answer: Recognition, place_map: PlaceMap) -> Recognition:

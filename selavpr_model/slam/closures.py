@@ -10,13 +10,14 @@ from itertools import groupby
 
 import numpy as np
 
-from selavpr_model.config import RecognizerConfig, SlamConfig, TemporalConfig
-from selavpr_model.decision.belief import Belief, evidence_of
-from selavpr_model.decision.distinct import are_distinct
+from selavpr_model.config import SlamConfig, TemporalConfig
+from selavpr_model.decision.belief import Belief
+from selavpr_model.decision.evidence import by_matches
+from selavpr_model.geometry.records import Geometry, Verifier
 from selavpr_model.records import Candidate, ClosureKind, LoopClosure, Reject
 from selavpr_model.runtime.budget import Budget
-from selavpr_model.slam.records import closure, Geometry, Verifier, View, with_geometry
-from selavpr_model.slam.trail import motion_error_m, Spot
+from selavpr_model.slam.odometry_track import motion_error_m, TrackPoint
+from selavpr_model.slam.records import closure, View, with_geometry
 
 KEPT = 3  # candidates of a keyframe that may turn out to be its loop
 STEPS = 20  # consecutive keyframes that say how many matches neighbours have
@@ -26,29 +27,31 @@ SAVED_S = 10.0
 
 
 class ClosureJudge:
-    """A verdict for each keyframe that looks like an earlier one: VERIFIED or REJECTED, with
-    CANDIDATE before it where the following keyframes have to decide. Where these show that it is
-    another place that it looks like, the pair announced is REJECTED and the other has its own.
+    """A verdict for each keyframe that looks like an earlier one: VERIFIED or REJECTED.
+
+    Where the following keyframes have to decide, the pair is announced as a CANDIDATE before.
+    Where they show that the keyframe is at another place, the announced pair is REJECTED and the
+    other pair has a verdict of its own.
     """
 
     def __init__(
         self,
         config: SlamConfig,
-        spots: Sequence[Spot],
+        points: Sequence[TrackPoint],
         count: Callable[[int, Sequence[int]], Iterable[int]],
         verifier: Verifier | None = None,
-        recognizer: RecognizerConfig | None = None,
+        temporal: TemporalConfig | None = None,
     ) -> None:
-        """spots: of each row of the map, may grow; count: matches of a row with rows;
-        recognizer: says which places are distinct."""
-        self._config, self._spots, self._count, self._verifier = config, spots, count, verifier
-        self._recognizer = recognizer or RecognizerConfig()
+        """points: of each row of the map, may grow; count: matches of a row with rows; temporal:
+        when matches stand out."""
+        self._config, self._points, self._count, self._verifier = config, points, count, verifier
+        self._temporal = temporal or TemporalConfig()
         self._steps: deque[int] = deque(maxlen=STEPS)
         self._pending: deque[View] = deque()  # announced with the first of their best
         self._agreed: deque[View] = deque(maxlen=config.pending)  # with the one closed candidate
         self._links: dict[int, set[int]] = defaultdict(set)  # rows that show one place
         self._budget = Budget(config.verifications_per_s, SAVED_S)
-        self._looked: tuple[View, bool] | None = None  # the last look of geometry: agreed?
+        self._last_look: tuple[View, bool] | None = None  # of geometry, and whether it agreed
         self.verified: list[tuple[int, int]] = []  # rows
 
     def observe_step(self, matches: int) -> None:
@@ -64,52 +67,59 @@ class ClosureJudge:
         """Nothing leads from the views so far to the next ones."""
         self._pending.clear()
         self._agreed.clear()
-        self._looked = None
+        self._last_look = None
 
-    def step(
-        self, view: View, belief: Belief | None, temporal: TemporalConfig
-    ) -> list[LoopClosure]:
+    def step(self, view: View, belief: Belief | None) -> list[LoopClosure]:
         """The closures that this keyframe suggests, confirms or refutes."""
-        self._budget.earn(view.spot.elapsed_s)
-        seen = replace(
-            view, best=tuple(standing_out(view.candidates, temporal, self._config.min_evidence))
-        )
-        sure = None if belief is None else self._sure(seen, belief)
-        made = []
-        if sure is not None:
-            made += [*self._resolve(seen, sure), *self._verify(seen, sure, announced=False)]
-            self._agreed.append(replace(seen, best=(sure,)))
-        elif seen.best:
-            made.append(self._wait(seen, seen.best[0], 'the next keyframes decide'))
-        return [*made, *self._expire(view.row)]
+        self._budget.earn(view.point.elapsed_s)
+        view = replace(view, best=self._standing_out(view))
+        closed = None if belief is None else self._closed_candidate(view, belief)
+        closures = []
+        if closed is not None:
+            closures += [*self._resolve(view, closed), *self._verify(view, closed, False)]
+            self._agreed.append(replace(view, best=(closed,)))
+        elif view.best:
+            closures.append(self._wait(view, view.best[0], 'the next keyframes decide'))
+        return [*closures, *self._expire(view.row)]
 
-    def _sure(self, seen: View, belief: Belief) -> Candidate | None:
-        """The candidate that sequence and motion are sure of."""
+    def _standing_out(self, view: View) -> tuple[Candidate, ...]:
+        """The few that speak for a place: their matches stand out of the frame's own rivals."""
+        least = self._config.min_evidence
+        candidates = zip(view.ranked.candidates, self._evidence(view), strict=True)
+        return tuple([c for c, evidence in candidates if evidence >= least][:KEPT])
+
+    def _evidence(self, view: View) -> np.ndarray:
+        """(k,) of the candidates of a view, nat."""
+        candidates = view.ranked.candidates
+        return by_matches(candidates, self._temporal) if candidates else np.empty(0)
+
+    def _closed_candidate(self, view: View, belief: Belief) -> Candidate | None:
+        """The candidate that sequence and motion are certain of."""
         if belief.mass < self._config.min_belief or belief.evidence <= 0:
             return None
-        found = next((c for c in seen.best if c.row in belief.rows), None)
-        if found is None or not self._is_strong(seen, found):
+        closed = next((c for c in view.best if c.row in belief.rows), None)
+        if closed is None or not self._is_strong(view, closed):
             return None
-        fitting = [self._agreeing(v, seen, found) for v in self._recent(seen.row)]
+        fitting = [self._agreeing(v, view, closed) for v in self._recent(view.row)]
         agreed = [candidate for candidate in fitting if candidate is not None]
         if len(agreed) + 1 < self._config.min_support:
             return None
-        strength = np.mean([self._strength(seen, c) for c in (*agreed, found)])
-        return found if strength >= self._config.min_strength else None
+        strength = np.mean([self._strength(view, c) for c in (*agreed, closed)])
+        return closed if strength >= self._config.min_strength else None
 
     def _recent(self, row: int) -> Iterator[View]:
         views = {view.row: view for view in (*self._pending, *self._agreed)}
         yield from (v for v in views.values() if row - v.row <= self._config.pending)
 
-    def _strength(self, seen: View, candidate: Candidate) -> float:
+    def _strength(self, view: View, candidate: Candidate) -> float:
         """Matches over those of consecutive keyframes; 1 for another run, in another light."""
         usual = self.step_matches
-        if candidate.place.session != seen.place.session or usual is None:
+        if candidate.place.session != view.place.session or usual is None:
             return 1.0
         return candidate.mutual_matches / usual
 
-    def _is_strong(self, seen: View, candidate: Candidate) -> bool:
-        return self._strength(seen, candidate) >= self._config.least_strength
+    def _is_strong(self, view: View, candidate: Candidate) -> bool:
+        return self._strength(view, candidate) >= self._config.least_strength
 
     def _agreeing(self, earlier: View, later: View, closed: Candidate) -> Candidate | None:
         """The candidate of `earlier` that fits `later` being at `closed`."""
@@ -122,88 +132,97 @@ class ClosureJudge:
 
     def _fits(self, a: View, to_a: Candidate, b: View, to_b: Candidate) -> bool:
         """Whether the way between two views is the way between the places they show."""
-        if a.spot.leg != b.spot.leg:
+        if a.point.segment != b.point.segment:
             return False
-        shown = {to_b.row, *self._links[to_b.row]}
-        return any(self._as_far((a.spot, b.spot), to_a.row, row) for row in shown)
+        rows = {to_b.row, *self._links[to_b.row]}
+        return any(self._as_far((a.point, b.point), to_a.row, row) for row in rows)
 
-    def _as_far(self, driven: tuple[Spot, Spot], row_a: int, row_b: int) -> bool:
-        mapped = self._spots[row_a], self._spots[row_b]
-        if mapped[0].leg != mapped[1].leg:
+    def _as_far(self, driven: tuple[TrackPoint, TrackPoint], row_a: int, row_b: int) -> bool:
+        """Whether the way between two rows of the map is the way that was driven."""
+        mapped = self._points[row_a], self._points[row_b]
+        if mapped[0].segment != mapped[1].segment:
             return False
         error, length = motion_error_m(driven, mapped)
-        blind = any(spot.blind for spot in (*driven, *mapped))
+        blind = any(point.blind for point in (*driven, *mapped))
         ratio = self._config.agree_blind_ratio if blind else self._config.agree_ratio
         return error <= self._config.agree_m + ratio * length
 
-    def _resolve(self, sure_view: View, sure: Candidate) -> Iterator[LoopClosure]:
-        """Verdicts on what is pending, now that one keyframe's place is known."""
+    def _resolve(self, later: View, closed: Candidate) -> Iterator[LoopClosure]:
+        """Verdicts on what is pending, now that the place of a later keyframe is known."""
         waiting, self._pending = self._pending, deque()
         for view in waiting:
-            told, candidate = view.best[0], self._agreeing(view, sure_view, sure)
-            if candidate is not told:  # whoever heard of that pair is waiting for its verdict
-                why = f'leads elsewhere than keyframe {sure_view.place.id} at {sure.place.id}'
-                yield closure(ClosureKind.REJECTED, told, view.place, why, Reject.TEMPORAL)
+            announced, candidate = view.best[0], self._agreeing(view, later, closed)
+            if candidate is not announced:  # who was told of that pair waits for its verdict
+                why = f'leads elsewhere than keyframe {later.place.id} at {closed.place.id}'
+                yield closure(ClosureKind.REJECTED, announced, view.place, why, Reject.TEMPORAL)
             if candidate is not None:
                 self._agreed.append(replace(view, best=(candidate,)))
-                yield from self._verify(view, candidate, announced=candidate is told)
+                yield from self._verify(view, candidate, candidate is announced)
 
     def _verify(self, view: View, candidate: Candidate, announced: bool) -> Iterator[LoopClosure]:
-        """Geometry, as far as there is a camera and a budget for it."""
+        """The verdict of geometry, as far as there is a camera and a budget for it.
+
+        announced: whether this pair was announced as a candidate before.
+        """
         if not self._was_left(view, candidate):
             never = 'it has stayed in view since'
             yield closure(ClosureKind.REJECTED, candidate, view.place, never, Reject.TEMPORAL)
             return
         geometry, vouching = None, self._vouching(view)
-        may_look = self._config.verify != 'never' and self._config.verifications_per_s > 0
-        if self._verifier is not None and may_look:
+        if self._verifier is not None and self._may_look:
             if self._budget.is_there:
                 geometry, vouching = self._look(self._verifier, view, candidate), None
             elif vouching is None:
                 waiting = self._wait(view, candidate, 'no verifications left now')
                 yield from () if announced else (waiting,)
                 return
+        yield self._judged(view, candidate, geometry, vouching)
+
+    @property
+    def _may_look(self) -> bool:
+        return self._config.verify != 'never' and self._config.verifications_per_s > 0
+
+    def _judged(
+        self, view: View, candidate: Candidate, geometry: Geometry | None, vouching: View | None
+    ) -> LoopClosure:
+        """geometry: None where it did not look; vouching: the keyframe whose look holds for it."""
         if geometry is None and vouching is None and self._config.verify == 'always':
-            why = 'no calibrated camera' if may_look else 'slam.verifications_per_s is 0'
-            yield closure(ClosureKind.CANDIDATE, candidate, view.place, why)
-        elif geometry is not None and not geometry.agrees:
-            made = closure(
-                ClosureKind.REJECTED, candidate, view.place, geometry.reason, Reject.GEOMETRY
-            )
-            yield replace(made, inliers=geometry.inliers)
-        else:
-            yield self._accept(view, candidate, geometry, vouching)
+            why = 'no calibrated camera' if self._may_look else 'slam.verifications_per_s is 0'
+            return closure(ClosureKind.CANDIDATE, candidate, view.place, why)
+        if geometry is not None and not geometry.agrees:
+            why, reject = geometry.reason, Reject.GEOMETRY
+            rejected = closure(ClosureKind.REJECTED, candidate, view.place, why, reject)
+            return replace(rejected, inliers=geometry.inliers)
+        return self._accept(view, candidate, geometry, vouching)
 
     def _look(self, verifier: Verifier, view: View, candidate: Candidate) -> Geometry | None:
         """Geometry's word, which costs; None, for nothing, where there is no camera."""
-        geometry = verifier(candidate.row, view.row, self._rival(view, candidate))
+        rival = self._rival(view, candidate)
+        geometry = verifier(before=candidate.row, after=view.row, rival=rival)
         if geometry is not None:
             self._budget.spend()
-            self._looked = view, geometry.agrees
+            self._last_look = view, geometry.agrees
         return geometry
 
     def _rival(self, view: View, candidate: Candidate) -> int | None:
-        """What the keyframe matches best of all that is surely another place: distinct, not known
-        to show the same, and not standing out, as a third visit would."""
-        gains = evidence_of([c.independent_matches for c in view.candidates], TemporalConfig())
-        known = self._links[candidate.row]
-        others = [
-            c
-            for c, gain in zip(view.candidates, gains, strict=True)
-            if gain < self._config.min_evidence
-            and c.row not in known
-            and are_distinct(candidate.place, c.place, self._recognizer)
-        ]
-        return max(others, key=lambda c: c.mutual_matches).row if others else None
+        """The row that the keyframe matches best of those that surely show another place.
+
+        They are distinct, not linked by a closure, and do not stand out, as a third visit would.
+        """
+        evidence = zip(view.ranked.candidates, self._evidence(view), strict=True)
+        faint = {c.row for c, nat in evidence if nat < self._config.min_evidence}
+        rows = faint - self._links[candidate.row]
+        rivals = [c for c in view.ranked.rivals(candidate.row) if c.row in rows]
+        return max(rivals, key=lambda c: c.mutual_matches).row if rivals else None
 
     def _vouching(self, view: View) -> View | None:
         """The keyframe looked at last, where its verdict holds for this one, too: keyframes that
         agree with each other and with the motion show one loop."""
-        if self._looked is None or not self._looked[1]:
+        if self._last_look is None or not self._last_look[1]:
             return None
-        last = self._looked[0]
+        last = self._last_look[0]
         near = abs(view.row - last.row) <= self._config.pending
-        return last if near and view.spot.leg == last.spot.leg else None
+        return last if near and view.point.segment == last.point.segment else None
 
     def _accept(
         self, view: View, candidate: Candidate, geometry: Geometry | None, vouching: View | None
@@ -214,24 +233,23 @@ class ClosureJudge:
         why = 'sequence and motion agree'
         if vouching is not None:
             why += f', and geometry for keyframe {vouching.place.id}'
-        made = closure(ClosureKind.VERIFIED, candidate, view.place, why)
-        return made if geometry is None else with_geometry(made, geometry)
+        verified = closure(ClosureKind.VERIFIED, candidate, view.place, why)
+        return verified if geometry is None else with_geometry(verified, geometry)
 
     def _was_left(self, view: View, candidate: Candidate) -> bool:
         """Whether the place went out of view in between: down a straight road it never does."""
-        if self._spots[candidate.row].leg != view.spot.leg:
+        if self._points[candidate.row].segment != view.point.segment:
             return True
         config = self._config
         between = range(candidate.row + 1, view.row)
-        counts = {c.row: c.mutual_matches for c in view.candidates}
+        counts = {c.row: c.mutual_matches for c in view.ranked.candidates}
         low = config.left_ratio * candidate.mutual_matches
-        known = max(counts)  # rows up to here were searched: what was not found is not in view
-        searched = [row for row in between if row <= known]
-        if longest_run([counts.get(row, 0) < low for row in searched]) >= config.left_keyframes:
+        last = max(counts)  # rows up to here were searched: what was not found is not in view
+        searched = [counts.get(row, 0) for row in between if row <= last]
+        if longest_run([n < low for n in searched]) >= config.left_keyframes:
             return True
-        recent = [row for row in between if row > known]
-        seen = [counts.get(row, 0) for row in searched] + list(self._count(view.row, recent))
-        return longest_run([n < low for n in seen]) >= config.left_keyframes
+        recent = self._count(view.row, [row for row in between if row > last])
+        return longest_run([n < low for n in [*searched, *recent]]) >= config.left_keyframes
 
     def _wait(self, view: View, candidate: Candidate, why: str) -> LoopClosure:
         """Announced; first of the view's best, so that it is what expires or is ruled out."""
@@ -240,6 +258,7 @@ class ClosureJudge:
         return closure(ClosureKind.CANDIDATE, candidate, view.place, why)
 
     def _expire(self, row: int) -> Iterator[LoopClosure]:
+        """Rejects what has waited for too many keyframes."""
         while self._pending and row - self._pending[0].row > self._config.pending:
             view = self._pending.popleft()
             why = f'not confirmed by the next {self._config.pending} keyframes'
@@ -249,13 +268,3 @@ class ClosureJudge:
 def longest_run(flags: Iterable[bool]) -> int:
     """Length of the longest stretch of True."""
     return max((len(list(run)) for flag, run in groupby(flags) if flag), default=0)
-
-
-def standing_out(
-    candidates: Sequence[Candidate], temporal: TemporalConfig, least: float
-) -> list[Candidate]:
-    """The few that speak for a place: their matches stand out of the frame's own rivals."""
-    if not candidates:
-        return []
-    gains = evidence_of([c.independent_matches for c in candidates], temporal)
-    return [c for c, gain in zip(candidates, gains, strict=True) if gain >= least][:KEPT]

@@ -1,60 +1,70 @@
 # SPDX-License-Identifier: MIT
-"""What closing loops looks at, and how its verdicts are written down."""
+"""What a session is configured by, what it says of a frame, and how a closure is written down."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
 
-import numpy as np
+from selavpr_model.config import (
+    GeometryConfig,
+    KeyframeConfig,
+    RecognizerConfig,
+    SlamConfig,
+    TemporalConfig,
+)
+from selavpr_model.decision.ranking import Ranked
+from selavpr_model.geometry.records import Geometry
+from selavpr_model.records import Candidate, ClosureKind, LoopClosure, Place, Recognition, Reject
+from selavpr_model.slam.odometry_track import TrackPoint
 
-from selavpr_model.records import Candidate, ClosureKind, LoopClosure, Place, PoseKind, Reject
-from selavpr_model.slam.trail import Spot
+
+@dataclass(frozen=True, slots=True)
+class SlamConfigs:
+    """Everything a session is configured by."""
+
+    slam: SlamConfig = field(default_factory=SlamConfig)
+    keyframes: KeyframeConfig = field(default_factory=KeyframeConfig)
+    recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
+    temporal: TemporalConfig = field(default_factory=TemporalConfig)
+    geometry: GeometryConfig = field(default_factory=GeometryConfig)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlamStep:
+    """What one frame gave. place: the keyframe it became, or None.
+
+    The recognition has no pose: places of a growing map lie where drifting odometry put them.
+    Places have their pose where it is in the frame of the map. A run in a map of earlier runs has
+    an odometry frame of its own, so its places have none.
+    """
+
+    recognition: Recognition
+    closures: tuple[LoopClosure, ...] = ()
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """A keyframe and its candidates, re-ranked, best first."""
+    """A keyframe and its candidates. best: those that stand out, best first."""
 
     place: Place
     row: int
-    spot: Spot
-    candidates: tuple[Candidate, ...]
-    best: tuple[Candidate, ...] = ()  # those that stand out
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Geometry:
-    """What two views of one place say about the motion between them; see LoopClosure."""
-
-    agrees: bool
-    inliers: int
-    reason: str
-    pose_kind: PoseKind = PoseKind.NONE
-    pose: np.ndarray | None = None
-    covariance: np.ndarray | None = None
-
-
-class Verifier(Protocol):
-    """Checks by geometry that two rows of the map show one place; None: cannot be checked.
-
-    rival: a row that `after` matches best of those that are sure to show another place.
-    """
-
-    def __call__(self, before: int, after: int, rival: int | None) -> Geometry | None: ...
+    point: TrackPoint
+    ranked: Ranked
+    best: tuple[Candidate, ...] = ()
 
 
 def closure(
-    kind: ClosureKind, found: Candidate, after: Place, why: str, reject: Reject = Reject.NONE
+    kind: ClosureKind, before: Candidate, after: Place, why: str, reject: Reject = Reject.NONE
 ) -> LoopClosure:
     return LoopClosure(
-        kind, found.place, after, found.global_similarity, found.mutual_matches, why, reject,
-        confidence=found.confidence,
+        kind, before.place, after, before.global_similarity, before.mutual_matches, why, reject,
+        confidence=before.confidence,
     )  # fmt: skip
 
 
-def with_geometry(made: LoopClosure, geometry: Geometry) -> LoopClosure:
+def with_geometry(closed: LoopClosure, geometry: Geometry) -> LoopClosure:
     return replace(
-        made, inliers=geometry.inliers, pose_kind=geometry.pose_kind, pose=geometry.pose,
-        covariance=geometry.covariance, reason=f'{made.reason}, {geometry.reason}',
+        closed, inliers=geometry.inliers, pose_kind=geometry.pose_kind, pose=geometry.pose,
+        covariance=geometry.covariance, reason=f'{closed.reason}, {geometry.reason}',
     )  # fmt: skip

@@ -9,42 +9,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-import math
 
 import numpy as np
 
-from selavpr_model.decision.belief import Belief, TemporalBelief
-from selavpr_model.decision.confidence import assured, Confidence, over_time
-from selavpr_model.decision.confidence_fit import adapted, at_level, growing, shipped
-from selavpr_model.decision.decide import follow
-from selavpr_model.decision.distinct import distinct_from
-from selavpr_model.decision.ranking import rerank
+from selavpr_model.decision.belief import Moment, TemporalBelief
+from selavpr_model.decision.confidence import Confidence
+from selavpr_model.decision.confidence_fit import adapted, at_level, shipped, shipped_growing
+from selavpr_model.decision.decide import Decider, Decision
+from selavpr_model.decision.distinct import Viewpoints
+from selavpr_model.decision.evidence import by_matches
+from selavpr_model.decision.ranking import Ranked
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.geometry.map_geometry import MapGeometry
-from selavpr_model.geometry.overlay import by_codes, Joined
+from selavpr_model.geometry.overlay import by_codes, MatchOverlay
+from selavpr_model.geometry.records import Geometry, Verifier
 from selavpr_model.maps.building.keyframes import KeyframeSelector
 from selavpr_model.maps.place_map import (
-    framed,
     free_name,
     PlaceMap,
     shown,
     shown_answer,
     shown_closure,
 )
+from selavpr_model.maps.retrieval import Query, ranked
 from selavpr_model.matching.nearest import as_cells, mutual
-from selavpr_model.records import (
-    Candidate,
-    Features,
-    Frame,
-    Place,
-    Recognition,
-    State,
-)
+from selavpr_model.records import Features, Frame, LoopClosure, Place, Recognition, State
 from selavpr_model.runtime.stages import StageClock
 from selavpr_model.slam.closures import ClosureJudge
-from selavpr_model.slam.records import Geometry, Verifier, View
-from selavpr_model.slam.slam_records import SlamConfigs, SlamStep
-from selavpr_model.slam.trail import Spot, spots_of, Trail
+from selavpr_model.slam.odometry_track import OdometryTrack, points_of, TrackPoint
+from selavpr_model.slam.records import SlamConfigs, SlamStep, View
+
+BETWEEN = 'between two keyframes'
+TOO_FEW = 'too few places to look for'
 
 
 class SlamSession:
@@ -61,25 +57,26 @@ class SlamSession:
         self.extractor, self.place_map = extractor, place_map
         self.configs = configs or SlamConfigs()
         config, temporal = self.configs.slam, self.configs.temporal
+        recognizer = self.configs.recognizer
         self.session = ''  # named by the first keyframe
         self._taken = place_map.sessions
         self._selector = KeyframeSelector(self.configs.keyframes)
-        old = spots_of(place_map.places, temporal.speed_mps)
-        self._trail = Trail(config, temporal.speed_mps, 1 + max((s.leg for s in old), default=-1))
-        self._spots = old  # of each row of the map
-        self._first_row = len(old)
+        self._points = points_of(place_map.places, temporal.speed_mps)  # of each row of the map
+        self._first_row = len(self._points)
+        first_segment = 1 + max((p.segment for p in self._points), default=-1)
+        self._track = OdometryTrack(config, temporal.speed_mps, first_segment)
         self._belief = TemporalBelief(
-            np.empty((0, 4, 4)), temporal, self.configs.recognizer.distinct_radius_m,
-            self.configs.recognizer.distinct_angle_deg,
+            np.empty((0, 4, 4)), temporal, recognizer.distinct_radius_m,
+            recognizer.distinct_angle_deg, evidence=by_matches,
         )  # fmt: skip
-        self._grow(len(old))
+        self._grow(self._first_row)
         self._belief.reset()
-        self._matcher = place_map.matcher(self.configs.recognizer.score, quick=True)
+        self._decider = Decider(self._belief, config.min_belief)
+        self._matcher = place_map.matcher(recognizer.score, quick=True)
         self._geometry = MapGeometry(place_map, self.configs.geometry)
         self._general = adapted(shipped())  # for the places of earlier runs
-        self._judge = ClosureJudge(
-            config, self._spots, self._count, verifier or self._verify, self.configs.recognizer
-        )
+        verifier = verifier or self._verify
+        self._judge = ClosureJudge(config, self._points, self._count, verifier, temporal)
         self._last_view: np.ndarray | None = None
         self._state = State.LOST
 
@@ -94,35 +91,22 @@ class SlamSession:
 
     def advance(self, frame: Frame, features: Features) -> SlamStep:
         """`process` after the extraction."""
-        spot = self._trail.locate(frame)
-        view = self.place_map.code(features)
-        if not self._is_keyframe(frame, view):
-            return SlamStep(Recognition(frame.stamp_ns, self._state, (), 'between two keyframes'))
-        self.session = self.session or self._name(frame.stamp_ns)
-        if self._first_row:  # how this run's odometry lies in the frame of the map is not known
-            self.place_map.unaligned_sessions.add(self.session)
-        here = self._place(frame, spot)
-        alone = self._search(features, view, spot, here)
-        belief = self._believe(spot, alone, view)
-        candidates = self._over_time(alone, belief)
-        recognition = self._decide(frame, candidates, belief)
-        if alone:
-            recognition = replace(recognition, alone_confidence=alone[0].confidence)
-        self._add(here, frame, features, spot)
-        seen = View(here, len(self.place_map) - 1, spot, tuple(candidates))
-        closures = self._judge.step(seen, belief, self.configs.temporal)
-        for closure in self._judge.verified:
-            self._belief.link(*closure)
-        self._judge.verified.clear()
-        self._last_view, self._state = view, recognition.state
-        told = tuple(shown_closure(closure, self.place_map) for closure in closures)
-        answer = shown_answer(recognition, self.place_map)
-        return SlamStep(answer, told, shown(here, self.place_map))
+        point, query = self._track.locate(frame), Query.of_frame(self.place_map, features)
+        if not self._is_keyframe(frame, query.view):
+            return SlamStep(Recognition(frame.stamp_ns, self._state, (), BETWEEN))
+        self._begin(frame.stamp_ns)
+        here = self._place(frame, point)
+        decision = self._decide(point, query.view, self._search(query, point, here))
+        row = self._add(here, frame, features, point)
+        closures = self._close(View(here, row, point, decision.ranked), decision)
+        self._last_view, self._state = query.view, decision.answer.state
+        answer = shown_answer(decision.answer, self.place_map)
+        return SlamStep(answer, closures, shown(here, self.place_map))
 
     @property
     def added(self) -> int:
         """Places of this run."""
-        return len(self._trail.spots)
+        return len(self._track.points)
 
     @property
     def searched(self) -> int:
@@ -132,10 +116,10 @@ class SlamSession:
     @property
     def last_pose(self) -> np.ndarray:
         """(4, 4) of the last keyframe, by odometry; without it, along a line."""
-        return self._trail.spots[-1].pose
+        return self._track.points[-1].pose
 
-    def joined(self, answer: Recognition) -> Joined | None:
-        """What joins the last keyframe, whose answer this is, with its best place."""
+    def overlay(self, answer: Recognition) -> MatchOverlay | None:
+        """The matches of the last keyframe, whose answer this is, with its best place."""
         if self._last_view is None or not answer.candidates:
             return None
         row, size = answer.candidates[0].row, self.extractor.input_size
@@ -143,7 +127,7 @@ class SlamSession:
 
     def reset(self) -> None:
         """The clock jumped or the robot was carried: how it moved is not known."""
-        self._trail.break_off()
+        self._track.break_off()
         self._belief.reset()
         self._judge.reset()
 
@@ -153,135 +137,115 @@ class SlamSession:
             return False
         if self._last_view is None:
             return True
-        found, _ = mutual(as_cells(view), [as_cells(self._last_view)])
-        if 1.0 - found.mean() < self.configs.slam.novelty:
+        matched, _ = mutual(as_cells(view), [as_cells(self._last_view)])
+        if 1.0 - matched.mean() < self.configs.slam.novelty:
             return False
         self._judge.observe_step(int(self._matcher.count(view, [self._last_view])[0]))
         return True
 
+    def _begin(self, stamp_ns: int) -> None:
+        """Name the run after its first keyframe, as no other run in the map is called: their
+        odometry has nothing in common."""
+        if self.session:
+            return
+        self.session = free_name(self.configs.slam.session or f'slam-{stamp_ns}', self._taken)
+        if self._first_row:  # how this run's odometry lies in the frame of the map is not known
+            self.place_map.unaligned_sessions.add(self.session)
+
     def _grow(self, rows: int) -> None:
         """Let the belief know the places up to this row."""
-        new = self._spots[len(self._belief) : rows]
+        new = self._points[len(self._belief) : rows]
         if new:
-            poses = np.stack([spot.pose for spot in new])
-            self._belief.grow(poses, np.array([spot.leg for spot in new]))
+            poses = np.stack([point.pose for point in new])
+            self._belief.grow(poses, np.array([point.segment for point in new]))
 
-    def _search(
-        self, features: Features, view: np.ndarray, spot: Spot, here: Place
-    ) -> list[Candidate]:
-        """Re-ranked candidates among the places that are not recent, best first.
+    def _search(self, query: Query, point: TrackPoint, here: Place) -> Ranked:
+        """The places that are not recent, ranked.
 
-        The recent ones are matched, too: those that were left behind show what a wrong answer
+        Recent ones are matched, too, where they were left behind. They show what a wrong answer
         looks like, when few other places are known and when a straight street looks alike for
         longer than places are recent.
         """
-        old = self._first_row + self._trail.searchable(spot)
+        config, old = self.configs.recognizer, self._first_row + self._track.searchable(point)
         self._grow(old)
         if old < self.configs.slam.min_places:
-            return []
-        recent = len(self.place_map) - old
-        config = self.configs.recognizer
-        rows, similarities = self.place_map.search(features.global_, config.candidates + recent)
-        left = self._left(spot, here, old)
-        found = [(r, s) for r, s in zip(rows.tolist(), similarities, strict=True)]
-        chosen = [one for one in found if one[0] < old][: config.candidates]
-        chosen += [one for one in found if one[0] in left]
-        candidates = [
-            Candidate(self._framed(row), row, float(similarity), rank)
-            for rank, (row, similarity) in enumerate(chosen)
-        ]
-        ranked, elsewhere = (
-            self._ranked(view, [c for c in candidates if (c.row in left) is way])
-            for way in (False, True)
+            return Ranked.of((), config)
+        is_old = np.arange(len(self.place_map)) < old
+        left = self._left(point, here, old)
+        return ranked(
+            self.place_map, query, self._matcher, config, is_old, left, frame_of=self._frame_of
         )
-        return self._assured(ranked, elsewhere)
 
-    def _ranked(self, view: np.ndarray, candidates: list[Candidate]) -> list[Candidate]:
-        codes = self.place_map.codes([c.row for c in candidates])
-        return rerank(view, codes, candidates, self._matcher, self.configs.recognizer.ties)
+    def _left(self, point: TrackPoint, here: Place, old: int) -> np.ndarray:
+        """(N,) bool, places from row `old` on that this segment's odometry puts elsewhere."""
+        left = np.zeros(len(self.place_map), bool)
+        rows = [r for r in range(old, len(left)) if self._points[r].segment == point.segment]
+        recent = Viewpoints.of([self.place_map.places[row] for row in rows])
+        left[rows] = recent.from_one(Viewpoints.of([here]), self.configs.recognizer)
+        return left
 
-    def _left(self, spot: Spot, here: Place, old: int) -> set[int]:
-        """Rows from `old` on that are sure to show another place, by this leg's odometry."""
-        recent = [r for r in range(old, len(self._spots)) if self._spots[r].leg == spot.leg]
-        others = [self._framed(row) for row in recent]
-        apart = distinct_from(here, others, self.configs.recognizer)
-        return {row for row, distinct in zip(recent, apart, strict=True) if distinct}
+    def _frame_of(self, row: int) -> str:
+        """The frame of a place's pose: the map's, an earlier run's or that of a segment."""
+        place = self.place_map.places[row]
+        if row < self._first_row:
+            return self.place_map.frame_of(place)
+        return f'{place.session}/{self._points[row].segment}'
 
-    def _assured(self, ranked: list[Candidate], elsewhere: list[Candidate]) -> list[Candidate]:
-        return assured(ranked, self._sure(ranked), self.configs.recognizer, elsewhere)
+    def _decide(self, point: TrackPoint, view: np.ndarray, places: Ranked) -> Decision:
+        if not self._track.continues(point):
+            self._belief.lose_track()
+        moment = Moment(point.stamp_ns, None if point.blind else point.pose, view)
+        return self._decider.decide(moment, places, self._confidence(places), None, TOO_FEW)
 
-    def _sure(self, ranked: list[Candidate]) -> Confidence:
+    def _confidence(self, places: Ranked) -> Confidence:
         """The model for a frame's candidates. An earlier run was in another light, where matches
         with this run's own keyframes are no measure.
         """
-        usual = self._judge.step_matches
-        if not ranked or ranked[0].place.session != self.session or usual is None:
+        usual, candidates = self._judge.step_matches, places.candidates
+        if not candidates or candidates[0].place.session != self.session or usual is None:
             return self._general
-        return at_level(growing(), usual / self._matcher.overlap)
+        return at_level(shipped_growing(), usual / self._matcher.overlap)
 
-    def _over_time(self, alone: list[Candidate], belief: Belief | None) -> list[Candidate]:
-        if belief is None:
-            return alone
-        return list(over_time(alone, belief.rows, self._belief.mass_of, self._sure(alone)))
+    def _close(self, view: View, decision: Decision) -> tuple[LoopClosure, ...]:
+        """The closures of a keyframe that was added; the belief learns of the verified ones."""
+        closures = self._judge.step(view, decision.belief)
+        for rows in self._judge.verified:
+            self._belief.link(*rows)
+        self._judge.verified.clear()
+        return tuple(shown_closure(closure, self.place_map) for closure in closures)
 
     def _count(self, row: int, others: Sequence[int]) -> np.ndarray:
         """Matches of a place with others, (n,)."""
         return self._matcher.count(self.place_map.codes([row])[0], self.place_map.codes(others))
 
-    def _verify(self, before: int, after: int, rival: int | None) -> Geometry | None:
+    def _verify(self, *, before: int, after: int, rival: int | None) -> Geometry | None:
         """With the keyframes beside `before`, whose odometry makes the closure metric."""
-        return self._geometry(before, after, self._beside(before), rival)
+        beside = self._beside(before)
+        return self._geometry(before=before, after=after, rival=rival, beside=beside)
 
     def _beside(self, row: int) -> list[int]:
-        """Rows next to a place, nearest first, of the same stretch of odometry."""
-        here = self._spots[row]
+        """Rows next to a place, nearest first, of the same segment of odometry."""
+        here = self._points[row]
         if here.blind:
             return []
         steps = range(1, 1 + self.configs.geometry.keyframes // 2)
         rows = [other for step in steps for other in (row - step, row + step)]
-        known = [other for other in rows if 0 <= other < len(self._spots)]
-        return [other for other in known if self._spots[other].leg == here.leg]
+        mapped = [other for other in rows if 0 <= other < len(self._points)]
+        return [other for other in mapped if self._points[other].segment == here.segment]
 
-    def _believe(self, spot: Spot, candidates: list[Candidate], view: np.ndarray) -> Belief | None:
-        if not candidates:
-            return None
-        if self._trail.spots and self._trail.spots[-1].leg != spot.leg:
-            self._belief.lose_track()
-        odom = None if spot.blind else spot.pose
-        # the belief of a growing map goes by how far matches stand out, as closures do
-        alone = [replace(c, confidence=math.nan) for c in candidates]
-        return self._belief.update(spot.stamp_ns, alone, odom, view)
-
-    def _decide(
-        self, frame: Frame, candidates: list[Candidate], belief: Belief | None
-    ) -> Recognition:
-        if belief is None:
-            return Recognition(frame.stamp_ns, State.LOST, (), 'too few places to look for')
-        needed, config = self.configs.slam.min_belief, self.configs.recognizer
-        judged, state, reason = follow(candidates, belief, needed, config)
-        return Recognition(frame.stamp_ns, state, judged, reason)
-
-    def _place(self, frame: Frame, spot: Spot) -> Place:
+    def _place(self, frame: Frame, point: TrackPoint) -> Place:
         """What the frame is as a keyframe."""
-        pose = None if spot.blind else spot.pose
-        here = Place(
+        pose = None if point.blind else point.pose
+        return Place(
             self.place_map.next_id, frame.stamp_ns, frame.name, self.session,
             frame.camera_frame, pose,
         )  # fmt: skip
-        return framed(here, self.place_map, spot.leg)
 
-    def _framed(self, row: int) -> Place:
-        """A place of the map, to be compared with others."""
-        leg = None if row < self._first_row else self._spots[row].leg
-        return framed(self.place_map.places[row], self.place_map, leg)
-
-    def _name(self, stamp_ns: int) -> str:
-        """Of this run, and no other in the map: their odometry has nothing in common."""
-        return free_name(self.configs.slam.session or f'slam-{stamp_ns}', self._taken)
-
-    def _add(self, place: Place, frame: Frame, features: Features, spot: Spot) -> None:
-        self.place_map.add(features, replace(place, frame=''), frame.image)
+    def _add(self, place: Place, frame: Frame, features: Features, point: TrackPoint) -> int:
+        """The row of the keyframe."""
+        row = self.place_map.add(features, place, frame.image)
         if frame.camera is not None:
             self.place_map.cameras.setdefault(self.session, frame.camera)
-        self._trail.add(spot)
-        self._spots.append(spot)
+        self._track.add(point)
+        self._points.append(point)
+        return row

@@ -12,7 +12,7 @@ import numpy as np
 from selavpr_model.records import Candidate, Recognition, Reject, State
 
 if TYPE_CHECKING:  # it imports torch, without which the node still says what is missing
-    from selavpr_model.geometry.overlay import Joined
+    from selavpr_model.geometry.overlay import MatchOverlay
 
 HEIGHT, LINE = 240, 18
 LEFT = 6  # px before the text
@@ -30,7 +30,7 @@ def draw(
     query: np.ndarray,
     match: np.ndarray | None,
     recognition: Recognition,
-    joined: Joined | None = None,
+    joined: MatchOverlay | None = None,
 ) -> np.ndarray:
     """(H, W, 3) uint8 RGB. query: (H, W, 3) uint8 RGB; match: a thumbnail, None without one.
 
@@ -47,7 +47,7 @@ def draw(
 
 def _join(
     pictures: np.ndarray,
-    joined: Joined,
+    joined: MatchOverlay,
     left: tuple[int, int],
     right: tuple[int, int],
     colour: tuple[int, int, int],
@@ -90,7 +90,7 @@ def about(best: Candidate) -> str:
     text += f', {best.mutual_matches} matches'
     if best.inliers:
         text += f', {best.inliers} inliers'
-    if np.isfinite(best.confidence):
+    if best.confidence is not None:
         text += f', confidence {best.confidence:.2f}'
     against = [str(r.name) for r in Reject if r and r in best.reject]
     return text + (f'; {", ".join(against)}' if against else '')

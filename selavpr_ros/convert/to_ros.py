@@ -114,12 +114,17 @@ def hypothesis(rank: int, c: Candidate, body: Body, covariance: np.ndarray) -> P
         global_rank=int(c.global_rank),
         num_matches=int(c.mutual_matches),
         num_inliers=int(c.inliers),
-        confidence=float(c.confidence),
+        confidence=_or_nan(c.confidence),
         status=int(c.status),
         reject_mask=int(c.reject),
         pose_type=kind,
         pose=pose,
     )
+
+
+def _or_nan(value: float | None) -> float:
+    """As messages say that a number is not known."""
+    return math.nan if value is None else float(value)
 
 
 def robot_pose(recognition: Recognition, body: Body) -> PoseWithCovarianceStamped | None:
@@ -224,10 +229,10 @@ def slam_closure(made: ClosureRecord, body: Body) -> LoopClosure:
         pose_type=int(made.pose_kind),
         pose=no_pose(),
         global_similarity=float(made.global_similarity),
-        local_similarity=float(made.local_similarity),
+        local_similarity=math.nan,
         num_matches=int(made.mutual_matches),
         num_inliers=int(made.inliers),
-        confidence=float(made.confidence),
+        confidence=_or_nan(made.confidence),
         reject_mask=int(made.reject),
     )
     if made.pose is not None and made.covariance is not None:
@@ -260,7 +265,7 @@ def loop_closure(outcome: Outcome, body: Body) -> LoopClosure | None:
         local_similarity=math.nan,
         num_matches=int(best.mutual_matches),
         num_inliers=int(best.inliers),
-        confidence=float(best.confidence),
+        confidence=_or_nan(best.confidence),
     )
     if best.pose is not None and best.covariance is not None and best.place.pose is not None:
         T, C = relative(best.place.pose, best.pose, best.covariance)

@@ -27,7 +27,7 @@ from selavpr_model.config import (
     ScoreConfig,
     TemporalConfig,
 )
-from selavpr_model.decision.decide import thresholds
+from selavpr_model.decision.thresholds import thresholds
 from selavpr_model.evaluation.predictions import agreement, from_recognition, Prediction, write_csv
 from selavpr_model.evaluation.report.examples import choose, draw_examples
 from selavpr_model.evaluation.report.report import Report, write_report

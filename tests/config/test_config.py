@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 import pytest
 
 from selavpr_model import config as package
-from selavpr_model.config import ExtractorConfig, ModelConfig, RecognizerConfig
+from selavpr_model.config import (
+    ExtractorConfig,
+    GeometryConfig,
+    ModelConfig,
+    RecognizerConfig,
+    SlamConfig,
+    TemporalConfig,
+)
 from selavpr_model.errors import ConfigError, SelaVPRError
 from selavpr_ros.config import GROUPS, NodeConfig
 
@@ -94,3 +101,14 @@ def test_an_optional_number_may_be_null_and_nothing_else():
         RecognizerConfig(min_match_ratio=-1.0)
     with pytest.raises(ConfigError, match='candidates: expected int, got None'):
         RecognizerConfig.from_dict({'candidates': None})
+
+
+LEANING = ('and ', 'or ', 'the same', 'more', 'not ', 'it ', 'these ', 'those ', 'of ', 'with ')
+
+
+@pytest.mark.parametrize('cls', [RecognizerConfig, TemporalConfig, SlamConfig, GeometryConfig])
+def test_a_help_text_stands_alone(cls):
+    """`ros2 param describe` shows it without the one above."""
+    texts = {f.name: f.metadata['help'] for f in dataclasses.fields(cls)}
+    assert not [name for name, text in texts.items() if text.lower().startswith(LEANING)]
+    assert len(set(texts.values())) == len(texts)

@@ -12,7 +12,7 @@ import pytest
 from selavpr.msg import LoopClosure as ClosureMessage
 from visualization_msgs.msg import Marker
 
-from selavpr_model.geometry.overlay import Joined
+from selavpr_model.geometry.overlay import MatchOverlay
 from selavpr_model.records import (
     Candidate,
     ClosureKind,
@@ -112,8 +112,8 @@ def test_a_refined_pose_makes_it_metric_in_the_frame_of_the_place() -> None:
     assert best.pose_type == best.POSE_REFINED and best.num_inliers == 70
 
 
-def joined(fits: np.ndarray | None) -> Joined:
-    return Joined(np.array([[0, 0], [20, 20], [60, 60]]), (8, 8), (112, 112), fits)
+def joined(fits: np.ndarray | None) -> MatchOverlay:
+    return MatchOverlay(np.array([[0, 0], [20, 20], [60, 60]]), (8, 8), (112, 112), fits)
 
 
 @pytest.mark.parametrize('fits', [None, np.array([True, True, False])])

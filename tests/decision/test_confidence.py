@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 import json
 
@@ -12,17 +13,24 @@ import numpy as np
 import pytest
 
 from selavpr_model.config import RecognizerConfig
-from selavpr_model.decision.confidence import assured, Confidence, evidence, FEATURES, features_of
+from selavpr_model.decision.confidence import (
+    Confidence,
+    evidence,
+    FEATURES,
+    features_of,
+    with_confidence,
+)
 from selavpr_model.decision.confidence_fit import (
     adapted,
     at_level,
     fit_logistic,
     fit_prior,
-    growing,
     shipped,
+    shipped_growing,
     Source,
 )
-from selavpr_model.decision.distinct import are_distinct, distinct_from
+from selavpr_model.decision.distinct import are_distinct, Distinct, distinct_from, Viewpoints
+from selavpr_model.decision.ranking import Ranked
 from selavpr_model.decision.reliability import (
     calibration_error,
     chance_error,
@@ -55,8 +63,12 @@ def candidates(counts: list[int], cosine: float = 0.5) -> list[Candidate]:
     ]
 
 
+def ranked(found: list[Candidate], elsewhere: Sequence[Candidate] = ()) -> Ranked:
+    return Ranked.of(found, CONFIG, elsewhere)
+
+
 def confidences(found: list[Candidate]) -> list[float]:
-    return [c.confidence for c in assured(found, KEYS, CONFIG)[:5]]
+    return [c.confidence for c in with_confidence(ranked(found), KEYS).candidates[:5]]
 
 
 @given(COUNTS, COSINES)
@@ -82,7 +94,7 @@ def test_a_neighbour_is_no_rival_but_speaks_for_the_place(counts, matches):
     found = candidates(counts)
     beside = replace(found[0], place=place(99, 2.0), row=99, mutual_matches=matches)
     alone, beside_it = (
-        features_of(f, CONFIG, 1)[0] for f in (found, [found[0], beside, *found[1:]])
+        features_of(ranked(f), 1)[0] for f in (found, [found[0], beside, *found[1:]])
     )
     support = FEATURES.index('support')
     np.testing.assert_allclose(np.delete(alone, support), np.delete(beside_it, support))
@@ -100,16 +112,16 @@ def test_every_rival_weakens_the_evidence_and_the_best_one_bounds_it(matches, ri
 
 def test_a_candidate_without_any_rival_gets_no_evidence():
     found = [replace(c, place=place(i, 0.1 * i)) for i, c in enumerate(candidates([90, 80]))]
-    assert features_of(found, CONFIG)[:, :3].tolist() == [[0.0] * 3] * 2
+    assert features_of(ranked(found))[:, :3].tolist() == [[0.0] * 3] * 2
 
 
 @given(COUNTS, st.lists(st.integers(0, 900), min_size=1, max_size=9))
 def test_what_is_known_to_be_elsewhere_is_a_rival_of_every_candidate(counts, left):
     found = candidates(counts)
     elsewhere = [Candidate(found[0].place, 500 + i, 0.0, 500 + i, n) for i, n in enumerate(left)]
-    alone, beside = (features_of(found, CONFIG, elsewhere=e)[0] for e in ((), elsewhere))
+    alone, beside = (features_of(ranked(found, e))[0] for e in ((), elsewhere))
     apart = [replace(c, place=place(c.row, 20.0 * c.row)) for c in elsewhere]
-    np.testing.assert_allclose(beside, features_of([*found, *apart], CONFIG)[0])
+    np.testing.assert_allclose(beside, features_of(ranked([*found, *apart]))[0])
     assert len(found) == 1 or beside[0] <= alone[0] + 1e-12
 
 
@@ -117,30 +129,39 @@ def test_what_is_known_to_be_elsewhere_is_a_rival_of_every_candidate(counts, lef
 def test_a_growing_map_compares_matches_with_those_of_its_own_keyframes(counts, usual):
     found = candidates(counts)
     low, high = (
-        assured(found, at_level(growing(), n), CONFIG)[0].confidence for n in (usual, 2 * usual)
+        with_confidence(ranked(found), at_level(shipped_growing(), n)).candidates[0].confidence
+        for n in (usual, 2 * usual)
     )
     assert high <= low
 
 
 @given(
     st.lists(
-        st.tuples(
-            st.floats(-20, 20), st.booleans(), st.integers(0, 9), st.sampled_from(['', 'a'])
-        ),
+        st.tuples(st.floats(-20, 20), st.booleans(), st.integers(0, 9), st.sampled_from('ab')),
+        min_size=1,
         max_size=8,
-    ),
-    st.booleans(),
+    )
 )
-def test_places_are_told_apart_at_once_as_one_by_one(others, posed):
-    made = [
+def test_places_are_told_apart_at_once_as_one_by_one(drawn):
+    """A pose in another frame, and a stamp of another session, says nothing about the distance."""
+    places = [
         replace(
-            place(i, x), pose=place(i, x).pose if known else None, stamp_ns=s * 10**9, frame=frame
+            place(i, x), pose=place(i, x).pose if posed else None, stamp_ns=s * 10**9, session=run
         )
-        for i, (x, known, s, frame) in enumerate(others)
+        for i, (x, posed, s, run) in enumerate(drawn)
     ]
-    me = place(0, 0.0) if posed else replace(place(0, 0.0), pose=None)
-    one_by_one = [are_distinct(me, other, CONFIG) for other in made]
-    assert distinct_from(me, made, CONFIG).tolist() == one_by_one
+    frames = [f'odom {p.session}' for p in places]
+    distinct = Distinct(Viewpoints.of(places, frames), CONFIG)
+    for i, a in enumerate(places):
+        expected = [
+            (a.session != b.session or abs(a.stamp_ns - b.stamp_ns) > 5 * 10**9)
+            if a.pose is None or b.pose is None
+            else (a.session != b.session or abs(a.pose[0, 3] - b.pose[0, 3]) > 5.0)
+            for b in places
+        ]
+        assert distinct[i].tolist() == expected
+        one_by_one = [are_distinct(a, b, CONFIG) for b in places]
+        assert distinct_from(a, places, CONFIG).tolist() == one_by_one
 
 
 def made_up(seed: int, level: float = 0.0) -> Source:
@@ -254,4 +275,4 @@ def test_each_hypothesis_has_its_own_confidence(street_map, street, extractor):
     image = street[3].image
     found = PlaceRecognizer(extractor, open_map(street_map)).process(Frame(0, image))
     sure = [c.confidence for c in found.candidates]
-    assert sure[0] == max(p for p in sure if not np.isnan(p)) and not np.isnan(sure[:5]).any()
+    assert sure[0] == max(p for p in sure if p is not None) and None not in sure[:5]

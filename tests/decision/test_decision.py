@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import math
 
 from hypothesis import given
@@ -13,9 +14,16 @@ import pytest
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.decision.calibration import Calibration, keyframe_covariance
 from selavpr_model.decision.confidence_fit import adapted, shipped
-from selavpr_model.decision.decide import conclude, judge, Thresholds, thresholds
-from selavpr_model.decision.distinct import are_distinct
-from selavpr_model.decision.ranking import best_rival, match_ratio, official_order, rerank
+from selavpr_model.decision.distinct import are_distinct, Viewpoints
+from selavpr_model.decision.judge import judge
+from selavpr_model.decision.ranking import (
+    best_rival,
+    match_ratio,
+    official_order,
+    Ranked,
+    rerank,
+)
+from selavpr_model.decision.thresholds import Thresholds, thresholds
 from selavpr_model.matching.matcher import Matcher
 from selavpr_model.records import Candidate, Place, Reject, State, Status
 
@@ -34,9 +42,13 @@ def candidate(number: int, x: float, matches: int, similarity: float = 0.9) -> C
     return Candidate(place(number, x), number, similarity, number, matches)
 
 
+def ranked(*candidates: Candidate) -> Ranked:
+    return Ranked.of(candidates, CONFIG)
+
+
 def state_of(*candidates: Candidate) -> tuple[State, Reject]:
-    judged = judge(candidates, NEEDED, CONFIG)
-    return conclude(judged, NEEDED, CONFIG)[0], judged[0].reject
+    verdict = judge(ranked(*candidates), NEEDED)
+    return verdict.state, verdict.ranked.candidates[0].reject
 
 
 def test_a_clear_winner_is_localized():
@@ -59,31 +71,31 @@ def test_few_matches_or_low_similarity_mean_lost():
 
 
 def test_every_reason_is_in_the_mask_and_every_rejection_has_one():
-    judged = judge([candidate(0, 0, 40, 0.1), candidate(1, 50, 40)], NEEDED, CONFIG)
+    verdict = judge(ranked(candidate(0, 0, 40, 0.1), candidate(1, 50, 40)), NEEDED)
+    judged = verdict.ranked.candidates
     assert judged[0].reject == Reject.LOW_GLOBAL | Reject.LOW_LOCAL | Reject.AMBIGUOUS
     assert all((c.status is Status.REJECTED) == bool(c.reject) for c in judged)
 
 
 def test_reasons_name_the_number_and_what_was_needed():
-    lost = conclude(judge([candidate(0, 0, 49)], NEEDED, CONFIG), NEEDED, CONFIG)[1]
+    lost = judge(ranked(candidate(0, 0, 49)), NEEDED).reason
     assert lost == '49 matches, 50 needed'
-    two = [candidate(0, 0, 100), candidate(7, 50, 90)]
-    ambiguous = conclude(judge(two, NEEDED, CONFIG), NEEDED, CONFIG)[1]
+    ambiguous = judge(ranked(candidate(0, 0, 100), candidate(7, 50, 90)), NEEDED).reason
     assert ambiguous == '1.11 times the matches of place 7, 1.20 needed'
 
 
 def test_without_any_rival_the_ratio_is_infinite():
-    assert match_ratio([candidate(0, 0, 10), candidate(1, 1, 10)], CONFIG) == math.inf
-    assert best_rival([candidate(0, 0, 10)], CONFIG) is None
+    assert match_ratio(ranked(candidate(0, 0, 10), candidate(1, 1, 10))) == math.inf
+    assert best_rival(ranked(candidate(0, 0, 10))) is None
 
 
 @given(st.lists(st.integers(0, 200), min_size=1, max_size=8))
 def test_the_best_is_localized_exactly_when_nothing_speaks_against_it(counts):
-    ranked = sorted(counts, reverse=True)
-    judged = judge([candidate(i, 20.0 * i, n) for i, n in enumerate(ranked)], NEEDED, CONFIG)
-    enough = ranked[0] >= 50
-    clear = len(ranked) == 1 or ranked[1] == 0 or ranked[0] / ranked[1] >= 1.2
-    state, _ = conclude(judged, NEEDED, CONFIG)
+    counts = sorted(counts, reverse=True)
+    candidates = [candidate(i, 20.0 * i, n) for i, n in enumerate(counts)]
+    enough = counts[0] >= 50
+    clear = len(counts) == 1 or counts[1] == 0 or counts[0] / counts[1] >= 1.2
+    state = judge(ranked(*candidates), NEEDED).state
     assert (state is State.LOCALIZED) == (enough and clear)
 
 
@@ -103,17 +115,39 @@ def test_without_poses_time_and_session_tell_places_apart():
 
 
 def test_poses_of_two_frames_make_two_places_wherever_they_lie():
-    here = place(0, 0.0, frame='drive/0')
-    assert are_distinct(here, place(1, 0.0), CONFIG)
-    assert are_distinct(here, place(1, 0.0, frame='drive/1'), CONFIG)
-    assert not are_distinct(here, place(1, 0.0, frame='drive/0'), CONFIG)
+    here = Viewpoints.of([place(0, 0.0)], ['drive/0'])
+    others = Viewpoints.of([place(1, 0.0)] * 3, ['', 'drive/1', 'drive/0'])
+    assert others.from_one(here, CONFIG).tolist() == [True, True, False]
 
 
 def test_configured_thresholds_replace_the_maps_own_one_by_one():
     measured = Calibration(0.4, 60, 1.3, 1.0, 0.1, 20, adapted(shipped()))
-    assert thresholds(CONFIG, measured) == Thresholds(0.4, 60, 1.3)
-    assert thresholds(RecognizerConfig(min_matches=5), measured) == Thresholds(0.4, 5, 1.3)
+    assert thresholds(CONFIG, measured) == Thresholds(0.4, 60, 1.3, 0.99, Reject.NONE)
+    changed = thresholds(RecognizerConfig(min_matches=5), measured)
+    assert changed == Thresholds(0.4, 5, 1.3, 0.99, Reject.LOW_LOCAL)
     assert thresholds(RecognizerConfig(min_matches=5), None) is None
+    three = RecognizerConfig(min_similarity=0.5, min_matches=0, min_match_ratio=1.0)
+    for calibration in (None, measured):  # all three set: they decide
+        assert thresholds(three, calibration) == Thresholds(0.5, 0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ('confidence', 'required', 'state', 'reject'),
+    [
+        (0.995, Reject.NONE, State.LOCALIZED, Reject.NONE),
+        (0.995, Reject.LOW_LOCAL, State.LOST, Reject.LOW_LOCAL),
+        (0.98, Reject.NONE, State.LOST, Reject.LOW_LOCAL | Reject.LOW_GLOBAL),
+        (None, Reject.NONE, State.LOST, Reject.LOW_LOCAL | Reject.LOW_GLOBAL),
+    ],
+)
+def test_the_confidence_decides_and_what_the_user_requires_is_a_filter(
+    confidence, required, state, reject
+):
+    few = replace(candidate(0, 0, 49, 0.5), confidence=confidence)
+    needed = Thresholds(0.6, 50, 1.2, 0.99, required)
+    verdict = judge(ranked(few, candidate(1, 50, 10)), needed)
+    assert (verdict.state, verdict.ranked.candidates[0].reject) == (state, reject)
+    assert ('confidence 0.980, 0.99 needed' in verdict.reason) == (confidence == 0.98)
 
 
 def test_reranking_keeps_the_global_order_on_ties():
@@ -121,19 +155,19 @@ def test_reranking_keeps_the_global_order_on_ties():
     local = np.stack([np.eye(4)] * 3).astype(np.float32)
     local[1, 2:] = local[1, :2]  # two cells twice: fewer mutual matches
     candidates = [candidate(i, 0, 0) for i in range(3)]
-    ranked = rerank(query, local, candidates, Matcher((2, 2), score='mutual'))
-    assert [c.global_rank for c in ranked] == [0, 2, 1]
-    assert [c.mutual_matches for c in ranked] == [4, 4, 2]
+    order = rerank(query, local, candidates, Matcher((2, 2), score='mutual'))
+    assert [c.global_rank for c in order] == [0, 2, 1]
+    assert [c.mutual_matches for c in order] == [4, 4, 2]
 
 
 def test_the_official_order_reverses_ties_and_ignores_a_single_match():
     assert official_order(np.array([5, 5, 1, 0])).tolist() == [1, 0, 3, 2]
     query = np.eye(4, dtype=np.float32)
     local = np.stack([np.eye(4)] * 3).astype(np.float32)
-    ranked = rerank(
+    order = rerank(
         query, local, [candidate(i, 0, 0) for i in range(3)], Matcher((2, 2)), 'official'
     )
-    assert [c.global_rank for c in ranked] == [2, 1, 0]
+    assert [c.global_rank for c in order] == [2, 1, 0]
 
 
 @pytest.mark.parametrize('field', ['position_sigma_m', 'rotation_sigma_rad'])

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-import math
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,8 +11,12 @@ import numpy as np
 import pytest
 
 from selavpr_model.config import RecognizerConfig, TemporalConfig
-from selavpr_model.decision.belief import assured_evidence, Belief, evidence_of, TemporalBelief
-from selavpr_model.decision.decide import follow, judge, Thresholds
+from selavpr_model.decision.belief import Belief, Moment, TemporalBelief
+from selavpr_model.decision.evidence import by_confidence, by_matches
+from selavpr_model.decision.follow import follow
+from selavpr_model.decision.judge import judge
+from selavpr_model.decision.ranking import Ranked
+from selavpr_model.decision.thresholds import Thresholds
 from selavpr_model.records import Candidate, Place, Reject, State, Status
 
 SECOND = 1_000_000_000
@@ -46,6 +49,11 @@ def view(shown: dict[int, int], seed: int, places: list[Place] = STREET) -> list
     return sorted(found, key=lambda c: -c.mutual_matches)
 
 
+def matched(counts: list[int]) -> list[Candidate]:
+    """A candidate for each count of matches."""
+    return [Candidate(STREET[0], i, 0.9, i, n) for i, n in enumerate(counts)]
+
+
 def scene(number: int) -> np.ndarray:
     """(32, 8) local features of a view; other numbers share nothing."""
     cells = np.random.default_rng(number).standard_normal((32, 8)).astype(np.float32)
@@ -57,7 +65,7 @@ def drive(
 ) -> list[Belief]:
     """Frames half a second and `step_m` apart, with exact odometry."""
     return [
-        filter_.update(i * SECOND // 2, view(places, i), at(step_m * i), scene(i))
+        filter_.update(Moment(i * SECOND // 2, at(step_m * i), scene(i)), view(places, i))
         for i, places in enumerate(shown)
     ]
 
@@ -108,21 +116,21 @@ def test_the_same_view_again_and_again_is_one_piece_of_evidence():
 
 def test_a_robot_that_turns_gathers_evidence_without_moving():
     filter_ = belief()
-    first = filter_.update(0, view({10: 90}, 0), at(20.0), scene(0))
+    first = filter_.update(Moment(0, at(20.0), scene(0)), view({10: 90}, 0))
     for i in range(1, 8):
         turn = np.radians(25.0 * (i % 2))
         T = np.eye(4)
         T[0, 0] = T[2, 2] = np.cos(turn)
         T[0, 2], T[2, 0] = np.sin(turn), -np.sin(turn)
-        last = filter_.update(i * SECOND // 10, view({10: 90}, i), at(20.0) @ T, scene(0))
+        last = filter_.update(Moment(i * SECOND // 10, at(20.0) @ T, scene(0)), view({10: 90}, i))
     assert last.mass > first.mass
 
 
 def test_without_odometry_a_view_that_stays_the_same_never_convinces():
     filter_ = belief()
-    first = filter_.update(0, view({10: 95}, 0), None, scene(0))
+    first = filter_.update(Moment(0, None, scene(0)), view({10: 95}, 0))
     for i in range(1, 200):
-        last = filter_.update(i * SECOND, view({10: 95}, i), None, scene(0))
+        last = filter_.update(Moment(i * SECOND, None, scene(0)), view({10: 95}, i))
     assert last.mass == first.mass < 0.95
 
 
@@ -131,7 +139,9 @@ def test_slow_motion_adds_up():
     filter_ = belief()
     for i in range(160):
         x = 20.0 + 0.1 * i
-        last = filter_.update(i * SECOND // 10, view({round(x / 2): 90}, i), at(x), scene(0))
+        last = filter_.update(
+            Moment(i * SECOND // 10, at(x), scene(0)), view({round(x / 2): 90}, i)
+        )
     assert last.mass > 0.95 and round(x / 2) in last.rows
 
 
@@ -139,7 +149,7 @@ def test_it_works_without_odometry():
     config = TemporalConfig(neutral_deviations=1.5, speed_mps=4.0)
     filter_ = belief(config)
     for i in range(10):
-        last = filter_.update(i * SECOND // 2, view({10 + i: 95}, i), None, scene(i))
+        last = filter_.update(Moment(i * SECOND // 2, None, scene(i)), view({10 + i: 95}, i))
     assert last.mass > 0.95 and 19 in last.rows
 
 
@@ -147,15 +157,15 @@ def test_reset_forgets_everything():
     filter_ = belief()
     drive(filter_, [{10 + i: 90} for i in range(8)])
     filter_.reset()
-    first = filter_.update(0, view({30: 90}, 0), None, scene(0))
-    fresh = belief().update(0, view({30: 90}, 0), None, scene(0))
+    first = filter_.update(Moment(0, None, scene(0)), view({30: 90}, 0))
+    fresh = belief().update(Moment(0, None, scene(0)), view({30: 90}, 0))
     assert (first.rows, first.mass) == (fresh.rows, fresh.mass)
 
 
 def test_after_a_long_gap_without_odometry_it_can_be_anywhere():
     filter_ = belief()
     drive(filter_, [{10 + i: 90} for i in range(8)])
-    last = filter_.update(3600 * SECOND, view({}, 0), None, scene(99))
+    last = filter_.update(Moment(3600 * SECOND, None, scene(99)), view({}, 0))
     assert last.mass < 0.5
 
 
@@ -164,7 +174,7 @@ def test_on_a_large_map_no_belief_is_lost_for_places_far_down_the_list():
     large = [Place(i, i, pose=at(2.0 * i)) for i in range(2000)]
     filter_ = belief(places=large)
     for i in range(3):
-        filter_.update(i * SECOND, [], at(2.0 * i), scene(i))
+        filter_.update(Moment(i * SECOND, at(2.0 * i), scene(i)), [])
     assert filter_._belief[1500:].sum() > 0.1
 
 
@@ -178,7 +188,7 @@ def test_probabilities_stay_probabilities(shown, step_m, with_odometry):
     filter_ = belief()
     for i, (place, matches) in enumerate(shown):
         odom = at(step_m * i) if with_odometry else None
-        b = filter_.update(i * SECOND, view({place: matches}, i), odom, scene(i))
+        b = filter_.update(Moment(i * SECOND, odom, scene(i)), view({place: matches}, i))
         assert 0.0 <= b.mass <= 1.0 + 1e-9 and 0.0 <= b.on_map <= 1.0
         assert filter_._belief.sum() + filter_._off == pytest.approx(1.0)
         assert b.rows and all(0 <= row < 60 for row in b.rows)
@@ -187,43 +197,47 @@ def test_probabilities_stay_probabilities(shown, step_m, with_odometry):
 @given(st.lists(st.integers(0, 256), min_size=1, max_size=100))
 def test_evidence_is_bounded_and_rises_with_the_matches(counts):
     config = TemporalConfig()
-    evidence = evidence_of(counts, config)
+    evidence = by_matches(matched(counts), config)
     assert np.abs(evidence).max() <= config.max_evidence
     order = np.argsort(counts, kind='stable')
     assert (np.diff(evidence[order]) >= 0).all()
 
 
-@given(st.lists(st.floats(0.0, 1.0) | st.just(math.nan), min_size=1, max_size=60))
+@given(st.lists(st.floats(0.0, 1.0) | st.none(), min_size=1, max_size=60))
 def test_confidence_speaks_before_matches_do(known):
     """Each that has one gets its log odds; nothing else is believed more than these."""
     config, shown = TemporalConfig(), view({10: 200}, 0)
+    known = [0.5, *known]  # the best has one
     candidates = [replace(c, confidence=p) for c, p in zip(shown, known, strict=False)]
-    evidence = assured_evidence(candidates, config)
+    evidence = by_confidence(candidates, config)
     assert np.abs(evidence).max() <= config.max_evidence
-    sure = np.isfinite(known)
-    if not sure.any():
-        matches = [c.mutual_matches for c in candidates]
-        np.testing.assert_array_equal(evidence, evidence_of(matches, config))
-        return
-    for p, e in zip(known, evidence, strict=True):
-        if math.isnan(p):
-            assert e <= evidence[sure].min()
+    least = min(e for p, e in zip(known, evidence, strict=False) if p is not None)
+    for p, e in zip(known, evidence, strict=False):
+        if p is None:
+            assert e <= least
         elif abs(p - config.neutral_confidence) > 1e-6:
             assert (e > 0) == (p > config.neutral_confidence)
 
 
+def test_by_matches_no_confidence_is_heard():
+    shown = view({10: 200}, 0)
+    confident = [replace(c, confidence=0.01) for c in shown]
+    pair = [by_matches(candidates, TemporalConfig()) for candidates in (shown, confident)]
+    np.testing.assert_array_equal(*pair)
+
+
 def test_evidence_does_not_depend_on_how_well_everything_matches():
     """At night all counts fall; what counts is how the place stands out."""
-    day = evidence_of([60, 62, 58, 61, 59, 100], TemporalConfig())
+    day = by_matches(matched([60, 62, 58, 61, 59, 100]), TemporalConfig())
     assert day.argmax() == 5 and day[5] > 0 and (day[:5] < 0).all()
-    night = evidence_of([30, 31, 29, 30, 30, 65], TemporalConfig())
+    night = by_matches(matched([30, 31, 29, 30, 30, 65]), TemporalConfig())
     assert night.argmax() == 5 and night[5] > 0 and (night[:5] < 0).all()
 
 
 def decided(b: Belief, frame: dict[int, int] | None = None):
-    config = RecognizerConfig()
-    judged = judge(view(frame or {10: 90}, 0), Thresholds(0.0, 200, 1.0), config)
-    return follow(judged, b, TemporalConfig().min_belief, config)
+    ranked = Ranked.of(view(frame or {10: 90}, 0), RecognizerConfig())
+    judged = judge(ranked, Thresholds(0.0, 200, 1.0)).ranked
+    return follow(judged, b, TemporalConfig().min_belief)
 
 
 def test_of_the_keyframes_of_a_place_the_most_probable_one_gives_the_pose():
@@ -262,5 +276,5 @@ def test_without_enough_belief_or_support_there_is_no_place(b, state, word):
 
 def test_a_match_or_two_in_a_frame_without_any_speak_for_nothing():
     counts = [0] * 99
-    found = [evidence_of([*counts, n], TemporalConfig())[-1] for n in (1, 2, 20)]
+    found = [by_matches(matched([*counts, n]), TemporalConfig())[-1] for n in (1, 2, 20)]
     assert found[0] < 0.0 and found[1] < 0.5 and found[2] == TemporalConfig().max_evidence

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from selavpr_model.config import ScoreConfig
-from selavpr_model.decision.decide import Thresholds
+from selavpr_model.decision.thresholds import Thresholds
 from selavpr_model.evaluation.predictions import from_recognition, Prediction
 from selavpr_model.evaluation.report.examples import choose, draw_examples, GAP, WIDTH
 from selavpr_model.evaluation.report.report import headline, render, Report

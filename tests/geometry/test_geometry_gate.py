@@ -99,7 +99,9 @@ def test_who_asks_gets_a_look_without_a_budget(
 ) -> None:
     recognizer = make(verifications_per_s=0.0)
     assert recognizer.process(at(scene, 1, 10.0)).candidates[0].inliers == 0
-    assert recognizer.process(at(scene, 1, 10.1), asked=True).candidates[0].inliers > 0
+    assert (
+        recognizer.process(at(scene, 1, 10.1), force_verification=True).candidates[0].inliers > 0
+    )
 
 
 @pytest.mark.parametrize('known', ['frame', 'map'])
@@ -135,7 +137,7 @@ def test_a_place_elsewhere_that_fits_as_well_speaks_against_it() -> None:
 def test_a_closure_beside_posed_keyframes_is_metric(scene: Scene) -> None:
     """From the other lane of the same street: 2.4 m ahead is told in metres, or not at all."""
     place_map, _ = scene
-    made = MapGeometry(place_map)(0, 1, [2])
+    made = MapGeometry(place_map)(before=0, after=1, rival=None, beside=[2])
     assert made is not None and made.agrees, made
     if made.pose_kind is PoseKind.METRIC:
         truth = np.linalg.inv(place_map.places[0].pose) @ place_map.places[1].pose

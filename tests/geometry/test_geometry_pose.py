@@ -249,12 +249,13 @@ def test_rows_of_a_map_are_verified_where_its_camera_is_known(
     kitchen: Any, extractor: Any
 ) -> None:
     place_map, _, _ = kitchen
-    same = MapGeometry(place_map, GeometryConfig(min_inlier_share=0.1))(1, 2)  # far apart
+    config = GeometryConfig(min_inlier_share=0.1)  # far apart
+    same = MapGeometry(place_map, config)(before=1, after=2, rival=None)
     assert same is not None
     assert same.agrees, same.reason
     blind = MapGeometry(place_map)
     camera = place_map.cameras.pop('')
-    assert blind(1, 2) is None
+    assert blind(before=1, after=2, rival=None) is None
     place_map.cameras[''] = camera
 
 

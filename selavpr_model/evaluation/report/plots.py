@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from selavpr_model.decision.decide import Thresholds
+from selavpr_model.decision.thresholds import Thresholds
 from selavpr_model.evaluation.metrics import recall_of_hits
 from selavpr_model.evaluation.scoring import first_rights, Score
 from selavpr_model.runtime.needs import needs

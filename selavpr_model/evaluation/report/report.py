@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from selavpr_model.decision.decide import Thresholds
+from selavpr_model.decision.thresholds import Thresholds
 from selavpr_model.evaluation import trust_plots
 from selavpr_model.evaluation.report import plots
 from selavpr_model.evaluation.report.examples import Example

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Thresholds a map measures on its own keyframes when it is built.
 
-Each keyframe is asked twice: once with everything near it hidden, as if the robot stood outside
-the map (what a wrong answer scores), and once with only itself hidden (how far off a right
-answer's pose is). The confidence is told what wrong answers look like with more hidden: down the
-same street, the next keyframe that is another place still looks much like a right answer. No
-number here is a constant of some data set.
+Each keyframe is looked for three times, with a part of the map hidden. Without itself, its answer
+tells how far off the pose of a right answer is. Without everything near it, as if the robot stood
+outside the map, its answer tells what a wrong answer scores. With more hidden, it tells the
+confidence what wrong answers look like: down the same street, the next keyframe that is another
+place still looks much like a right answer. No number here is a constant of some data set.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ import math
 import numpy as np
 from selavpr_model.runtime.progress import progress_bar
 
+from selavpr_model.config import CalibrationConfig, RecognizerConfig
+from selavpr_model.decision.calibration import Calibration
 from selavpr_model.decision.confidence import Confidence, FEATURES, features_of
 from selavpr_model.decision.confidence_fit import adapted, shipped
-from selavpr_model.decision.calibration import Calibration
-from selavpr_model.config import CalibrationConfig, RecognizerConfig
+from selavpr_model.decision.distinct import are_distinct, Viewpoints
+from selavpr_model.decision.ranking import match_ratio, Ranked
 from selavpr_model.maps.place_map import PlaceMap
-from selavpr_model.decision.distinct import are_distinct, distinct_from
+from selavpr_model.maps.retrieval import Query, ranked
+from selavpr_model.matching.matcher import Matcher
 from selavpr_model.poses import rotation_angles
-from selavpr_model.decision.ranking import match_ratio, rerank
-from selavpr_model.records import Candidate, Place
-
+from selavpr_model.records import Place
 
 log = logging.getLogger(__name__)
 
@@ -49,20 +50,20 @@ def calibrate(
     config, how = config or RecognizerConfig(), how or CalibrationConfig()
     rows = _spread(len(place_map), how.samples)
     bar = progress_bar(rows, 'thresholds', progress, unit='place')
-    answers = {row: _ask(place_map, row, config) for row in bar}
-    outside = [a.hidden for a in answers.values() if a.hidden]
+    trial = _Trial(place_map, config)
+    answers = {row: trial.ask(row) for row in bar}
+    outside = [a.hidden for a in answers.values() if a.hidden.candidates]
     if len(outside) < MIN_TRIALS:
         return None
-    inside = {row: a.shown[0].place for row, a in answers.items() if a.shown}
+    inside = {
+        row: a.shown.candidates[0].place for row, a in answers.items() if a.shown.candidates
+    }
     position, rotation = _pose_error(place_map, inside, config)
+    best = [answer.candidates[0] for answer in outside]
     return Calibration(
-        min_similarity=_quantile(
-            [t[0].global_similarity for t in outside], how.similarity_quantile
-        ),
-        min_matches=math.ceil(
-            _quantile([t[0].mutual_matches for t in outside], how.matches_quantile)
-        ),
-        min_match_ratio=_quantile([match_ratio(t, config) for t in outside], how.ratio_quantile),
+        min_similarity=_quantile([c.global_similarity for c in best], how.similarity_quantile),
+        min_matches=math.ceil(_quantile([c.mutual_matches for c in best], how.matches_quantile)),
+        min_match_ratio=_quantile([match_ratio(a) for a in outside], how.ratio_quantile),
         position_sigma_m=position,
         rotation_sigma_rad=rotation,
         samples=len(outside),
@@ -72,10 +73,11 @@ def calibrate(
 
 def _confidence(answers: list[_Answer]) -> Confidence:
     """The shipped model, corrected by all answers inside and outside the map."""
-    return adapted(shipped(), *_joined(answers))
+    return adapted(shipped(), *_trials(answers))
 
 
-def _joined(answers: list[_Answer]) -> tuple[np.ndarray, np.ndarray]:
+def _trials(answers: list[_Answer]) -> tuple[np.ndarray, np.ndarray]:
+    """(n, F) features and (n,) bool, whether right, of all answers together."""
     trials = [trial for answer in answers for trial in answer.trials]
     features = np.array([t[0] for t in trials]).reshape(-1, len(FEATURES))
     return features, np.array([t[1] for t in trials], bool)
@@ -85,7 +87,8 @@ def keyframe_trials(
     place_map: PlaceMap, config: RecognizerConfig, samples: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features (n, F) of the best answers for keyframes, asked as in calibrate; (n,) right."""
-    return _joined([_ask(place_map, row, config) for row in _spread(len(place_map), samples)])
+    trial = _Trial(place_map, config)
+    return _trials([trial.ask(row) for row in _spread(len(place_map), samples)])
 
 
 def _spread(count: int, samples: int) -> list[int]:
@@ -100,45 +103,45 @@ def _quantile(values: list[float] | list[int], q: float) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Answer:
-    """For one keyframe, re-ranked: shown without itself, hidden without its surroundings; and
-    what a wrong and a right answer looked like, with whether it was right.
+    """For one keyframe. shown: without itself; hidden: without its surroundings; trials: what a
+    wrong and a right answer looked like, with whether it was right.
     """
 
-    shown: list[Candidate]
-    hidden: list[Candidate]
+    shown: Ranked
+    hidden: Ranked
     trials: list[tuple[np.ndarray, bool]]
 
 
-def _ask(place_map: PlaceMap, row: int, config: RecognizerConfig) -> _Answer:
-    """Among the places of its own frame: of the others nobody knows which show the same."""
-    me, places = place_map.places[row], place_map.places
-    rows, similarities = place_map.search(place_map.global_(row), len(place_map))
-    others = [
-        Candidate(places[r], int(r), float(s), rank)
-        for rank, (r, s) in enumerate(zip(rows, similarities, strict=True))
-        if r != row
-    ]
-    if place_map.unaligned_sessions:
-        frame = place_map.frame_of(me)
-        others = [c for c in others if place_map.frame_of(c.place) == frame]
-    shown = others[: config.candidates]
-    hidden = _apart(me, others, config)
-    away = _apart(me, others, _wider(config)) or hidden  # a small map has nothing far away
-    view, matcher = place_map.codes([row])[0], place_map.matcher(config.score, quick=True)
-    inside, outside, wrong = (
-        rerank(view, place_map.codes([c.row for c in part]), part, matcher, config.ties)
-        for part in (shown, hidden, away)  # each by itself, as candidates are when it counts
-    )
-    trials = [(features_of(wrong, config, 1)[0], False)] if wrong else []
-    if inside and not are_distinct(me, inside[0].place, config):
-        trials.append((features_of(inside, config, 1)[0], True))
-    return _Answer(inside, outside, trials)
+class _Trial:
+    """Keyframes as queries, with a part of the map hidden from them."""
 
+    def __init__(self, place_map: PlaceMap, config: RecognizerConfig) -> None:
+        self._map, self._config = place_map, config
+        self._matcher: Matcher = place_map.matcher(config.score, quick=True)
+        self._frames = np.array([place_map.frame_of(place) for place in place_map.places], str)
+        self._viewpoints = Viewpoints.of(place_map.places)
 
-def _apart(me: Place, others: list[Candidate], config: RecognizerConfig) -> list[Candidate]:
-    """The best that show other places."""
-    apart = distinct_from(me, [c.place for c in others], config)
-    return [c for c, far in zip(others, apart, strict=True) if far][: config.candidates]
+    def ask(self, row: int) -> _Answer:
+        """Among the places of its own frame: of the others nobody knows which show the same."""
+        others = self._frames == self._frames[row]
+        others[row] = False
+        apart = self._apart(row, self._config)
+        shown, hidden = self._ranked(row, others), self._ranked(row, others & apart)
+        away = others & self._apart(row, _wider(self._config))
+        wrong = self._ranked(row, away) if away.any() else hidden  # a small map has nothing far
+        trials = [(features_of(wrong, 1)[0], False)] if wrong.candidates else []
+        if shown.candidates and not apart[shown.candidates[0].row]:
+            trials.append((features_of(shown, 1)[0], True))
+        return _Answer(shown, hidden, trials)
+
+    def _ranked(self, row: int, rows: np.ndarray) -> Ranked:
+        query = Query.of_row(self._map, row)
+        frame_of = self._frames.__getitem__
+        return ranked(self._map, query, self._matcher, self._config, rows, frame_of=frame_of)
+
+    def _apart(self, row: int, config: RecognizerConfig) -> np.ndarray:
+        """(N,) bool, the rows that show another place."""
+        return self._viewpoints.from_one(self._viewpoints.at(row), config)
 
 
 def _wider(config: RecognizerConfig) -> RecognizerConfig:

@@ -27,7 +27,7 @@ from selavpr_ros.node.pipeline.request import (
 
 if TYPE_CHECKING:
     from selavpr_model.features.extractor import Extractor
-    from selavpr_model.geometry.overlay import Joined
+    from selavpr_model.geometry.overlay import MatchOverlay
     from selavpr_model.maps.place_map import PlaceMap
     from selavpr_model.recognizer import PlaceRecognizer
     from selavpr_model.slam.session import SlamSession
@@ -180,10 +180,10 @@ class Pipeline:
         self.closures, self.keyframe = step.closures, step.place
         return step.recognition
 
-    def joined(self, recognition: Recognition) -> Joined | None:
+    def joined(self, recognition: Recognition) -> MatchOverlay | None:
         """What joins the last frame with its best place, for a picture."""
         part = self.slam or self.recognizer
-        return None if part is None else part.joined(recognition)
+        return None if part is None else part.overlay(recognition)
 
     @property
     def ready(self) -> bool:
@@ -243,7 +243,7 @@ class Pipeline:
         alone = PlaceRecognizer(
             ready.extractor, ready.place_map, ready.config, geometry=ready.geometry
         )
-        return alone.process(frame, asked=True)
+        return alone.process(frame, force_verification=True)
 
     def _ready(self) -> PlaceRecognizer:
         if self.recognizer is None:

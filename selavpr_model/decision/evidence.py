@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""What one frame says for each place, against being off the map: by confidence or by matches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.special import logit
+
+from selavpr_model.config import TemporalConfig
+from selavpr_model.decision.confidence import certain
+from selavpr_model.decision.ranking import root
+from selavpr_model.records import Candidate
+
+Evidence = Callable[[Sequence[Candidate], TemporalConfig], np.ndarray]
+"""Re-ranked candidates (k,) -> log-likelihood ratios (k,), nat."""
+
+
+def by_confidence(candidates: Sequence[Candidate], config: TemporalConfig) -> np.ndarray:
+    """For a map that was calibrated: the first candidates have a confidence.
+
+    Their log odds count, over those of a frame that says nothing. The matches of the others speak
+    for them, but no louder than the least of these.
+    """
+    confidences = [c.confidence for c in candidates if c.confidence is not None]
+    has_confidence = np.array([c.confidence is not None for c in candidates])
+    odds = logit(certain(np.array(confidences))) - logit(config.neutral_confidence)
+    evidence = np.minimum(by_matches(candidates, config), odds.min())
+    evidence[has_confidence] = odds
+    return np.clip(evidence, -config.max_evidence, config.max_evidence)
+
+
+def by_matches(candidates: Sequence[Candidate], config: TemporalConfig) -> np.ndarray:
+    """For a map that grows or was not calibrated: how far matches stand out of the frame's own.
+
+    Counts are compared with each other (robust standard deviations above the frame's median):
+    night, rain or another season lower them all. Their roots are compared, as the deviation of a
+    count grows with its root.
+    """
+    roots = root([c.independent_matches for c in candidates])
+    median = np.median(roots)
+    deviation = max(1.4826 * float(np.median(np.abs(roots - median))), 0.5)
+    deviations = (roots - median) / deviation
+    gain = config.evidence_per_deviation * (deviations - config.neutral_deviations)
+    return np.clip(gain, -config.max_evidence, config.max_evidence)
