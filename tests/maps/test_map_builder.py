@@ -3,6 +3,7 @@
 
 import json
 import re
+import sys
 
 from map_helpers import build, CheapExtractor, Drive, IDENTITY, some_map
 import numpy as np
@@ -48,7 +49,8 @@ def test_the_map_says_how_it_was_made_and_what_it_measured(tmp_path):
     assert place_map.calibration == open_map(tmp_path / 'map').calibration
 
 
-def test_the_bar_ends_with_all_frames_and_places(tmp_path, capsys):
+def test_the_bar_ends_with_all_frames_and_places(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
     place_map = build(tmp_path / 'map', progress=True)
     shown = re.split(r'[\r\n]', capsys.readouterr().err)
     last = [part for part in shown if 'places=' in part][-1]
