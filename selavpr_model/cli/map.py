@@ -6,17 +6,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 import logging
 from pathlib import Path
-from typing import Annotated, Any, TYPE_CHECKING
+from typing import Annotated, Any
 
 from rich.console import Console
 from rich.table import Table
 import typer
 
 from selavpr_model.config import ExtractorConfig, KeyframeConfig, MapConfig
+from selavpr_model.records import Frame
 from selavpr_model.runtime.outputs import require_outputs, write_json
-
-if TYPE_CHECKING:
-    from selavpr_model.records import Frame
 
 logger = logging.getLogger(__name__)
 map_app = typer.Typer(help='Build, look at and check maps.', no_args_is_help=True)
