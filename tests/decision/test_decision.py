@@ -111,8 +111,9 @@ def test_poses_of_two_frames_make_two_places_wherever_they_lie():
 
 def test_configured_thresholds_replace_the_maps_own_one_by_one():
     measured = Calibration(0.4, 60, 1.3, 1.0, 0.1, 20, adapted(shipped()))
-    assert thresholds(CONFIG, measured) == Thresholds(0.4, 60, 1.3)
-    assert thresholds(RecognizerConfig(min_matches=5), measured) == Thresholds(0.4, 5, 1.3)
+    assert thresholds(CONFIG, measured) == Thresholds(0.4, 60, 1.3, 0.99, Reject.NONE)
+    changed = thresholds(RecognizerConfig(min_matches=5), measured)
+    assert changed == Thresholds(0.4, 5, 1.3, 0.99, Reject.LOW_LOCAL)
     assert thresholds(RecognizerConfig(min_matches=5), None) is None
 
 
