@@ -20,7 +20,7 @@ import cv2, faiss, numpy as np
 from selavpr_model.config import ExtractorConfig
 from selavpr_model.features.extractor import load_extractor
 from selavpr_model.matching.local_codec import DenseCodec
-from selavpr_model.matching import count_mutual
+from selavpr_model.matching.nearest import count_mutual
 
 def ticks():
     found = {}
