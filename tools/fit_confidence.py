@@ -132,7 +132,7 @@ def _try(name: str, data: RetrievalSet, stored: PlaceMap) -> Trials:
     data = take_away(data, ABSENT, SEED)
     config = same_place(data, RecognizerConfig())
     at = {place.name: row for row, place in enumerate(stored.places)}
-    place_map = PlaceMap.empty(stored.identity, stored.config)
+    place_map = PlaceMap.empty(stored.identity, stored.config, stored.head)
     for file, place in zip(data.references.files, places_of(data.references), strict=True):
         place_map.copy(stored, at[str(file)], place)
     drive = is_drive(data.queries)

@@ -21,6 +21,7 @@ from selavpr_model.errors import SourceError
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.index import needs_index
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage.manifest import LOCAL
 from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.records import Features, ModelIdentity, Place
 
@@ -74,7 +75,7 @@ class GrownMap(PlaceMap):
 
 def grown(real: PlaceMap, global_: np.ndarray) -> GrownMap:
     """A map with these global features (N, D) and the local ones of `real`, repeated."""
-    made = GrownMap(real.identity, real.config)
+    made = GrownMap(real.identity, real.config, real.head)
     made.fill(real, global_)
     return made
 
@@ -96,18 +97,16 @@ def extract(extractor: Extractor, files: Sequence[Path]) -> list[Features]:
 
 
 def saved(
-    folder: Path, identity: ModelIdentity, features: Sequence[Features], preset: str
+    folder: Path, extractor: Extractor, features: Sequence[Features], preset: str
 ) -> PlaceMap:
     """The real places with a preset, written and opened again."""
-    made = PlaceMap.empty(identity, storage(preset))
+    place_map = PlaceMap.for_extractor(extractor, storage(preset))
     for row, one in enumerate(features):
-        made.add(one, place(row))
-    save_map(made, folder / preset)
+        place_map.add(one, place(row))
+    save_map(place_map, folder / preset)
     return open_map(folder / preset)
 
 
 def local_bytes(place_map: PlaceMap) -> float:
     """Bytes on disk of the local features of one place."""
-    files = place_map.manifest['files']
-    names = [n for n in files if n.startswith('local') and n.endswith('.npy')]
-    return sum(files[name]['bytes'] for name in names) / len(place_map)
+    return float(place_map.manifest['files'][LOCAL]['bytes'] / len(place_map))

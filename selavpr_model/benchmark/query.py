@@ -107,8 +107,8 @@ class Bench:
         self.global_ = Growth(real).grow(scale.map_rows)
         local = np.stack([f.local.reshape(-1, f.local.shape[-1]) for f in features])
         self.reference = Reference(model.network, self.global_, local)
-        identity = model.extractor.identity
-        self.saved = {kind: saved(folder / model.name, identity, features, kind) for kind in kinds}
+        extractor, here = model.extractor, folder / model.name
+        self.saved = {kind: saved(here, extractor, features, kind) for kind in kinds}
         self.maps = {kind: grown(one, self.global_) for kind, one in self.saved.items()}
 
     def bytes(self) -> None:

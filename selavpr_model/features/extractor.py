@@ -25,14 +25,17 @@ from selavpr_model.runtime.threads import limit_threads
 
 
 class Extractor:
-    """A network on a device; what it was made of is in `identity`."""
+    """A network on a device; what it was made of is in `identity`.
+
+    local: what makes the local features of the tokens, on the CPU; None where they are the tokens.
+    """
 
     def __init__(self, network: SelaVPR, identity: ModelIdentity, config: ExtractorConfig) -> None:
         self.config = config
         self.identity = identity
         self.device = resolve_device(config.device)
         self.input_size = (config.image_height, config.image_width)
-        self.local = copy.deepcopy(network.local)  # None where local features are the tokens
+        self.local = copy.deepcopy(network.local)  # engines may change the network's own
         digest = str(identity.description.get('tensors_sha256', ''))
         asked = (config.engine, config.precision)
         self._engine = choose_engine(network.to(self.device), self.input_size, *asked, digest)

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """PlaceMap: what is added comes back, in RAM and from disk, in every storage type."""
 
+from pathlib import Path
+import re
+
 from map_helpers import (
     array_bytes,
     cells_of,
@@ -17,6 +20,7 @@ import pytest
 
 from selavpr_model.config import MapConfig
 from selavpr_model.errors import InputError, MapModelError
+from selavpr_model.maps import place_map as place_map_module
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.records import Features, Place
@@ -177,3 +181,12 @@ def test_features_of_the_wrong_form_are_refused_and_the_map_stays_as_it_was():
     with pytest.raises(InputError, match='image'):
         place_map.add(good, some_place(3), np.zeros((4, 4), np.uint8))
     assert len(place_map) == 3 == len(place_map.index) == len(place_map.store)
+
+
+def test_nothing_in_memory_knows_how_maps_lie_on_disk():
+    folder = Path(place_map_module.__file__).parent
+    names = [path.name for path in folder.glob('*.py')]
+    assert 'place_map.py' in names and 'index.py' in names
+    for name in names:
+        text = (folder / name).read_text()
+        assert not re.search(r'maps\.(storage|building)|np\.(load|save)|open\(', text), name

@@ -106,8 +106,8 @@ def _check_version(manifest: dict[str, Any], where: Path) -> None:
 
 def _of_before(version: int, where: Path) -> MapVersionError:
     return MapVersionError(
-        f'{where}: expected map format {FORMAT_VERSION}, got version {version} of before it was '
-        'settled; build the map again'
+        f'{where}: expected map format {FORMAT_VERSION}, got one of before its release '
+        f'(version {version}); build the map again'
     )
 
 

@@ -56,7 +56,8 @@ def lock(folder: Path, patience_s: float = 1.0) -> Iterator[None]:
     """Hold `folder` as its only writer; the system lets go when the process dies, however.
 
     Whoever opens a map holds the lock for a moment, too, to delete what killed saves left: hence
-    the patience.
+    the patience. filelock would do this in fewer lines; but where there is no flock it makes a
+    lock file instead, which outlives a killed process.
     """
     handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

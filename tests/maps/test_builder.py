@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from selavpr_model.decision.calibration import Calibration
-from selavpr_model.config import ExtractorConfig
+from selavpr_model.config import ExtractorConfig, MapConfig
 from selavpr_model.errors import (
     MapBusyError,
     MapEmptyError,
@@ -20,6 +20,7 @@ from selavpr_model.errors import (
 )
 from selavpr_model.maps.storage.writer import lock
 from selavpr_model.maps.storage.store import open_map, save_map
+from selavpr_model.matching.local_head import head_of
 from selavpr_model.records import Features
 
 pytestmark = pytest.mark.usefixtures('small_chunks', 'quick')
@@ -140,3 +141,23 @@ def test_a_real_model_builds_a_map_that_finds_its_own_images(tmp_path):
     assert ((local * features.local).sum(axis=-1) > 0.999).all()
     with pytest.raises(MapError, match='random'):
         open_map(tmp_path / 'map', IDENTITY)
+
+
+def test_a_map_of_tokens_is_built_in_chunks_with_one_head(tmp_path):
+    from selavpr_model.features.extractor import load_extractor
+
+    config = ExtractorConfig(
+        random_weights=True, local_head='upconv', image_height=56, image_width=56, device='cpu',
+        precision='fp32',
+    )  # fmt: skip
+    extractor, drive = load_extractor(config), Drive(20)
+    place_map = build(
+        tmp_path / 'map', extractor, frames=drive, config=MapConfig(local_dtype='compact')
+    )
+    assert len(place_map) == 10 and place_map.head is not None
+    assert place_map.head.like(head_of(extractor.local))
+    features = extractor.extract(drive[18].image)
+    counts = place_map.matcher('mutual').count(
+        place_map.code(features), place_map.codes(range(len(place_map)))
+    )
+    assert counts.argmax() == 9 and counts[9] == 13 * 13
