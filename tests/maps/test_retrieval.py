@@ -29,20 +29,20 @@ def features(seed: int) -> Features:
 
 @pytest.fixture(scope='module')
 def place_map() -> PlaceMap:
-    made = PlaceMap.empty(IDENTITY, MapConfig(local_dtype='exact'))
+    built = PlaceMap.empty(IDENTITY, MapConfig(local_dtype='exact'))
     for i in range(PLACES):
         T = np.eye(4)
         T[0, 3] = 2.0 * i
-        made.add(features(i), Place(i, i, session='run', pose=T))
-    return made
+        built.add(features(i), Place(i, i, session='run', pose=T))
+    return built
 
 
-def found(place_map: PlaceMap, query: Query, **how):
+def rank(place_map: PlaceMap, query: Query, **how):
     return ranked(place_map, query, place_map.matcher(CONFIG.score), CONFIG, **how)
 
 
 def test_all_places_are_ranked_by_matches_after_a_search_by_global_features(place_map):
-    answer = found(place_map, Query.of_frame(place_map, features(99))).candidates
+    answer = rank(place_map, Query.of_frame(place_map, features(99))).candidates
     rows, similarities = place_map.search(features(99).global_, CONFIG.candidates)
     by_global = sorted(answer, key=lambda c: c.global_rank)
     assert [c.row for c in by_global] == rows.tolist()
@@ -53,16 +53,16 @@ def test_all_places_are_ranked_by_matches_after_a_search_by_global_features(plac
 
 def test_a_keyframe_finds_itself_unless_its_row_is_hidden(place_map):
     query = Query.of_row(place_map, 7)
-    assert found(place_map, query).candidates[0].row == 7
+    assert rank(place_map, query).candidates[0].row == 7
     rows = EVERY.copy()
     rows[7] = False
-    assert 7 not in [c.row for c in found(place_map, query, rows=rows).candidates]
+    assert 7 not in [c.row for c in rank(place_map, query, rows=rows).candidates]
 
 
 def test_hidden_places_leave_no_gap(place_map):
     """As many candidates come as if the map held the other places alone."""
     rows = np.arange(PLACES) % 3 == 0
-    answer = found(place_map, Query.of_frame(place_map, features(99)), rows=rows).candidates
+    answer = rank(place_map, Query.of_frame(place_map, features(99)), rows=rows).candidates
     every, _ = place_map.search(features(99).global_, PLACES)
     expected = [row for row in every.tolist() if rows[row]][: CONFIG.candidates]
     assert sorted(c.row for c in answer) == sorted(expected)
@@ -71,7 +71,7 @@ def test_hidden_places_leave_no_gap(place_map):
 
 def test_places_elsewhere_are_matched_but_never_answer(place_map):
     rows = np.arange(PLACES) < 30
-    answer = found(
+    answer = rank(
         place_map, Query.of_row(place_map, 35), rows=rows, elsewhere=~rows, frame_of=lambda _: ''
     )
     assert {c.row for c in answer.candidates} <= set(range(30))
@@ -85,8 +85,8 @@ def test_poses_of_a_session_that_is_not_aligned_are_left_out_unless_their_frame_
     alone.extend(place_map)
     alone.adrift = {'run'}
     query = Query.of_row(alone, 7)
-    assert all(c.place.pose is None for c in found(alone, query).candidates)
-    named = found(alone, query, frame_of=lambda row: f'run/{row % 2}')
+    assert all(c.place.pose is None for c in rank(alone, query).candidates)
+    named = rank(alone, query, frame_of=lambda row: f'run/{row % 2}')
     for i, a in enumerate(named.candidates):
         for j, b in enumerate(named.candidates):
             other_frame = a.row % 2 != b.row % 2
@@ -95,7 +95,7 @@ def test_poses_of_a_session_that_is_not_aligned_are_left_out_unless_their_frame_
 
 
 def test_the_rivals_of_a_place_are_those_that_are_distinct_from_it(place_map):
-    answer = found(place_map, Query.of_frame(place_map, features(99)))
+    answer = rank(place_map, Query.of_frame(place_map, features(99)))
     for c in answer.candidates:
         rivals = {r.row for r in answer.rivals(c.row)}
         assert rivals == {o.row for o in answer.candidates if 2.0 * abs(o.row - c.row) > 5.0}
@@ -109,11 +109,11 @@ def test_each_stage_is_timed_and_a_view_is_coded_once(place_map):
         return place_map.codes([0])[0]
 
     query = Query(place_map.global_(0), encode)
-    found(place_map, query, clock=clock)
+    rank(place_map, query, clock=clock)
     assert list(clock.ns) == ['retrieve', 'load_local', 'rerank']
     assert query.view is query.view and len(coded) == 1
 
 
 def test_an_empty_map_has_no_candidates():
     empty = PlaceMap.empty(IDENTITY, MapConfig(local_dtype='exact'))
-    assert found(empty, Query.of_frame(empty, features(0))).candidates == ()
+    assert rank(empty, Query.of_frame(empty, features(0))).candidates == ()
