@@ -56,65 +56,35 @@ class PlaceRecognizer:
         self._view: np.ndarray | None = None  # of the last frame
         self.place_map = place_map
 
-    @property
-    def place_map(self) -> PlaceMap:
-        return self._map
-
-    @place_map.setter
-    def place_map(self, place_map: PlaceMap) -> None:
-        """Swap the map; MapModelError when another model made it, and the old one stays."""
-        mine, its = self.extractor.identity, place_map.identity
-        if mine.fingerprint != its.fingerprint:
-            raise MapModelError(
-                f'map: expected model {mine.weights} ({mine.fingerprint[:12]}), got '
-                f'{its.weights} ({its.fingerprint[:12]}); build the map with this model, or start '
-                'with the weights and image size of the map'
-            )
-        measured = place_map.configs.get('recognizer')
-        counted = measured.get('score', 'mutual') if measured else self.config.score
-        if counted != self.config.score:
-            log.warning(
-                'map: its thresholds and confidence were measured with score: %s, now it is %s; '
-                'build the map again, or set recognizer.score: %s',
-                counted, self.config.score, counted,
-            )  # fmt: skip
-        self._map = place_map
-        self._matcher = place_map.matcher(self.config.score, quick=True)
-        belief = believe(place_map, self.config, self.temporal)
-        self._decider = Decider(belief, self.temporal.min_belief)
-        self.gate = GeometryGate(place_map, self.geometry, self.config)
-
     def process(self, frame: Frame, force_verification: bool = False) -> Recognition:
         """Recognise one frame. InputError for a bad image; never raises for a hard one.
 
         force_verification: geometry looks at the answer although its budget is spent.
         """
         clock = StageClock()
-        with clock.stage('forward'):
+        with clock.stage('forward'):  # one pass gives the global feature and the local ones
             features = self.extractor.extract(frame.image)
         query = Query.of_frame(self._map, features)
+        # retrieve by the global feature, load_local, rerank by mutual matches: a stage each
         places = ranked(self._map, query, self._matcher, self.config, clock=clock)
         with clock.stage('decide'):
-            recognition = self.decide(frame, places, query.view)
+            answer = self.decide(frame, places, query.view)
         if self.geometry.enabled and frame.camera is not None:
             with clock.stage('verify'):
-                recognition = self.gate.check(
-                    recognition, places, features.local, frame.camera, force_verification
-                )
+                look = features.local, frame.camera, force_verification
+                answer = self.gate.check(answer, places, *look)
         self._view = query.view
-        return replace(recognition, timings_ns=clock.ns)
+        return replace(answer, timings_ns=clock.ns)
 
     def decide(self, frame: Frame, places: Ranked, view: np.ndarray) -> Recognition:
         """LOCALIZED, AMBIGUOUS or LOST, with the reason; view: PlaceMap.code of the frame."""
         calibration = self._map.calibration
-        answer = self._decider.decide(
-            Moment(frame.stamp_ns, frame.odom, view),
-            places,
-            None if calibration is None else calibration.confidence,
-            thresholds(self.config, calibration),
-            NO_THRESHOLDS if places.candidates else EMPTY,
-        ).answer
-        return answer if answer.state is not State.LOCALIZED else self._with_pose(answer)
+        moment = Moment(frame.stamp_ns, frame.odom, view)
+        confidence = None if calibration is None else calibration.confidence
+        needed = thresholds(self.config, calibration)
+        undecidable = NO_THRESHOLDS if places.candidates else EMPTY
+        answer = self._decider.decide(moment, places, confidence, needed, undecidable).answer
+        return self._with_pose(answer) if answer.state is State.LOCALIZED else answer
 
     def _with_pose(self, answer: Recognition) -> Recognition:
         """The pose of the keyframe that was recognised, or why there is none."""
@@ -125,6 +95,21 @@ class PlaceRecognizer:
             return replace(answer, reason=why) if unaligned else answer
         covariance = keyframe_covariance(self._map.calibration, self.config)
         return replace(answer, pose=place.pose, covariance=covariance)
+
+    @property
+    def place_map(self) -> PlaceMap:
+        return self._map
+
+    @place_map.setter
+    def place_map(self, place_map: PlaceMap) -> None:
+        """Swap the map; MapModelError when another model made it, and the old one stays."""
+        require_model(place_map, self.extractor)
+        warn_of_score(place_map, self.config)
+        self._map = place_map
+        self._matcher = place_map.matcher(self.config.score, quick=True)
+        belief = believe(place_map, self.config, self.temporal)
+        self._decider = Decider(belief, self.temporal.min_belief)
+        self.gate = GeometryGate(place_map, self.geometry, self.config)
 
     def overlay(self, answer: Recognition) -> MatchOverlay | None:
         """The matches of the last frame, whose answer this is, with its best place."""
@@ -141,6 +126,28 @@ class PlaceRecognizer:
         self.gate.reset()
         if self._decider.belief is not None:
             self._decider.belief.reset()
+
+
+def require_model(place_map: PlaceMap, extractor: Extractor) -> None:
+    """MapModelError unless the map was made by the model of the extractor."""
+    ours, its = extractor.identity, place_map.identity
+    if ours.fingerprint != its.fingerprint:
+        raise MapModelError(
+            f'map: expected model {ours.weights} ({ours.fingerprint[:12]}), got '
+            f'{its.weights} ({its.fingerprint[:12]}); build the map with this model, or start '
+            'with the weights and image size of the map'
+        )
+
+
+def warn_of_score(place_map: PlaceMap, config: RecognizerConfig) -> None:
+    """Log where the map was calibrated with another way to count matches."""
+    measured = place_map.configs.get('recognizer', {}).get('score', config.score)
+    if measured != config.score:
+        log.warning(
+            'map: its thresholds and confidence were measured with score: %s, now it is %s; '
+            'build the map again, or set recognizer.score: %s',
+            measured, config.score, measured,
+        )  # fmt: skip
 
 
 def believe(

@@ -232,8 +232,8 @@ class TemporalBelief:
         """Rows that show the same place as `row`, itself included."""
         near = self._close(row)
         linked = set().union(*(self._links.get(int(r), ()) for r in near)) - set(near.tolist())
-        known = [self._close(r) for r in sorted(linked) if r < len(self)]
-        return np.unique(np.concatenate([near, *known])) if known else near
+        others = [self._close(r) for r in sorted(linked) if r < len(self)]
+        return np.unique(np.concatenate([near, *others])) if others else near
 
     def _close(self, row: int) -> np.ndarray:
         near = np.array(self._tree.query_ball_point(self._positions[row], self._radius_m))

@@ -70,7 +70,8 @@ def _status(index: int, reject: Reject) -> Status:
 
 def _conclude(judged: Ranked, ratio: float, needed: Thresholds) -> tuple[State, str]:
     """The state that the best candidate allows and one line that says why."""
-    best, confidence = judged.candidates[0], _lacking_confidence(judged.candidates[0], needed)
+    best = judged.candidates[0]
+    confidence = _lacking_confidence(best, needed)
     if best.reject & Reject.LOW_LOCAL:
         return State.LOST, f'{confidence}{best.mutual_matches} matches, {needed.matches} needed'
     if best.reject & Reject.LOW_GLOBAL:
@@ -79,13 +80,9 @@ def _conclude(judged: Ranked, ratio: float, needed: Thresholds) -> tuple[State, 
     if best.reject & Reject.AMBIGUOUS:
         rival = best_rival(judged)
         name = '' if rival is None else f' of place {rival.place.id}'
-        text = f'{ratio:.2f} times the matches{name}'
-        return State.AMBIGUOUS, confidence + text if confidence else _least(text, needed)
+        least = '' if confidence else f', {needed.ratio:.2f} needed'
+        return State.AMBIGUOUS, f'{confidence}{ratio:.2f} times the matches{name}{least}'
     return State.LOCALIZED, f'{best.mutual_matches} matches with place {best.place.id}'
-
-
-def _least(text: str, needed: Thresholds) -> str:
-    return f'{text}, {needed.ratio:.2f} needed'
 
 
 def _lacking_confidence(best: Candidate, needed: Thresholds) -> str:

@@ -47,8 +47,8 @@ def verify_pair(
     """query, reference: local features (h, w, C), unit; input_size: (H, W) of the extractor."""
     config = config or GeometryConfig()
     cells = Cells.of(query, input_size), Cells.of(reference, input_size)
-    found = match_views(*cells, query_camera, reference_camera, input_size, config)
-    return solve(found, config)
+    matches = match_views(*cells, query_camera, reference_camera, input_size, config)
+    return solve(matches, config)
 
 
 def locate(
@@ -67,8 +67,8 @@ def locate(
     mine, views = Cells.of(query, input_size), list[TwoView]()
     references: list[Reference] = []
     for key in keyframes[: config.keyframes]:
-        found = matches_of(mine, camera, key, input_size, config)
-        view = solve(found, config)
+        matches = matches_of(mine, camera, key, input_size, config)
+        view = solve(matches, config)
         if rival is not None and not views and view.agrees:
             theirs = solve(matches_of(mine, camera, rival, input_size, config), config)
             view = against(view, theirs, config)
@@ -77,8 +77,8 @@ def locate(
             break
         if view.agrees and key.pose is not None and view.rotation is not None:
             assert view.mask is not None
-            depth = depth_at(found.reference_rays, key)
-            references.append(Reference(key.pose, found, view.rotation, view.mask, depth))
+            depth = depth_at(matches.reference_rays, key)
+            references.append(Reference(key.pose, matches, view.rotation, view.mask, depth))
     if not views:
         return TwoView(False, 0, 0, 0.0, 'no keyframe'), MetricPose(0, 'no keyframe')
     return views[0], metric_pose(references, config)
@@ -114,16 +114,16 @@ def depth_at(rays: np.ndarray, key: Keyframe) -> np.ndarray | None:
     at = np.rint((at + 0.5) * [width / camera.size[0], height / camera.size[1]] - 0.5).astype(int)
     inside = ((at >= 0) & (at < [width, height])).all(axis=1)
     x, y = np.clip(at, 0, [width - 1, height - 1]).T
-    found = key.depth[y, x].astype(float)
-    return np.where(inside & (found > 0), found, np.nan)
+    depths = key.depth[y, x].astype(float)
+    return np.where(inside & (depths > 0), depths, np.nan)
 
 
 def edge(view: TwoView, metric: MetricPose, T_map_before: np.ndarray | None) -> Geometry:
     """An edge from the keyframe: in metres where there are some, else what two views say."""
     if metric.pose is not None and metric.covariance is not None and T_map_before is not None:
         pose, C = relative(T_map_before, metric.pose, metric.covariance)
-        said = f'{view.reason}, {metric.reason}'
-        return Geometry(view.agrees, view.inliers, said, PoseKind.METRIC, pose, C)
+        reason = f'{view.reason}, {metric.reason}'
+        return Geometry(view.agrees, view.inliers, reason, PoseKind.METRIC, pose, C)
     if view.pose_kind is PoseKind.NONE:
         return Geometry(view.agrees, view.inliers, view.reason)
     pose = np.eye(4)
@@ -149,8 +149,8 @@ class MapGeometry(Verifier):
         query, place = self._keyframe(after), self._map.places[before]
         if query is None or not self.knows(place):
             return None
-        found = self.locate(query.local, query.camera, [before, *beside], rival)
-        return None if found is None else edge(*found, place.pose)
+        located = self.locate(query.local, query.camera, [before, *beside], rival)
+        return None if located is None else edge(*located, place.pose)
 
     def knows(self, place: Place) -> bool:
         """Whether the camera that saw it is known."""

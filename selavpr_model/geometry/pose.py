@@ -39,7 +39,7 @@ class Reference:
     """
 
     pose: np.ndarray
-    found: Matches
+    matches: Matches
     rotation: np.ndarray
     mask: np.ndarray
     depth: np.ndarray | None = None
@@ -75,11 +75,11 @@ class Tracks:
 
 def metric_pose(references: Sequence[Reference], config: GeometryConfig) -> MetricPose:
     """A pose, or the reason why there is none; never raises for hard input."""
-    made = _known_enough(_fit(references, config), config)
-    if made.covariance is None or made.pose is None or len(references) < 3:
-        return made
-    C = bounded(made.covariance + jackknife(made.pose, references, config))
-    return _known_enough(replace(made, covariance=C), config)
+    fit = _certain_enough(_fit(references, config), config)
+    if fit.covariance is None or fit.pose is None or len(references) < 3:
+        return fit
+    C = bounded(fit.covariance + jackknife(fit.pose, references, config))
+    return _certain_enough(replace(fit, covariance=C), config)
 
 
 def jackknife(
@@ -101,15 +101,15 @@ def jackknife(
     return (count - 1) / count * by.T @ by
 
 
-def _known_enough(made: MetricPose, config: GeometryConfig) -> MetricPose:
-    """The same, without a pose whose position is less certain than config.max_position_m."""
-    if made.covariance is None:
-        return made
-    sigma = float(np.sqrt(np.linalg.eigvalsh(made.covariance[:3, :3])[-1]))
+def _certain_enough(fit: MetricPose, config: GeometryConfig) -> MetricPose:
+    """A pose whose position is less certain than config.max_position_m is taken away."""
+    if fit.covariance is None:
+        return fit
+    sigma = float(np.sqrt(np.linalg.eigvalsh(fit.covariance[:3, :3])[-1]))
     if sigma <= config.max_position_m:
-        return made
+        return fit
     why = f'position known to {sigma:.2f} m only, {config.max_position_m:g} m allowed'
-    return replace(made, reason=why, pose=None, covariance=None)
+    return replace(fit, reason=why, pose=None, covariance=None)
 
 
 def _fit(references: Sequence[Reference], config: GeometryConfig) -> MetricPose:
@@ -132,22 +132,22 @@ def _fit(references: Sequence[Reference], config: GeometryConfig) -> MetricPose:
 
 def join(references: Sequence[Reference]) -> Tracks:
     """One track for each query cell that is an inlier with any keyframe."""
-    matched = np.concatenate([r.found.cells[r.mask, 0] for r in references])
+    matched = np.concatenate([r.matches.cells[r.mask, 0] for r in references])
     cells, views = np.unique(matched, return_counts=True)
     cells = np.sort(cells[np.argsort(-views, kind='stable')[:MOST]])
     n, v = len(cells), len(references)
     tracks = Tracks(
         np.zeros((n, 3)), np.zeros((n, 2)), np.zeros((n, v, 3)), np.zeros((n, v), bool),
         np.stack([r.pose[:3, 3] for r in references]), np.full((n, v), np.nan),
-        references[0].found.noise,
+        references[0].matches.noise,
     )  # fmt: skip
     total = np.zeros((n, 1))
     for i, r in enumerate(references):
-        chosen = r.mask & np.isin(r.found.cells[:, 0], cells)
-        at = np.searchsorted(cells, r.found.cells[chosen, 0])
-        rays = r.found.reference_rays[chosen]
-        tracks.query[at] += r.found.query_rays[chosen]
-        tracks.pixels[at] += r.found.pixels[chosen]
+        chosen = r.mask & np.isin(r.matches.cells[:, 0], cells)
+        at = np.searchsorted(cells, r.matches.cells[chosen, 0])
+        rays = r.matches.reference_rays[chosen]
+        tracks.query[at] += r.matches.query_rays[chosen]
+        tracks.pixels[at] += r.matches.pixels[chosen]
         total[at] += 1
         tracks.rays[at, i], tracks.seen[at, i] = rays @ r.pose[:3, :3].T, True
         if r.depth is not None:
@@ -202,10 +202,10 @@ def inverse_distances(
     tracks: Tracks, query: np.ndarray, c: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N, V) 1/m from the query to the point at each keyframe's depth, NaN unknown; its sigma."""
-    known = np.isfinite(tracks.distance)
-    points = tracks.centres + tracks.rays * np.where(known, tracks.distance, 1.0)[..., None]
+    measured = np.isfinite(tracks.distance)
+    points = tracks.centres + tracks.rays * np.where(measured, tracks.distance, 1.0)[..., None]
     inverse = 1.0 / np.maximum(np.linalg.norm(points - c, axis=2), NEAR_M)
-    return np.where(known, inverse, np.nan), DEPTH_RATIO * inverse
+    return np.where(measured, inverse, np.nan), DEPTH_RATIO * inverse
 
 
 def nearest(
@@ -216,12 +216,12 @@ def nearest(
     Angles are linear in the inverse distance, also for points far away or without a baseline.
     """
     weight = tracks.seen / (2.0 * tracks.noise**2)
-    known = np.isfinite(inverse)
-    sure = known / spread**2
+    measured = np.isfinite(inverse)
+    certainty = measured / spread**2
     top = -np.einsum('nv,nvi,nvi->n', weight, shift, tilt)
-    top += (sure * np.where(known, inverse, 0.0)).sum(axis=1) + PRIOR[0] / PRIOR[1] ** 2
+    top += (certainty * np.where(measured, inverse, 0.0)).sum(axis=1) + PRIOR[0] / PRIOR[1] ** 2
     bottom = np.einsum('nv,nvi,nvi->n', weight, shift, shift)
-    bottom += sure.sum(axis=1) + 1.0 / PRIOR[1] ** 2
+    bottom += certainty.sum(axis=1) + 1.0 / PRIOR[1] ** 2
     return np.clip(top / bottom, 0.0, 1.0 / NEAR_M)
 
 

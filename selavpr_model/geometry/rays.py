@@ -65,14 +65,14 @@ def match_pixels(
     grids = query.grid, reference.grid
     flat = [x.reshape(-1, x.shape[-1]) for x in grids]
     cells = mutual_matches(query.codes, reference.codes)
-    found = []
+    pixels = []
     for side, grid in enumerate(grids):
         at = cell_pixels(grid.shape[:2], input_size, sizes[side][::-1]).astype(np.float64)
         step = (at[-1] - at[0]) / np.maximum([grid.shape[1] - 1, grid.shape[0] - 1], 1)
         shift = _peak(flat[1 - side][cells[:, 1 - side]], grid, cells[:, side])
         # Either side may be moved: each takes half, as both are equally coarse.
-        found.append(at[cells[:, side]] + 0.5 * step * shift)
-    return cells, found[0], found[1]
+        pixels.append(at[cells[:, side]] + 0.5 * step * shift)
+    return cells, pixels[0], pixels[1]
 
 
 def densify(local: np.ndarray, input_size: tuple[int, int]) -> np.ndarray:
@@ -109,6 +109,6 @@ def _peak(values: np.ndarray, grid: np.ndarray, cells: np.ndarray) -> np.ndarray
 
 def _vertex(low: np.ndarray, middle: np.ndarray, high: np.ndarray) -> np.ndarray:
     bend = low - 2.0 * middle + high
-    known = np.isfinite(bend) & (bend < -1e-6)
-    shift = np.where(known, 0.5 * (low - high) / np.where(known, bend, 1.0), 0.0)
+    is_peak = np.isfinite(bend) & (bend < -1e-6)
+    shift = np.where(is_peak, 0.5 * (low - high) / np.where(is_peak, bend, 1.0), 0.0)
     return np.clip(shift, -0.5, 0.5)

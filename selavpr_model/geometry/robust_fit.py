@@ -97,5 +97,5 @@ def bounded(C: np.ndarray, low: float = 1e-8, high: float = 1e4) -> np.ndarray:
     if not np.isfinite(C).all() or np.abs(C).max() > 1e12:
         return high * np.eye(len(C))
     values, vectors = np.linalg.eigh(0.5 * (C + C.T))
-    made = (vectors * np.clip(values, low, high)) @ vectors.T
-    return 0.5 * (made + made.T)
+    clipped = (vectors * np.clip(values, low, high)) @ vectors.T
+    return 0.5 * (clipped + clipped.T)

@@ -86,26 +86,26 @@ def match_views(
     return Matches(cells[good], mine[good], a[good], b[good], query_camera.size, noise)
 
 
-def solve(found: Matches, config: GeometryConfig) -> TwoView:
+def solve(matches: Matches, config: GeometryConfig) -> TwoView:
     """The motion that most matches agree on; a result with a reason for any input."""
-    count = len(found.cells)
+    count = len(matches.cells)
     if count < NEEDED:
         return TwoView(False, 0, count, 0.0, f'{count} matches, {NEEDED} needed')
-    tried = [_refine(found, R, t, config, FEW_STEPS) for R, t in _starts(found)]
+    tried = [_refine(matches, R, t, config, FEW_STEPS) for R, t in _starts(matches)]
     (R, t), *_ = max(tried, key=lambda fit: fit[4].sum())
-    x, start, r, J, w = _refine(found, R, t, config)
+    x, start, r, J, w = _refine(matches, R, t, config)
     inlier = (r[:, 0] ** 2 < GATE**2) & (r[:, 1] ** 2 < 9.0)
-    return _judge(found, config, (x, start, r, J, w), inlier)
+    return _judge(matches, config, (x, start, r, J, w), inlier)
 
 
-def _starts(found: Matches) -> list[tuple[np.ndarray, np.ndarray]]:
+def _starts(matches: Matches) -> list[tuple[np.ndarray, np.ndarray]]:
     """Motions to begin at: that of the essential matrix, and rotations without travel."""
-    a, b = (np.ascontiguousarray(v[:, :2] / v[:, 2:]) for v in _rays(found))
-    turned = kabsch(found.query_rays, found.reference_rays, found.noise)
+    a, b = (np.ascontiguousarray(v[:, :2] / v[:, 2:]) for v in _rays(matches))
+    turned = kabsch(matches.query_rays, matches.reference_rays, matches.noise)
     starts = [(turned, np.eye(3)[0]), (turned, np.eye(3)[2])]
     try:
         E, mask = cv2.findEssentialMat(
-            a, b, np.eye(3), method=cv2.USAC_MAGSAC, prob=0.999, threshold=2.0 * found.noise
+            a, b, np.eye(3), method=cv2.USAC_MAGSAC, prob=0.999, threshold=2.0 * matches.noise
         )
         if E is not None and E.shape == (3, 3):
             _, R, t, _ = cv2.recoverPose(E, a, b, np.eye(3), mask=mask.copy())
@@ -116,8 +116,8 @@ def _starts(found: Matches) -> list[tuple[np.ndarray, np.ndarray]]:
     return starts
 
 
-def _rays(found: Matches) -> tuple[np.ndarray, np.ndarray]:
-    return found.query_rays, found.reference_rays
+def _rays(matches: Matches) -> tuple[np.ndarray, np.ndarray]:
+    return matches.query_rays, matches.reference_rays
 
 
 def kabsch(a: np.ndarray, b: np.ndarray, noise: float) -> np.ndarray:
@@ -131,7 +131,7 @@ def kabsch(a: np.ndarray, b: np.ndarray, noise: float) -> np.ndarray:
 
 
 def _refine(
-    found: Matches, R: np.ndarray, t: np.ndarray, config: GeometryConfig, steps: int = 12
+    matches: Matches, R: np.ndarray, t: np.ndarray, config: GeometryConfig, steps: int = 12
 ) -> tuple:
     """Residuals across the epipolar line count fully; along it as far as parallax is unlikely.
 
@@ -142,32 +142,32 @@ def _refine(
     basis = np.linalg.svd(t[None])[2][1:]
 
     def residual(x: np.ndarray) -> np.ndarray:
-        across, shift, _ = flow(found, rotation(x[:3]) @ R, _unit(t + x[3:] @ basis))
-        return np.stack([across / found.noise, shift / along], axis=1)
+        across, shift, _ = flow(matches, rotation(x[:3]) @ R, _unit(t + x[3:] @ basis))
+        return np.stack([across / matches.noise, shift / along], axis=1)
 
     x, r, J, w = descend(np.zeros(5), residual, lambda d: (1.0 + d / 4.0) ** -2.0, steps)
     return (rotation(x[:3]) @ R, _unit(t + x[3:] @ basis)), basis, r, J, w
 
 
 def flow(
-    found: Matches, R: np.ndarray, t: np.ndarray
+    matches: Matches, R: np.ndarray, t: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What is left after the rotation, rad: (M,) across the epipolar line, along it (positive:
     the point lies in front), and the sine of the angle between ray and travel."""
-    rays = found.query_rays @ R.T
+    rays = matches.query_rays @ R.T
     toward = t - (rays @ t)[:, None] * rays
     length = np.linalg.norm(toward, axis=1)
     toward /= np.maximum(length, 1e-9)[:, None]
-    moved = found.reference_rays - rays
+    moved = matches.reference_rays - rays
     return (moved * np.cross(rays, toward)).sum(axis=1), (moved * toward).sum(axis=1), length
 
 
-def _judge(found: Matches, config: GeometryConfig, fit: tuple, inlier: np.ndarray) -> TwoView:
+def _judge(matches: Matches, config: GeometryConfig, fit: tuple, inlier: np.ndarray) -> TwoView:
     (R, t), basis, r, J, w = fit
-    _, shift, _ = flow(found, R, t)
+    _, shift, _ = flow(matches, R, t)
     if np.sum(shift[inlier]) < 0:
         t, shift = -t, -shift
-    blocks = blocks_of(found.pixels, found.size)
+    blocks = blocks_of(matches.pixels, matches.size)
     spread = len(np.unique(blocks[inlier])) / BLOCKS**2
     count, share = int(inlier.sum()), float(inlier.mean())
     C = sandwich(r, J, w, blocks)
@@ -175,17 +175,18 @@ def _judge(found: Matches, config: GeometryConfig, fit: tuple, inlier: np.ndarra
     lift[3:, :3], lift[:3, 3:] = np.eye(3), basis.T
     C = bounded(C * config.covariance_scale + common_parallax(J, w))
     full = lift @ C @ lift.T + 1e-8 * np.eye(6)
-    full[3:, 3:] += (found.noise * config.shared_px / config.noise_px) ** 2 * np.eye(3)
+    full[3:, 3:] += (matches.noise * config.shared_px / config.noise_px) ** 2 * np.eye(3)
     parallax = float(np.median(np.abs(shift[inlier]))) if count else 0.0
-    why = _direction_unknown(shift[inlier], found.noise, full, config)
-    if why:
+    doubt = _direction_doubt(shift[inlier], matches.noise, full, config)
+    if doubt is not None:
         full[:3], full[:, :3] = 0.0, 0.0
         full[:3, :3] = np.eye(3)
-    reason = _refusal(count, share, spread, config)
-    said = reason or f'{count} of {len(inlier)} matches fit one motion{why and ", " + why}'
+    refusal = _refusal(count, share, spread, config)
+    agreed = f'{count} of {len(inlier)} matches fit one motion'
+    reason = refusal or (agreed if doubt is None else f'{agreed}, {doubt}')
     return TwoView(
-        not reason, count, len(inlier), spread, said, R, None if why else t, full,
-        float(np.degrees(parallax)), inlier, found.cells,
+        refusal is None, count, len(inlier), spread, reason, R, t if doubt is None else None, full,
+        float(np.degrees(parallax)), inlier, matches.cells,
     )  # fmt: skip
 
 
@@ -196,10 +197,10 @@ def common_parallax(J: np.ndarray, w: np.ndarray) -> np.ndarray:
     return np.outer(shift, shift)
 
 
-def _direction_unknown(
+def _direction_doubt(
     shift: np.ndarray, noise: float, covariance: np.ndarray, config: GeometryConfig
-) -> str:
-    """Why the direction of travel cannot be told, or ''."""
+) -> str | None:
+    """Why the direction of travel cannot be told; None where it can."""
     if len(shift) == 0 or np.median(np.abs(shift)) < config.min_parallax * noise:
         return 'too little parallax for the direction'
     if np.mean(shift > 0) < config.min_in_front:
@@ -207,17 +208,18 @@ def _direction_unknown(
     sigma = np.degrees(np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1]))
     if sigma > config.max_direction_deg:
         return f'direction known to {min(sigma, 180.0):.0f} degrees only'
-    return ''
+    return None
 
 
-def _refusal(count: int, share: float, spread: float, config: GeometryConfig) -> str:
+def _refusal(count: int, share: float, spread: float, config: GeometryConfig) -> str | None:
+    """Why two views do not agree; None where they do."""
     if count < config.min_inliers:
         return f'{count} inliers, {config.min_inliers} needed'
     if share < config.min_inlier_share:
         return f'{share:.0%} of the matches fit one motion, {config.min_inlier_share:.0%} needed'
     if spread < config.min_spread:
         return f'inliers on {spread:.0%} of the image, {config.min_spread:.0%} needed'
-    return ''
+    return None
 
 
 def _unit(v: np.ndarray) -> np.ndarray:

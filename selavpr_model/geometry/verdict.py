@@ -41,10 +41,10 @@ def verified(
     is rejected: then the frame says AMBIGUOUS.
     """
     best = answer.candidates[0]
-    found = look.at(best)
-    if found is None:
+    located = look.at(best)
+    if located is None:
         return answer, None
-    view, pose = found
+    view, pose = located
     best = replace(best, inliers=view.inliers)
     if not view.agrees:
         return withheld(_with(answer, best), f'geometry: {view.reason}', True), view
@@ -63,17 +63,19 @@ def verified_alone(answer: Recognition, look: Look, config: RecognizerConfig) ->
     For a sequence that says something else.
     """
     best = max(answer.candidates, key=lambda c: (c.mutual_matches, -c.global_rank))
-    found = look.at(best)
-    if found is None:
+    located = look.at(best)
+    if located is None:
         return answer
-    view, pose = found
-    seen = replace(best, inliers=view.inliers)
+    view, pose = located
+    checked = replace(best, inliers=view.inliers)
     if not view.agrees:
-        seen = replace(seen, reject=seen.reject | Reject.GEOMETRY)
+        checked = replace(checked, reject=checked.reject | Reject.GEOMETRY)
         answer = replace(answer, alone=State.AMBIGUOUS)
     elif pose.pose is not None and not _is_elsewhere(best, pose.pose, config):
-        seen = replace(seen, pose=pose.pose, covariance=pose.covariance)
-    return replace(answer, candidates=tuple(seen if c is best else c for c in answer.candidates))
+        checked = replace(checked, pose=pose.pose, covariance=pose.covariance)
+    return replace(
+        answer, candidates=tuple(checked if c is best else c for c in answer.candidates)
+    )
 
 
 def withheld(answer: Recognition, why: str, rejected: bool) -> Recognition:

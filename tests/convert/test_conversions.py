@@ -352,3 +352,10 @@ def test_a_place_without_a_pose_gets_nan_and_says_so():
     made = to_ros.hypothesis(0, candidate, BODY, np.eye(6))
     assert made.pose_type == made.POSE_NONE
     assert np.isnan(made.pose.pose.position.x) and np.isnan(made.pose.covariance).all()
+
+
+@pytest.mark.parametrize('confidence', [None, 0.25])
+def test_a_confidence_that_is_not_known_is_nan_in_a_message(confidence: float | None):
+    candidate = Candidate(Place(1, 0), 0, 0.5, 0, confidence=confidence)
+    message = to_ros.hypothesis(0, candidate, BODY, np.eye(6))
+    assert np.isnan(message.confidence) if confidence is None else message.confidence == 0.25

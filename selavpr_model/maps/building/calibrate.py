@@ -86,7 +86,7 @@ def _trials(answers: list[_Answer]) -> tuple[np.ndarray, np.ndarray]:
 def keyframe_trials(
     place_map: PlaceMap, config: RecognizerConfig, samples: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Features (n, F) of the best answers for keyframes, asked as in calibrate; (n,) right."""
+    """Features (n, F) of the best answers for keyframes, as in calibrate; (n,) bool, right."""
     trial = _Trial(place_map, config)
     return _trials([trial.ask(row) for row in _spread(len(place_map), samples)])
 
@@ -125,17 +125,16 @@ class _Trial:
         """Among the places of its own frame: of the others nobody knows which show the same."""
         others = self._frames == self._frames[row]
         others[row] = False
-        apart = self._apart(row, self._config)
-        shown, hidden = self._ranked(row, others), self._ranked(row, others & apart)
+        query, apart = Query.of_row(self._map, row), self._apart(row, self._config)
+        shown, hidden = self._ranked(query, others), self._ranked(query, others & apart)
         away = others & self._apart(row, _wider(self._config))
-        wrong = self._ranked(row, away) if away.any() else hidden  # a small map has nothing far
+        wrong = self._ranked(query, away) if away.any() else hidden  # a small map has nothing far
         trials = [(features_of(wrong, 1)[0], False)] if wrong.candidates else []
         if shown.candidates and not apart[shown.candidates[0].row]:
             trials.append((features_of(shown, 1)[0], True))
         return _Answer(shown, hidden, trials)
 
-    def _ranked(self, row: int, rows: np.ndarray) -> Ranked:
-        query = Query.of_row(self._map, row)
+    def _ranked(self, query: Query, rows: np.ndarray) -> Ranked:
         frame_of = self._frames.__getitem__
         return ranked(self._map, query, self._matcher, self._config, rows, frame_of=frame_of)
 
