@@ -274,6 +274,13 @@ class TestInstall:
         folders = {'.'.join(p.relative_to(ROOT).parent.parts) for p in (*MODEL, *ROS)}
         assert set(made.stdout.split()) == folders >= {'selavpr_model.config'}
 
+    def test_colcon_finds_one_package_in_the_repository(self) -> None:
+        """tools/tf_message would stand in the way of a robot's own tf2_msgs."""
+        for folder in (ROOT, ROOT / 'tools'):
+            words = [f'{sys.prefix}/bin/colcon', 'list', '--names-only', '--base-paths', folder]
+            made = subprocess.run(words, capture_output=True, text=True, cwd='/', check=True)
+            assert made.stdout.split() == (['selavpr'] if folder == ROOT else [])
+
 
 class TestFiles:
     """Small things a reader meets everywhere."""
