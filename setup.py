@@ -36,7 +36,12 @@ setup(
     license='MIT',
     packages=find_packages(include=('selavpr_model*', 'selavpr_ros*')),
     package_data={
-        'selavpr_model': ['py.typed', 'shipped/*.safetensors', 'shipped/*.json'],
+        'selavpr_model': [
+            'py.typed',
+            'shipped/*.safetensors',
+            'shipped/*.json',
+            'evaluation/report/*.html',
+        ],
         'selavpr_ros': ['py.typed'],
     },
     ext_modules=[
@@ -68,6 +73,7 @@ setup(
             'torch-tensorrt>=2.2',  # runs an exported engine
         ],
         'report': [
+            'Jinja2>=3.0',  # fills the page of the report, and escapes what it puts there
             'matplotlib>=3.5',  # curves and pictures of evaluate, slam, benchmark and the report
         ],
         'train': [

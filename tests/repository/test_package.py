@@ -29,9 +29,15 @@ ROS_MODULES = re.compile(
     r'|selavpr|tf2\w*|rosidl\w*'
 )
 # Import name -> name on PyPI, where they differ.
-DISTRIBUTIONS = {'cv2': 'opencv-python-headless', 'faiss': 'faiss-cpu', 'PIL': 'pillow'}
-NAMES = {'yaml': 'PyYAML', 'torch_tensorrt': 'torch-tensorrt', 'tensorrt': 'torch-tensorrt'}
-DISTRIBUTIONS |= NAMES
+DISTRIBUTIONS = {
+    'PIL': 'pillow',
+    'cv2': 'opencv-python-headless',
+    'faiss': 'faiss-cpu',
+    'jinja2': 'Jinja2',
+    'tensorrt': 'torch-tensorrt',
+    'torch_tensorrt': 'torch-tensorrt',
+    'yaml': 'PyYAML',
+}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -188,7 +194,7 @@ class TestNeeds:
     def test_package_xml_or_its_comment_names_what_a_robot_needs(self) -> None:
         text = (ROOT / 'package.xml').read_text()
         keys = {'opencv-python-headless': 'opencv', 'faiss-cpu': 'faiss', 'PyYAML': 'yaml',
-                'torch': 'pytorch'}  # fmt: skip
+                'torch': 'pytorch', 'Jinja2': 'jinja2'}  # fmt: skip
         parts = ('install_requires', 'bags', 'report', 'train', 'weights')
         names = {r.name for part in parts for r in requirements(part)}
         by_pip = set(re.findall(r'by pip: ([\w ]+)\.', text)[0].split())
