@@ -73,7 +73,7 @@ setup(
             'torch-tensorrt>=2.2',  # runs an exported engine
         ],
         'report': [
-            'Jinja2>=3.0',  # fills the page of the report
+            'Jinja2>=3.0',  # fills the page of the report, and escapes what it puts there
             'matplotlib>=3.5',  # curves and pictures of evaluate, slam, benchmark and the report
         ],
         'train': [

@@ -12,13 +12,21 @@ from typing import Any
 
 import pytest
 
-from where import ROOT, SHARED
+from where import ROOT, SHARED, SLOW, TESTS
 
 # Before anything imports rclpy: tests that run at once must not hear each other.
 os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch, as share_cores does
 os.environ.setdefault('ROS_LOG_DIR', str(ROOT / 'build' / 'ros_log'))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What `make quick` leaves out."""
+    slow = [TESTS / name for name in SLOW]
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in slow):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope='session')

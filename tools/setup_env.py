@@ -28,6 +28,7 @@ from setup_packages import install_packages, PINS, repair_wheels, site_packages
 from setup_progress import only_one, Progress, ROOT, run, SetupError
 
 SHARED = ('launch', 'config')  # folders that go into share/selavpr
+TF = ROOT / 'tools' / 'tf_message'  # our own package of one message
 STAMPS = '.selavpr'  # in the venv: a file a stage, with the hash of what it was made from
 
 
@@ -51,18 +52,30 @@ def is_usable(venv: Path) -> bool:
 
 
 def build_messages(venv: Path, progress: Progress) -> None:
-    """Build msg/ and srv/ with colcon, straight into the venv, beside the wheels' messages."""
+    """Build msg/ and srv/, straight into the venv, beside the wheels' messages."""
+    colcon_build(venv, progress, ROOT, 'selavpr', '-DSELAVPR_MESSAGES_ONLY=ON')
+
+
+def build_tf(venv: Path, progress: Progress) -> None:
+    """Build TFMessage, which is not among the wheels: /tf and /tf_static are live with it."""
+    colcon_build(venv, progress, TF, 'tf2_msgs')
+
+
+def colcon_build(
+    venv: Path, progress: Progress, source: Path, package: str, *options: str
+) -> None:
+    """Build one package with colcon into the venv."""
 
     def watch(line: str) -> None:
         if match := re.match(r'\[ *(\d+)%\] (.*)', line):
             progress.fraction = int(match[1]) / 100
             progress.detail = Path(match[2].split()[-1]).name[:50]
 
-    build = ROOT / 'build' / 'messages'
+    build = ROOT / 'build' / progress.label
     command: list[str | Path] = [venv / 'bin' / 'colcon', '--log-base', build / 'log', 'build']
-    command += ['--base-paths', ROOT, '--build-base', build, '--packages-select', 'selavpr']
+    command += ['--base-paths', source, '--build-base', build, '--packages-select', package]
     command += ['--install-base', venv, '--merge-install', '--event-handlers', 'console_direct+']
-    command += ['--cmake-args', '-DSELAVPR_MESSAGES_ONLY=ON', '-DBUILD_TESTING=OFF', '-Wno-author']
+    command += ['--cmake-args', *options, '-DBUILD_TESTING=OFF', '-Wno-author']
     run(command, progress, watch)
 
 
@@ -128,7 +141,8 @@ def check_imports(venv: Path, progress: Progress) -> None:
     """Import what everything rests on: shows a broken wheel here, and compiles it once."""
     code = (
         'import cv2, faiss, hypothesis, matplotlib.pyplot, onnx, pytest, rclpy.lifecycle, rosbags'
-        '.highlevel, safetensors.torch, scipy.spatial, torch; from selavpr.msg import LoopClosure'
+        '.highlevel, safetensors.torch, scipy.spatial, torch\n'
+        'from selavpr.msg import LoopClosure; from tf2_msgs.msg import TFMessage'
     )
     run([venv / 'bin' / 'python', '-c', code], progress, lambda line: None)
 
@@ -184,6 +198,7 @@ def stages(weights: bool = False) -> list[Stage]:
         ('venv', make_venv, []),
         ('packages', install_packages, list(PINS)),
         ('wheels', repair_wheels, []),
+        ('tf', build_tf, sorted(path for path in TF.rglob('*') if path.is_file())),
         ('messages', build_messages, [*interfaces, *build_files]),
         ('kernel', build_kernel, [ROOT / 'setup.py', *sorted(ROOT.glob('native/*'))]),
         ('check', check_imports, []),

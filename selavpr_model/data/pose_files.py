@@ -227,9 +227,12 @@ def read_matrix(path: Path, base_camera: np.ndarray | None = None) -> np.ndarray
 def read_text(path: Path) -> str:
     """The file's text; SourceError where it cannot be read."""
     try:
-        return path.read_text(encoding='utf-8-sig')
+        text = path.read_text(encoding='utf-8-sig')
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f'{path}: cannot be read as text: {error}') from error
+    if '\0' in text:  # csv of Python 3.10 refuses it, that of later ones takes it
+        raise SourceError(f'{path}: expected text, got a zero byte; is it the right file?')
+    return text
 
 
 def _is_number(text: str) -> bool:

@@ -286,6 +286,14 @@ def test_natural_order_counts_where_the_alphabet_does_not():
     assert sorted(['i10', 'i9', 'i09'], key=natural_key) == ['i09', 'i9', 'i10']
 
 
+@pytest.mark.parametrize('read', [pose_files.read_csv, pose_files.read_tum])
+def test_a_zero_byte_in_a_table_is_refused(tmp_path, read):
+    path = tmp_path / 'poses.csv'
+    path.write_bytes(b'name,x,y\na\0.png,1,2\n')
+    with pytest.raises(SourceError, match='zero byte'):
+        read(path)
+
+
 @given(text=st.text(max_size=200))
 def test_any_text_as_a_table_is_read_or_named(tmp_path_factory, text):
     path = tmp_path_factory.mktemp('table') / 'poses.csv'

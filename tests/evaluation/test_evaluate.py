@@ -186,7 +186,6 @@ def test_the_second_lap_of_a_circuit_is_also_decided_with_time(shared_data, tiny
     assert 'queries without their place' in result['protocol']
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_essex_is_as_good_as_the_independent_code_that_was_measured(shared_data, tmp_path):
     out = tmp_path / 'essex.json'

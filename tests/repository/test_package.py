@@ -29,14 +29,15 @@ ROS_MODULES = re.compile(
     r'|selavpr|tf2\w*|rosidl\w*'
 )
 # Import name -> name on PyPI, where they differ.
-DISTRIBUTIONS = {'cv2': 'opencv-python-headless', 'faiss': 'faiss-cpu', 'PIL': 'pillow'}
-NAMES = {
+DISTRIBUTIONS = {
+    'PIL': 'pillow',
+    'cv2': 'opencv-python-headless',
+    'faiss': 'faiss-cpu',
     'jinja2': 'Jinja2',
-    'yaml': 'PyYAML',
-    'torch_tensorrt': 'torch-tensorrt',
     'tensorrt': 'torch-tensorrt',
+    'torch_tensorrt': 'torch-tensorrt',
+    'yaml': 'PyYAML',
 }
-DISTRIBUTIONS |= NAMES
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -193,7 +194,7 @@ class TestNeeds:
     def test_package_xml_or_its_comment_names_what_a_robot_needs(self) -> None:
         text = (ROOT / 'package.xml').read_text()
         keys = {'opencv-python-headless': 'opencv', 'faiss-cpu': 'faiss', 'PyYAML': 'yaml',
-                'torch': 'pytorch'}  # fmt: skip
+                'torch': 'pytorch', 'Jinja2': 'jinja2'}  # fmt: skip
         parts = ('install_requires', 'bags', 'report', 'train', 'weights')
         names = {r.name for part in parts for r in requirements(part)}
         by_pip = set(re.findall(r'by pip: ([\w ]+)\.', text)[0].split())
@@ -291,6 +292,13 @@ class TestInstall:
         installed = {p for pattern in made.stdout.split() for p in folder.glob(pattern)}
         wanted = {p for p in tracked('selavpr_model') if p.suffix != '.py'}
         assert wanted <= installed and folder / 'evaluation/report/report.html' in wanted
+
+    def test_colcon_finds_one_package_in_the_repository(self) -> None:
+        """tools/tf_message would stand in the way of a robot's own tf2_msgs."""
+        for folder in (ROOT, ROOT / 'tools'):
+            words = [f'{sys.prefix}/bin/colcon', 'list', '--names-only', '--base-paths', folder]
+            made = subprocess.run(words, capture_output=True, text=True, cwd='/', check=True)
+            assert made.stdout.split() == (['selavpr'] if folder == ROOT else [])
 
 
 class TestFiles:
