@@ -24,6 +24,10 @@ class EngineError(SelaVPRError):
     """An inference engine cannot run here; the text says why and what would help."""
 
 
+class MissingPackageError(SelaVPRError):
+    """A package of an extra is not installed; the text has the line that installs it."""
+
+
 class SourceError(SelaVPRError):
     """A data set, image folder or bag cannot be read as asked."""
 

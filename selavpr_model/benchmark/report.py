@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from selavpr_model.benchmark.scale import GOALS, met, Result
+from selavpr_model.runtime.needs import needs
 
 SIZES = {'k': 1_000, 'm': 1_000_000, '': 1}
 
@@ -70,7 +71,8 @@ def by_k(result: Result) -> Lines:
 
 
 def _plot(path: Path, lines: Lines, x: str, y: str) -> Path:
-    from matplotlib.figure import Figure
+    with needs('matplotlib', extra='report'):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout='constrained')
     axes = figure.subplots()

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 import numpy as np
 
 from selavpr_model.evaluation.slam_score import Run
 from selavpr_model.records import ClosureKind
+from selavpr_model.runtime.needs import needs
+
+with needs('matplotlib', extra='report'):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STYLES: dict[ClosureKind, dict[str, Any]] = {
     ClosureKind.VERIFIED: {'c': '#2a9d3a', 'lw': 1.5, 'zorder': 4},

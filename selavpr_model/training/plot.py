@@ -6,9 +6,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 import numpy as np
+
+from selavpr_model.runtime.needs import needs
+
+with needs('matplotlib', extra='train'):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SMOOTHED = 15  # steps of the running mean that is drawn over the losses
 

@@ -53,7 +53,7 @@ def modules() -> dict[str, ast.Module]:
 
 
 def imported(name: str) -> Iterator[str]:
-    """What a module imports, also inside functions; `from a import b` is a.b where b is a module."""
+    """What a module imports, also in functions; `from a import b` is a.b where b is a module."""
     for node in ast.walk(modules()[name]):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

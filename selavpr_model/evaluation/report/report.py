@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from jinja2 import Environment, Template
 import numpy as np
 
 from selavpr_model.decision.decide import Thresholds
@@ -22,6 +21,10 @@ from selavpr_model.evaluation.report.examples import Example
 from selavpr_model.evaluation.scoring import Score, trust_of
 from selavpr_model.evaluation.trust import Trust
 from selavpr_model.records import Place
+from selavpr_model.runtime.needs import needs
+
+with needs('jinja2', extra='report'):
+    from jinja2 import Environment, Template
 
 
 @dataclass(frozen=True, slots=True, eq=False)
