@@ -40,18 +40,18 @@ def thinned(data: RetrievalSet, queries: int) -> RetrievalSet:
     """Evenly spread queries; of the references their places and twice as many others."""
     if queries >= len(data.queries):
         return data
-    asked = data.queries.take(np.linspace(0, len(data.queries) - 1, queries).astype(int))
-    kept = {int(row) for query in _near(data, asked) for row in query}
+    chosen = data.queries.take(np.linspace(0, len(data.queries) - 1, queries).astype(int))
+    kept = {int(row) for query in _near(data, chosen) for row in query}
     more = np.linspace(0, len(data.references) - 1, 2 * queries).astype(int)
     rows = np.array(sorted(kept | set(more.tolist())))
     return RetrievalSet(
-        data.name, data.protocol, asked, data.references.take(rows), data.radius,
+        data.name, data.protocol, chosen, data.references.take(rows), data.radius,
         data.max_angle_deg, data.negative_radius,
     )  # fmt: skip
 
 
-def _near(data: RetrievalSet, asked: evaluate.ImageSet) -> Sequence[np.ndarray]:
-    whole = RetrievalSet(data.name, data.protocol, asked, data.references, data.radius)
+def _near(data: RetrievalSet, chosen: evaluate.ImageSet) -> Sequence[np.ndarray]:
+    whole = RetrievalSet(data.name, data.protocol, chosen, data.references, data.radius)
     return whole.positives()
 
 

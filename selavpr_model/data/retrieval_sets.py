@@ -127,7 +127,7 @@ def image_set(files: Sequence[Path], positions: np.ndarray) -> ImageSet:
     return ImageSet(tuple(files), positions, np.zeros(len(files), np.int64))
 
 
-def joined(parts: Sequence[ImageSet]) -> ImageSet:
+def concatenated(parts: Sequence[ImageSet]) -> ImageSet:
     """The images of all parts; headings and runs where every part has them."""
 
     def column(name: str) -> np.ndarray | None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from selavpr_model.config import EvaluationConfig, SourceConfig
 from selavpr_model.data.datasets import listed, open_dataset, parse_slice
-from selavpr_model.data.retrieval_sets import joined, RetrievalSet, ROUNDING
+from selavpr_model.data.retrieval_sets import concatenated, RetrievalSet, ROUNDING
 from selavpr_model.errors import ConfigError, SourceError
 
 ATTEMPTS = 1000
@@ -161,7 +161,7 @@ class _Block:
     def __init__(self, part: RetrievalSet) -> None:
         both = part.queries is part.references
         count, queries = len(part.references), len(part.queries)
-        self.images = part.references if both else joined([part.references, part.queries])
+        self.images = part.references if both else concatenated([part.references, part.queries])
         self.asks = np.arange(len(self.images)) >= (0 if both else count)
         self.answers = np.arange(len(self.images)) < count
         empty = np.empty(0, np.int64)

@@ -22,7 +22,13 @@ import numpy as np
 
 from selavpr_model.config import EvaluationConfig
 from selavpr_model.data.image_folder import list_images, natural_key
-from selavpr_model.data.retrieval_sets import image_set, ImageSet, joined, RetrievalSet, Selection
+from selavpr_model.data.retrieval_sets import (
+    concatenated,
+    image_set,
+    ImageSet,
+    RetrievalSet,
+    Selection,
+)
 from selavpr_model.errors import SourceError
 
 SEASONS = ('summer', 'winter', 'fall', 'spring')
@@ -107,7 +113,7 @@ def _seasons(
         if name != 'Olid':
             _refuse_training(path, name, selection)
         parts = [part for part in map(images, SEASONS) if len(part)]
-        every = joined([replace(p, runs=np.full(len(p), k)) for k, p in enumerate(parts)])
+        every = concatenated([replace(p, runs=np.full(len(p), k)) for k, p in enumerate(parts)])
         words = f'Nordland, {name} protocol, train part, positives up to {frames:g} frames apart'
         return RetrievalSet(
             path.name, words, every, every, frames, negative_radius=PATCH_NETVLAD_FRAMES

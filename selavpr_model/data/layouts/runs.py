@@ -20,7 +20,7 @@ from selavpr_model.config import EvaluationConfig
 from selavpr_model.data import pose_files
 from selavpr_model.data.image_folder import find_images, match_rows
 from selavpr_model.data.pose_files import PoseRow
-from selavpr_model.data.retrieval_sets import ImageSet, joined, RetrievalSet, Selection
+from selavpr_model.data.retrieval_sets import concatenated, ImageSet, RetrievalSet, Selection
 from selavpr_model.errors import SourceError
 
 TABLE = 'poses.csv'
@@ -125,4 +125,6 @@ def _world(runs: Sequence[ImageSet]) -> ImageSet:
     """All images; with several runs, each is one of its own."""
     if len(runs) == 1:
         return runs[0]
-    return joined([replace(r, runs=np.full(len(r), k, np.int64)) for k, r in enumerate(runs)])
+    return concatenated(
+        [replace(r, runs=np.full(len(r), k, np.int64)) for k, r in enumerate(runs)]
+    )
