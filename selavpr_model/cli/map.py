@@ -56,13 +56,13 @@ def check(
     require_outputs(json_out=json_out)
     place_map = PlaceMap.open(map_, everything=True)
     rows = progress_bar(range(len(place_map) if deep else 0), 'check', deep, unit='place')
-    found = [problem for row in rows for problem in problems(place_map, row)]
+    faults = [problem for row in rows for problem in problems(place_map, row)]
     size = sum(entry['bytes'] for entry in place_map.manifest['files'].values())
-    result = {'places': len(place_map), 'bytes': size, 'deep': deep, 'problems': found}
+    result = {'places': len(place_map), 'bytes': size, 'deep': deep, 'problems': faults}
     write_json(json_out, result)
-    if found:
-        more = f' (and {len(found) - 1} more)' if len(found) > 1 else ''
-        raise MapDataError(f'{map_}: {found[0]}{more}; build the map again')
+    if faults:
+        more = f' (and {len(faults) - 1} more)' if len(faults) > 1 else ''
+        raise MapDataError(f'{map_}: {faults[0]}{more}; build the map again')
     depth = 'every byte, feature and image' if deep else 'every byte'
     show(
         f'map {map_} is sound',
@@ -154,12 +154,14 @@ def _source_line(source: dict[str, Any]) -> str:
 def _calibration_line(values: dict[str, Any] | None) -> str:
     if values is None:
         return 'none'
-    sure = values.get('confidence') or {}
-    told = {k: v for k, v in values.items() if k != 'confidence'}
-    if sure:
-        told['confidence'] = f'on {sure["positives"]} right and {sure["negatives"]} wrong answers'
+    confidence = values.get('confidence') or {}
+    lines = {k: v for k, v in values.items() if k != 'confidence'}
+    if confidence:
+        lines['confidence'] = (
+            f'on {confidence["positives"]} right and {confidence["negatives"]} wrong answers'
+        )
     return ', '.join(
-        f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in told.items()
+        f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in lines.items()
     )
 
 

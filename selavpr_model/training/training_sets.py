@@ -165,9 +165,11 @@ class _Block:
         self.asks = np.arange(len(self.images)) >= (0 if both else count)
         self.answers = np.arange(len(self.images)) < count
         empty = np.empty(0, np.int64)
-        found = part.positives()
+        positives = part.positives()
         self.near = (
-            [rows[rows != i] for i, rows in enumerate(found)] if both else [empty] * count + found
+            [rows[rows != i] for i, rows in enumerate(positives)]
+            if both
+            else [empty] * count + positives
         )
         assert len(self.near) == (count if both else count + queries)
         size, given = len(self.images), self.images
@@ -223,10 +225,10 @@ def open_training_set(
 def _folders(pattern: str, base: Path) -> list[Path]:
     """The folders of a source in order of name; SourceError when there are none."""
     path = str(base / Path(pattern).expanduser())
-    found = [Path(p) for p in sorted(glob.glob(path)) if Path(p).is_dir()]  # noqa: PTH207
-    if not pattern or not found:
+    folders = [Path(p) for p in sorted(glob.glob(path)) if Path(p).is_dir()]  # noqa: PTH207
+    if not pattern or not folders:
         raise SourceError(f'sources: path: expected a folder or a pattern of some, got {path!r}')
-    return found
+    return folders
 
 
 def _open(folder: Path, source: SourceConfig, config: EvaluationConfig | None) -> RetrievalSet:

@@ -88,9 +88,9 @@ class Drive:
 
 
 def scaled(pose: np.ndarray, unit_m: float) -> np.ndarray:
-    made = pose.copy()
-    made[:3, 3] *= unit_m
-    return made
+    moved = pose.copy()
+    moved[:3, 3] *= unit_m
+    return moved
 
 
 def run(request: SlamRequest) -> dict[str, Any]:
@@ -109,12 +109,12 @@ def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
         if drive.picture
         else same_by_pose(drive.poses, request.score)
     )
-    known = drive.picture is not None or any(pose is not None for pose in drive.poses)
+    scorable = drive.picture is not None or any(pose is not None for pose in drive.poses)
     summary: dict[str, Any] = {
         'source': str(request.source),
         'weights': extractor.identity.weights,
     }
-    if not known:
+    if not scorable:
         summary |= counts(driven)
     else:
         worth = trust_of(driven, same)

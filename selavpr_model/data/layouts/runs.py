@@ -82,13 +82,15 @@ def _run(folder: Path) -> ImageSet:
     table = folder / TABLE
     files = find_images(folder)
     rows = match_rows(files, _rows(table, files), TABLE)
-    known = [(file, row) for file, row in zip(files, rows, strict=True) if row.pose is not None]
-    poses = np.array([row.pose for _, row in known], np.float64).reshape(-1, 4, 4)
-    oriented = np.array([row.oriented for _, row in known], bool)
+    with_pose = [
+        (file, row) for file, row in zip(files, rows, strict=True) if row.pose is not None
+    ]
+    poses = np.array([row.pose for _, row in with_pose], np.float64).reshape(-1, 4, 4)
+    oriented = np.array([row.oriented for _, row in with_pose], bool)
     headings = np.where(oriented[:, None], poses[:, :3, 2], np.nan)
     laps = _laps(table)
-    runs = np.array([laps.get(file.name, 0) for file, _ in known], np.int64) if laps else None
-    files = [file for file, _ in known]
+    runs = np.array([laps.get(file.name, 0) for file, _ in with_pose], np.int64) if laps else None
+    files = [file for file, _ in with_pose]
     return ImageSet(tuple(files), poses[:, :3, 3], np.zeros(len(files), np.int64), headings, runs)
 
 
