@@ -86,7 +86,8 @@ def from_config(config: type[Config], name: str, *flags: str) -> Any:
             raise ConfigError(f'{param.opts[0]}: {problem}')
         return value
 
-    return typer.Option(*flags, help=f'{meta["help"]}{unit}{choices}', callback=check)
+    text = meta['help'].replace('`', '')  # a terminal shows no Markdown
+    return typer.Option(*flags, help=f'{text}{unit}{choices}', callback=check)
 
 
 def _kind(field: dataclasses.Field[Any]) -> Any:
