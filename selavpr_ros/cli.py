@@ -123,11 +123,15 @@ def open_source(
     from selavpr_model.data.image_folder import ImageFolder
     from selavpr_ros.bags.recordings import open_recording
 
-    found = open_recording(source, poses, image_topic, base_camera)
-    if isinstance(found, ImageFolder):
-        return found, {'kind': 'folder', 'path': str(source), 'poses': str(found.pose_source)}
-    return found, {'kind': 'bag', 'path': str(source), 'image': found.image_topic,
-                   'poses': found.pose_topic}  # fmt: skip
+    recording = open_recording(source, poses, image_topic, base_camera)
+    if isinstance(recording, ImageFolder):
+        return recording, {
+            'kind': 'folder',
+            'path': str(source),
+            'poses': str(recording.pose_source),
+        }
+    return recording, {'kind': 'bag', 'path': str(source), 'image': recording.image_topic,
+                   'poses': recording.pose_topic}  # fmt: skip
 
 
 def parse_pose(text: str) -> np.ndarray | None:

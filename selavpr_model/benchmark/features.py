@@ -36,8 +36,8 @@ class Growth:
     def fit(self, rows: int = TRIAL_ROWS) -> Growth:
         """Set `factor` so that a map of `rows` rows has the spacing of the real one."""
         for _ in range(ROUNDS):
-            found = np.median(nearest_distances(self.grow(rows)))
-            self.factor *= float(np.median(self._spacing) / found)
+            distance = np.median(nearest_distances(self.grow(rows)))
+            self.factor *= float(np.median(self._spacing) / distance)
         return self
 
     def grow(self, rows: int) -> np.ndarray:

@@ -51,8 +51,8 @@ def search(
     growth = Growth(real).fit(min(max(scale.sizes), 100_000))
     vectors = growth.grow(max(scale.sizes))
     for rows in scale.sizes:
-        asked = np.linspace(0, rows - 1, scale.searches + 1).astype(int)
-        queries = changed(vectors[asked], before, after, seed=1)
+        chosen = np.linspace(0, rows - 1, scale.searches + 1).astype(int)
+        queries = changed(vectors[chosen], before, after, seed=1)
         _search(vectors[:rows], queries, scale, result, f'index.{name_of(rows)}')
 
 
@@ -65,7 +65,7 @@ def _search(
     flat.add(np.ascontiguousarray(vectors))
     k = min(K, len(vectors))
     truth: dict[int, np.ndarray] = {}
-    found: dict[int, np.ndarray] = {}
+    rows_of: dict[int, np.ndarray] = {}
 
     def one(number: int) -> np.ndarray:
         return queries[number % len(queries)]
@@ -74,11 +74,11 @@ def _search(
         truth[number] = flat.search(one(number)[None], k)[1][0]
 
     def quick(number: int) -> None:
-        found[number] = ours.search(one(number), k)[0]
+        rows_of[number] = ours.search(one(number), k)[0]
 
     times = interleaved({'plain': plain, 'ours': quick}, scale.searches)
     flat_ms, our_ms = (statistics.median(times[name]) for name in ('plain', 'ours'))
-    recalls = [np.isin(truth[n], found[n]).mean() for n in truth]
+    recalls = [np.isin(truth[n], rows_of[n]).mean() for n in truth]
     result.values[f'{key}.recall_at_100'] = float(np.mean(recalls))
     result.values[f'{key}.speedup'] = flat_ms / our_ms
     result.values[f'{key}.ms_flat'], result.values[f'{key}.ms'] = flat_ms, our_ms
@@ -121,8 +121,8 @@ def _open(path: Path) -> tuple[float, float]:
 def large_map(global_: np.ndarray) -> PlaceMap:
     """A map with these global features (N, D) and tiny local ones."""
     identity = ModelIdentity('0' * 64, 'benchmark', global_.shape[1], GRID)
-    made = PlaceMap.empty(identity, MapConfig(thumbnail_px=0, use_gpu_index=False))
+    place_map = PlaceMap.empty(identity, MapConfig(thumbnail_px=0, use_gpu_index=False))
     local = np.full(GRID, 1 / np.sqrt(GRID[-1]), np.float32)
     for row, vector in enumerate(global_):
-        made.add(Features(vector, local), place(row))
-    return made
+        place_map.add(Features(vector, local), place(row))
+    return place_map

@@ -31,14 +31,14 @@ SUFFIXES = ('.png', '.jpg', '.jpeg')
 
 def image_files(folder: Path, count: int) -> list[Path]:
     """`count` images of a folder, evenly spread; SourceError where there are too few."""
-    found = sorted(p for p in folder.rglob('*') if p.suffix.lower() in SUFFIXES)
-    if len(found) < 2:
+    files = sorted(p for p in folder.rglob('*') if p.suffix.lower() in SUFFIXES)
+    if len(files) < 2:
         raise SourceError(
-            f'images: expected a folder of at least 2 images, got {folder} with {len(found)}; '
+            f'images: expected a folder of at least 2 images, got {folder} with {len(files)}; '
             'name one with --images'
         )
-    at = np.linspace(0, len(found) - 1, min(count, len(found))).astype(int)
-    return [found[i] for i in at]
+    at = np.linspace(0, len(files) - 1, min(count, len(files))).astype(int)
+    return [files[i] for i in at]
 
 
 def storage(preset: str) -> MapConfig:
@@ -75,9 +75,9 @@ class GrownMap(PlaceMap):
 
 def grown(real: PlaceMap, global_: np.ndarray) -> GrownMap:
     """A map with these global features (N, D) and the local ones of `real`, repeated."""
-    made = GrownMap(real.identity, real.config, real.head)
-    made.fill(real, global_)
-    return made
+    place_map = GrownMap(real.identity, real.config, real.head)
+    place_map.fill(real, global_)
+    return place_map
 
 
 def place(row: int) -> Place:

@@ -35,7 +35,7 @@ VITS = ExtractorConfig(local_head='upconv', device='cpu')
 class Model:
     """The plain network and our extractor with the same weights, places and queries.
 
-    images: of the queries, which `asked` are the features of.
+    images: of the queries, which `queried` are the features of.
     """
 
     name: str
@@ -43,15 +43,15 @@ class Model:
     extractor: Extractor
     images: list[np.ndarray]
     features: list[Features]
-    asked: list[Features]
+    queried: list[Features]
 
 
 def load(name: str, places: Sequence[Path], queries: Sequence[Path]) -> Model:
     """vits: the usual weights with dense local features; vitl: those of the formula."""
     extractor, network = _vits() if name == 'vits' else _vitl()
     images = [read_rgb(file) for file in queries]
-    mapped, asked = extract(extractor, places), extract(extractor, queries)
-    return Model(name, network, extractor, images, mapped, asked)
+    mapped, queried = extract(extractor, places), extract(extractor, queries)
+    return Model(name, network, extractor, images, mapped, queried)
 
 
 def _vits() -> tuple[Extractor, SelaVPR]:
@@ -122,7 +122,7 @@ class Bench:
     ) -> PlaceRecognizer:
         """With a belief, as in the node; replayed: with features instead of a network."""
         extractor = self.model.extractor
-        source = Replayed(extractor.identity, self.model.asked) if replayed else extractor
+        source = Replayed(extractor.identity, self.model.queried) if replayed else extractor
         place_map: PlaceMap = self.maps[kind]
         config = RecognizerConfig(candidates=k, score=score)
         return PlaceRecognizer(source, place_map, config, TemporalConfig())  # type: ignore[arg-type]
@@ -157,8 +157,8 @@ class Bench:
         times: dict[str, list[float]] = {name: [] for name in ('plain', *kinds)}
         for number in range(self.scale.rounds + 1):
             frame = Frame(number * 10**8, self.model.images[0])
-            asked = self.model.asked[number % len(self.model.asked)]
-            times['plain'].append(self.reference.rerank(asked.global_, asked.local, k)[2])
+            query = self.model.queried[number % len(self.model.queried)]
+            times['plain'].append(self.reference.rerank(query.global_, query.local, k)[2])
             for kind, recognizer in kinds.items():
                 spent = recognizer.process(frame).timings_ns
                 times[kind].append((spent['load_local'] + spent['rerank']) / 1e6)
@@ -169,9 +169,9 @@ class Bench:
         """How often the first places are the reference's, by the count of the reference."""
         kinds = {kind: self.recognizer(kind, k, True, 'mutual') for kind in self.maps}
         same: dict[str, list[bool]] = {kind: [] for kind in kinds}
-        for number, asked in enumerate(self.model.asked[: self.scale.orders]):
+        for number, query in enumerate(self.model.queried[: self.scale.orders]):
             frame = Frame(number * 10**8, self.model.images[0])
-            rows, counts, _ = self.reference.rerank(asked.global_, asked.local, k)
+            rows, counts, _ = self.reference.rerank(query.global_, query.local, k)
             for kind, recognizer in kinds.items():
                 same[kind].append(same_order(recognizer.process(frame), rows, counts))
         for kind in kinds:
@@ -184,6 +184,6 @@ def same_order(recognition: Recognition, rows: np.ndarray, counts: np.ndarray) -
     rows: (k,) the places that were counted.
     """
     by_row = dict(zip(rows.tolist(), counts.tolist(), strict=True))
-    found = sorted(recognition.candidates, key=lambda c: -c.mutual_matches)
-    ours = [by_row.get(c.row, -1) for c in found[:DEEP]]
+    ordered = sorted(recognition.candidates, key=lambda c: -c.mutual_matches)
+    ours = [by_row.get(c.row, -1) for c in ordered[:DEEP]]
     return ours == sorted(counts.tolist(), reverse=True)[: len(ours)]

@@ -53,9 +53,9 @@ def by_size(result: Result) -> Lines:
     """Name of a line -> (places, ms), rising."""
     lines: Lines = {}
     for key, value in result.values.items():
-        if found := re.fullmatch(r'index\.(\d+)([km]?)\.(ms_flat|ms)', key):
-            name = 'flat L2 (reference)' if found[3] == 'ms_flat' else 'selavpr'
-            lines.setdefault(name, []).append((int(found[1]) * SIZES[found[2]], value))
+        if match := re.fullmatch(r'index\.(\d+)([km]?)\.(ms_flat|ms)', key):
+            name = 'flat L2 (reference)' if match[3] == 'ms_flat' else 'selavpr'
+            lines.setdefault(name, []).append((int(match[1]) * SIZES[match[2]], value))
     return {name: sorted(points) for name, points in lines.items()}
 
 
@@ -63,10 +63,10 @@ def by_k(result: Result) -> Lines:
     """Name of a line -> (k, ms of reading and comparing k places), rising."""
     lines: Lines = {}
     for key, value in result.values.items():
-        found = re.fullmatch(r'ms\.rerank_(\w+)\.k(\d+)\.(p50|reference)', key)
-        if found and (found[3] == 'p50' or found[1] == 'exact'):
-            name = 'reference' if found[3] == 'reference' else found[1]
-            lines.setdefault(name, []).append((int(found[2]), value))
+        match = re.fullmatch(r'ms\.rerank_(\w+)\.k(\d+)\.(p50|reference)', key)
+        if match and (match[3] == 'p50' or match[1] == 'exact'):
+            name = 'reference' if match[3] == 'reference' else match[1]
+            lines.setdefault(name, []).append((int(match[2]), value))
     return {name: sorted(points) for name, points in lines.items()}
 
 

@@ -28,30 +28,30 @@ CANDIDATES = 20  # as in most rows of the README: 100 in float32 take an hour
 
 def validation_sets(data: Path, queries: int) -> dict[str, RetrievalSet]:
     """Validation images below a folder, where they are: name -> set of at most `queries`."""
-    found = {}
+    sets = {}
     if (data / 'sped').is_dir():
-        found['sped'] = open_dataset(data / 'sped', names=slice(400, None))
+        sets['sped'] = open_dataset(data / 'sped', names=slice(400, None))
     if (data / 'ietower').is_dir():
-        found['ietower'] = open_dataset(data / 'ietower', split='val')
-    return {name: thinned(one, queries) for name, one in found.items()}
+        sets['ietower'] = open_dataset(data / 'ietower', split='val')
+    return {name: thinned(one, queries) for name, one in sets.items()}
 
 
 def thinned(data: RetrievalSet, queries: int) -> RetrievalSet:
     """Evenly spread queries; of the references their places and twice as many others."""
     if queries >= len(data.queries):
         return data
-    asked = data.queries.take(np.linspace(0, len(data.queries) - 1, queries).astype(int))
-    kept = {int(row) for query in _near(data, asked) for row in query}
+    chosen = data.queries.take(np.linspace(0, len(data.queries) - 1, queries).astype(int))
+    kept = {int(row) for query in _near(data, chosen) for row in query}
     more = np.linspace(0, len(data.references) - 1, 2 * queries).astype(int)
     rows = np.array(sorted(kept | set(more.tolist())))
     return RetrievalSet(
-        data.name, data.protocol, asked, data.references.take(rows), data.radius,
+        data.name, data.protocol, chosen, data.references.take(rows), data.radius,
         data.max_angle_deg, data.negative_radius,
     )  # fmt: skip
 
 
-def _near(data: RetrievalSet, asked: evaluate.ImageSet) -> Sequence[np.ndarray]:
-    whole = RetrievalSet(data.name, data.protocol, asked, data.references, data.radius)
+def _near(data: RetrievalSet, chosen: evaluate.ImageSet) -> Sequence[np.ndarray]:
+    whole = RetrievalSet(data.name, data.protocol, chosen, data.references, data.radius)
     return whole.positives()
 
 
@@ -84,8 +84,8 @@ def _summarise(kind: str, same: Sequence[bool], right: Sequence[bool], result: R
     deltas = [result.values.get(f'{key}.{name}.recall_at_1_delta', 0.0) for name in SETS]
     result.values[f'{key}.top1_agreement'] = 100 * float(np.mean(same))
     if any(right):
-        known = np.array(same)[np.array(right)]
-        result.values[f'{key}.top1_agreement_where_right'] = 100 * float(np.mean(known))
+        where_right = np.array(same)[np.array(right)]
+        result.values[f'{key}.top1_agreement_where_right'] = 100 * float(np.mean(where_right))
     result.values[f'{key}.recall_at_1_delta'] = min(deltas)
 
 
@@ -103,14 +103,14 @@ def answers(
         features = extractor.extract(read_rgb(file))
         for place_map in maps.values():
             place_map.add(features, Place(row, row * 10**9, file.name))
-    found: dict[str, list[Answer]] = {kind: [] for kind in kinds}
+    by_kind: dict[str, list[Answer]] = {kind: [] for kind in kinds}
     for file in progress_bar(data.queries.files, f'{data.name} queries', unit='image'):
         image = read_rgb(file)
         source: Any = Replayed(extractor.identity, [extractor.extract(image)])
         for kind, place_map in maps.items():
             recognizer = PlaceRecognizer(source, place_map, config or RecognizerConfig())
-            found[kind].append(evaluate.ask(recognizer, Frame(0, image, name=file.name), 10))
-    return found
+            by_kind[kind].append(evaluate.ask(recognizer, Frame(0, image, name=file.name), 10))
+    return by_kind
 
 
 def agreement(ours: Sequence[Answer], exact: Sequence[Answer]) -> list[bool]:
@@ -119,13 +119,13 @@ def agreement(ours: Sequence[Answer], exact: Sequence[Answer]) -> list[bool]:
     return [bool(a.reranked_rows[0] == b.reranked_rows[0]) for a, b in pairs]
 
 
-def answered_right(data: RetrievalSet, found: Sequence[Answer]) -> list[bool]:
+def answered_right(data: RetrievalSet, answers: Sequence[Answer]) -> list[bool]:
     """Whether the first place of the re-ranked order is the query's."""
-    pairs = zip(found, data.positives(), strict=True)
+    pairs = zip(answers, data.positives(), strict=True)
     return [bool(a.reranked_rows[0] in positive) for a, positive in pairs]
 
 
-def recall_at_1(data: RetrievalSet, found: Sequence[Answer]) -> float:
+def recall_at_1(data: RetrievalSet, answers: Sequence[Answer]) -> float:
     """Percent, of the re-ranked order, as `selavpr evaluate` scores it."""
-    rows, scores = [a.reranked_rows for a in found], [float(a.matches) for a in found]
+    rows, scores = [a.reranked_rows for a in answers], [float(a.matches) for a in answers]
     return evaluate.score(rows, scores, data.positives(), EvaluationConfig()).recall[1]

@@ -59,9 +59,9 @@ class Benchmark:
 
     def _model(self, name: str, places: int, queries: int) -> Model:
         files = image_files(self.images.places, places)
-        asked = image_files(self.images.queries, queries)
-        query.decode(asked, self.result)
-        return query.load(name, files, asked)
+        query_files = image_files(self.images.queries, queries)
+        query.decode(query_files, self.result)
+        return query.load(name, files, query_files)
 
     def run_vits(self) -> None:
         """Network, stored bytes, re-ranking for each k, a whole query."""

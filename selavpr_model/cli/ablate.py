@@ -36,9 +36,9 @@ def ablate(
     from selavpr_model.training import ablate as ablation
 
     require_outputs(out)
-    asked = ablation.read_plan(plan)
-    found = ablation.ablate(asked, out, only, device, on=on or ())
+    table_plan = ablation.read_plan(plan)
+    tables = ablation.ablate(table_plan, out, only, device, on=on or ())
     console = Console()
-    for title, rows in found.items():
-        console.print(ablation.table(title, rows, asked.recalls))
+    for title, rows in tables.items():
+        console.print(ablation.table(title, rows, table_plan.recalls))
     console.print(f'{out / "ablations.md"}')

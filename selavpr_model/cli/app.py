@@ -67,8 +67,8 @@ def _of_the_system(error: OSError) -> str:
     return f'{about}; check the path, its permissions and the disk, or see --log-level debug'
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(shown: bool) -> None:
+    if shown:
         from selavpr_model.runtime.version import software_version
 
         typer.echo(f'selavpr {software_version()}')

@@ -33,13 +33,13 @@ class Fields:
 
     def options(self, config: type[Config]) -> list[inspect.Parameter]:
         """Each field as a parameter that typer understands."""
-        known = {f.name: f for f in dataclasses.fields(config)}
+        fields = {f.name: f for f in dataclasses.fields(config)}
         return [
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=known[name].default,
-                annotation=Annotated[_kind(known[name]), from_config(config, name, *flags)],
+                default=fields[name].default,
+                annotation=Annotated[_kind(fields[name]), from_config(config, name, *flags)],
             )
             for name, flags in self.flags.items()
         ]
@@ -60,11 +60,11 @@ def with_configs(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(**values: Any) -> None:
-        made = {
+        configs = {
             name: config(**{field: values.pop(field) for field in fields.flags})
             for name, (config, fields) in groups.items()
         }
-        command(**values, **made)
+        command(**values, **configs)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return run
@@ -86,7 +86,8 @@ def from_config(config: type[Config], name: str, *flags: str) -> Any:
             raise ConfigError(f'{param.opts[0]}: {problem}')
         return value
 
-    return typer.Option(*flags, help=f'{meta["help"]}{unit}{choices}', callback=check)
+    text = meta['help'].replace('`', '')  # a terminal shows no Markdown
+    return typer.Option(*flags, help=f'{text}{unit}{choices}', callback=check)
 
 
 def _kind(field: dataclasses.Field[Any]) -> Any:

@@ -38,9 +38,9 @@ def train(
     require_outputs(folder)
     with process_group():
         try:
-            found = run(recipe, folder, until or None, device)
+            weights = run(recipe, folder, until or None, device)
         except KeyboardInterrupt:
             logger.warning('stopped; the same command goes on from the last checkpoint')
             raise
         if rank() == 0:
-            typer.echo(f'{found}')
+            typer.echo(f'{weights}')

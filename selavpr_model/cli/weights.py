@@ -22,8 +22,8 @@ def list_weights() -> None:
     from selavpr_model.features import weights
 
     table = Table('name', 'cached', 'what it is')
-    for name, known in weights.KNOWN.items():
-        table.add_row(name, 'yes' if weights.cached(name) else 'no', known.about)
+    for name, entry in weights.KNOWN.items():
+        table.add_row(name, 'yes' if weights.cached(name) else 'no', entry.about)
     console = Console()
     console.print(table)
     console.print(f'cache: {weights.home()} (set SELAVPR_HOME to move it)')

@@ -73,7 +73,7 @@ class AugmentConfig(Config):
     )
     colour: float = option(0.3, 'strength of white balance and saturation', low=0.0, high=1.0)
     grey: float = option(0.1, 'probability to lose the colour', low=0.0, high=1.0)
-    blur: float = option(0.2, 'probability to blur', low=0.0, high=1.0)
+    blur: float = option(0.2, 'probability to blur a view', low=0.0, high=1.0)
     low_resolution: float = option(
         0.3, 'probability to lose resolution, down to 64 px', low=0.0, high=1.0
     )
@@ -160,8 +160,8 @@ class TrainConfig(Config):
         0.0, 'contrastive: share of pairs that are two views of one image', low=0.0, high=1.0
     )
 
-    checkpoint_every: int = option(100, 'steps between checkpoints', low=1)
-    validate_every: int = option(500, 'steps between validations', low=1)
+    checkpoint_every: int = option(100, 'number of steps between checkpoints', low=1)
+    validate_every: int = option(500, 'number of steps between validations', low=1)
     validate_queries: int = option(100, 'queries a validation set, evenly spread', low=1)
     validate_candidates: int = option(20, 'places re-ranked in a validation', low=1)
     patience: int = option(

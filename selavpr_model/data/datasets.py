@@ -123,7 +123,7 @@ def _checked(data: RetrievalSet, selection: Selection) -> RetrievalSet:
 
 def parse_slice(text: str) -> slice:
     """`330:`, `:100` or `10:20` as a slice; SourceError for anything else."""
-    found = re.fullmatch(r'(-?\d+)?:(-?\d+)?', text)
-    if not found:
+    match = re.fullmatch(r'(-?\d+)?:(-?\d+)?', text)
+    if not match:
         raise SourceError(f'queries: expected START:STOP such as 330: or :100, got {text!r}')
-    return slice(*(int(part) if part else None for part in found.groups()))
+    return slice(*(int(part) if part else None for part in match.groups()))

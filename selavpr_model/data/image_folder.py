@@ -38,8 +38,8 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
 
 def list_images(folder: Path, recursive: bool = False) -> list[Path]:
     """The images of a folder in natural order of their names; depth maps are left out."""
-    found = folder.rglob('*') if recursive else folder.glob('*')
-    names = {p for p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith('.')}
+    paths = folder.rglob('*') if recursive else folder.glob('*')
+    names = {p for p in paths if p.suffix.lower() in SUFFIXES and not p.name.startswith('.')}
     images = (p for p in names if not p.stem.endswith('.depth') and p.is_file())
     return sorted(images, key=lambda p: natural_key(p.relative_to(folder).as_posix()))
 
@@ -148,12 +148,12 @@ def find_poses(
 def named_table(path: Path, name: Path) -> Path:
     """The file of poses of this name, here or else in `path`."""
     places = (name, path / name)
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
+    table = next((place for place in places if place.is_file()), None)
+    if table is None:
         raise SourceError(
             f'{name}: expected a file of poses here or in {path}, got none; give its whole path'
         )
-    return found
+    return table
 
 
 def find_table(path: Path) -> Path | None:
@@ -171,14 +171,14 @@ def find_table(path: Path) -> Path | None:
 def match_rows(files: Sequence[Path], rows: Sequence[PoseRow], source: str) -> list[PoseRow]:
     """The row of each file, by name or else by the stamp in its name; an empty row for none."""
     by_name = all(row.file for row in rows)
-    found = _by_name(files, rows, source) if by_name else _by_stamp(files, rows)
-    if rows and not any(found):
+    matched = _by_name(files, rows, source) if by_name else _by_stamp(files, rows)
+    if rows and not any(matched):
         example = rows[0].file or f'{rows[0].stamp_ns} ns'
         raise SourceError(
             f'{files[0].parent}: expected images that {source} names; it has {example!r} and '
             f'{len(rows) - 1} more, the images are {files[0].name!r} and {len(files) - 1} more'
         )
-    return [_with_stamp(file, row) for file, row in zip(files, found, strict=True)]
+    return [_with_stamp(file, row) for file, row in zip(files, matched, strict=True)]
 
 
 def _with_stamp(file: Path, row: PoseRow | None) -> PoseRow:
@@ -196,8 +196,8 @@ def _by_name(files: Sequence[Path], rows: Sequence[PoseRow], source: str) -> lis
 
 def _by_stamp(files: Sequence[Path], rows: Sequence[PoseRow]) -> list[PoseRow | None]:
     """The pose at the time in each name, with a sample at most STAMP_GAP_NS away."""
-    known = [(row.stamp_ns, row.pose) for row in rows if row.pose is not None]
-    track = PoseTrack([stamp or 0 for stamp, _ in known], [pose for _, pose in known])
+    samples = [(row.stamp_ns, row.pose) for row in rows if row.pose is not None]
+    track = PoseTrack([stamp or 0 for stamp, _ in samples], [pose for _, pose in samples])
     stamps = [name_stamp(file) for file in files]
     poses = [None if s is None else track.at(s, STAMP_GAP_NS) for s in stamps]
     return [None if pose is None else PoseRow(pose=pose) for pose in poses]

@@ -149,8 +149,8 @@ def _columns(path: Path, cells: list[str]) -> tuple[list[str], int]:
 def _csv_row(cell: dict[str, str], where: str, base_camera: np.ndarray | None) -> PoseRow:
     number = {n: _number(c, n, where) for n, c in cell.items() if n not in ('file', 'stamp')}
     stamp = _stamp(cell['stamp'], where) if 'stamp' in cell else None
-    known = all(math.isfinite(v) for v in number.values())
-    pose = _pose_of(number, where, base_camera) if known else None
+    finite = all(math.isfinite(v) for v in number.values())
+    pose = _pose_of(number, where, base_camera) if finite else None
     oriented = 'qw' in number or 'yaw' in number or 'yaw_deg' in number
     return PoseRow(cell.get('file', ''), stamp, pose, oriented)
 
@@ -177,8 +177,8 @@ def read_tum(path: Path, base_camera: np.ndarray | None = None) -> list[PoseRow]
                 f'{where}: expected stamp x y z qx qy qz qw, got {len(cells)} numbers'
             )
         values = [_number(c, 'pose', where) for c in cells]
-        known = all(map(math.isfinite, values))
-        pose = quaternion_pose(values[1:], where, base_camera) if known else None
+        finite = all(map(math.isfinite, values))
+        pose = quaternion_pose(values[1:], where, base_camera) if finite else None
         rows.append(PoseRow('', _stamp(cells[0], where), pose))
     return rows
 

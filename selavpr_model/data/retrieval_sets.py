@@ -98,18 +98,18 @@ def near(
 
     References whose known heading differs by more than `max_angle_deg` are left out.
     """
-    found = [np.empty(0, np.int64)] * len(queries)
+    rows_near = [np.empty(0, np.int64)] * len(queries)
     for group in np.unique(queries.groups):
-        asked = np.flatnonzero(queries.groups == group)
+        group_queries = np.flatnonzero(queries.groups == group)
         rows = np.flatnonzero(references.groups == group)
         if not len(rows):
             continue
         tree = cKDTree(references.positions[rows])
-        hits = tree.query_ball_point(queries.positions[asked], radius + ROUNDING)
-        for query, hit in zip(asked, hits, strict=True):
+        hits = tree.query_ball_point(queries.positions[group_queries], radius + ROUNDING)
+        for query, hit in zip(group_queries, hits, strict=True):
             close = rows[np.sort(np.asarray(hit, np.int64))]
-            found[query] = _facing(queries, int(query), references, close, max_angle_deg)
-    return found
+            rows_near[query] = _facing(queries, int(query), references, close, max_angle_deg)
+    return rows_near
 
 
 def _facing(
@@ -127,7 +127,7 @@ def image_set(files: Sequence[Path], positions: np.ndarray) -> ImageSet:
     return ImageSet(tuple(files), positions, np.zeros(len(files), np.int64))
 
 
-def joined(parts: Sequence[ImageSet]) -> ImageSet:
+def concatenated(parts: Sequence[ImageSet]) -> ImageSet:
     """The images of all parts; headings and runs where every part has them."""
 
     def column(name: str) -> np.ndarray | None:

@@ -185,7 +185,7 @@ def _trust(
 
     nearest = [int(a.global_rows[0]) for a in answers]
     first = [int(a.reranked_rows[0]) for a in answers]
-    found = trust(
+    worth = trust(
         {
             SIMILARITY: series([a.similarity for a in answers], nearest),
             MATCHES: series([a.matches for a in answers], first),
@@ -195,7 +195,7 @@ def _trust(
         sum(len(rows) > 0 for rows in positives),
         config.min_precision,
     )
-    return found if found.diagrams else None
+    return worth if worth.diagrams else None
 
 
 def map_references(
@@ -252,12 +252,12 @@ def score(
     hits = metrics.first_hits(ranked, positives)
     possible = np.array([len(rows) > 0 for rows in positives], bool)
     curve = metrics.precision_recall(np.array(scores, np.float64), hits == 0, int(possible.sum()))
-    asked = hits[possible] if config.absent > 0 and possible.any() else hits
+    counted = hits[possible] if config.absent > 0 and possible.any() else hits
     intervals = {
-        n: metrics.bootstrap_interval(asked, n, config.bootstrap_samples, config.bootstrap_seed)
+        n: metrics.bootstrap_interval(counted, n, config.bootstrap_samples, config.bootstrap_seed)
         for n in metrics.RECALL_AT
     }
-    return Ranking(metrics.recall_of_hits(asked), intervals, curve)
+    return Ranking(metrics.recall_of_hits(counted), intervals, curve)
 
 
 def describe(recognizer: PlaceRecognizer, config: EvaluationConfig) -> dict[str, Any]:

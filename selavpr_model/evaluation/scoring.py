@@ -163,9 +163,9 @@ def _first(score: Score, order: str) -> int:
 def _series(
     values: Sequence[float | None], scores: Sequence[Score], firsts: Sequence[int]
 ) -> Series:
-    known = [np.nan if v is None else float(v) for v in values]
+    numbers = [np.nan if v is None else float(v) for v in values]
     right = [s.rights[i] for s, i in zip(scores, firsts, strict=True)]
-    return Series(np.array(known, float), np.array(right, bool))
+    return Series(np.array(numbers, float), np.array(right, bool))
 
 
 def summarise(scores: Sequence[Score], dropped: Mapping[str, int]) -> dict[str, object]:

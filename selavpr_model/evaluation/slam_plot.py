@@ -27,23 +27,23 @@ LINE = 1e-6  # m; what is no wider was put on a line for want of odometry
 
 
 def draw_drive(
-    path: Path, run: Run, spots: Mapping[int, np.ndarray], true: Mapping[int, np.ndarray]
+    path: Path, run: Run, track: Mapping[int, np.ndarray], true: Mapping[int, np.ndarray]
 ) -> None:
-    """Write a picture. spots, true: frame -> (4, 4), by odometry and true, in one frame."""
-    drive_figure(run, spots, true).savefig(path, dpi=110)
+    """Write a picture. track, true: frame -> (4, 4), of odometry and true, in one frame."""
+    drive_figure(run, track, true).savefig(path, dpi=110)
 
 
 def drive_figure(
-    run: Run, spots: Mapping[int, np.ndarray], true: Mapping[int, np.ndarray]
+    run: Run, track: Mapping[int, np.ndarray], true: Mapping[int, np.ndarray]
 ) -> Figure:
     """From above, in m; without odometry and truth the keyframes in a row, closures as arcs."""
-    known, ways = _positions(spots), [('odometry', _positions(spots), '#1d3557', 1)]
+    positions, ways = _positions(track), [('odometry', _positions(track), '#1d3557', 1)]
     if true:
         ways.insert(0, ('truth', _positions(true), '#999999', 3))
-        if _is_line(known) and len(true) == len(spots):
-            known, ways = ways[0][1], ways[:1]
-    if _is_line(known):
-        return _in_a_row(run, list(spots))
+        if _is_line(positions) and len(true) == len(track):
+            positions, ways = ways[0][1], ways[:1]
+    if _is_line(positions):
+        return _in_a_row(run, list(track))
     points = np.array([p for _, way, _, _ in ways for p in way.values()])
     flat = _plane(points)
     wide, high = np.ptp(points[:, flat], axis=0)
@@ -54,7 +54,7 @@ def drive_figure(
         line = np.array(list(way.values()))[:, flat].T
         axes.plot(*line, c=colour, lw=width, marker='.' if name == 'odometry' else '', ms=3,
                   label=name)  # fmt: skip
-    _closures(axes, run, lambda a, b: (known[a][flat], known[b][flat]))
+    _closures(axes, run, lambda a, b: (positions[a][flat], positions[b][flat]))
     axes.set_aspect('equal', adjustable='datalim')
     axes.set(xlabel=f'{"xyz"[flat[0]]} (m)', ylabel=f'{"xyz"[flat[1]]} (m)')
     _legend(axes)

@@ -116,9 +116,9 @@ def revisited(run: Run, same: Same) -> set[int]:
 
 def trust_of(run: Run, same: Same) -> Trust:
     """What each number of a keyframe's best candidate is worth as a reason to close a loop."""
-    found = [(now, answer) for now, answer in run.answers.items() if answer.candidates]
+    answered = [(now, answer) for now, answer in run.answers.items() if answer.candidates]
     bests: dict[str, list[tuple[Candidate, float | None]]] = {name: [] for name in TITLES}
-    for _, answer in found:
+    for _, answer in answered:
         nearest = min(answer.candidates, key=lambda c: c.global_rank)
         most = max(answer.candidates, key=lambda c: (c.mutual_matches, -c.global_rank))
         bests[SIMILARITY].append((nearest, nearest.global_similarity))
@@ -129,7 +129,7 @@ def trust_of(run: Run, same: Same) -> Trust:
     for name, chosen in bests.items():
         right = [
             same(now, run.frames[c.place.id])
-            for (now, _), (c, _) in zip(found, chosen, strict=True)
+            for (now, _), (c, _) in zip(answered, chosen, strict=True)
         ]
         series[name] = Series(np.array([v for _, v in chosen], float), np.array(right, bool))
     return trust(series, len(revisited(run, same)), RecognizerConfig().min_precision)

@@ -25,9 +25,9 @@ def table(result: Evaluation) -> Table:
     return grid
 
 
-def trust_table(found: Trust) -> Table:
+def trust_table(trust: Trust) -> Table:
     """What each number is worth as a reason to trust the best place."""
-    needed = found.min_precision
+    needed = trust.min_precision
     grid = Table(title='trusting the best place by', title_justify='left')
     for column in (
         '',
@@ -39,16 +39,16 @@ def trust_table(found: Trust) -> Table:
         'of',
     ):
         grid.add_column(column, justify='right' if column else 'left', no_wrap=True)
-    for name, curve in found.curves.items():
-        error, (precision, count) = found.error(name), found.accepted.get(name, (None, 0))
+    for name, curve in trust.curves.items():
+        error, (precision, count) = trust.error(name), trust.accepted.get(name, (None, 0))
         grid.add_row(
             TITLES[name],
             f'{curve.auc:.3f}',
             f'{100 * curve.recall_at_full_precision:.1f}',
             '' if error is None else f'{error:.3f}',
-            '' if error is None else f'{chance_error(found.diagrams[name]):.3f}',
+            '' if error is None else f'{chance_error(trust.diagrams[name]):.3f}',
             '' if precision is None else f'{100 * precision:.1f} %',
-            str(count) if name in found.accepted else '',
+            str(count) if name in trust.accepted else '',
         )
     return grid
 

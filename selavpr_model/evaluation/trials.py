@@ -40,8 +40,8 @@ def take_away(data: RetrievalSet, share: float, seed: int) -> RetrievalSet:
 
 def is_drive(queries: ImageSet) -> bool:
     """Whether the queries have full poses and come as they were driven."""
-    known = queries.headings is not None and bool(np.isfinite(queries.headings).all())
-    return is_posed(queries) and known and queries.runs is not None
+    with_headings = queries.headings is not None and bool(np.isfinite(queries.headings).all())
+    return is_posed(queries) and with_headings and queries.runs is not None
 
 
 def is_posed(images: ImageSet) -> bool:

@@ -79,14 +79,14 @@ class Trust:
 
 def trust(series: Mapping[str, Series], possible: int, min_precision: float) -> Trust:
     """possible: queries whose place is in the map at all."""
-    made = Trust(min_precision)
+    worth = Trust(min_precision)
     for name, one in series.items():
-        known = np.isfinite(one.scores)
-        if not known.any():
+        answered = np.isfinite(one.scores)
+        if not answered.any():
             continue
-        made.curves[name] = precision_recall(one.scores, one.right, possible)
+        worth.curves[name] = precision_recall(one.scores, one.right, possible)
         if name in PROBABILITIES:
-            sure, right = one.scores[known], one.right[known]
-            made.diagrams[name] = reliability(sure, right)
-            made.accepted[name] = precision_at(sure, right, min_precision)
-    return made
+            confidence, right = one.scores[answered], one.right[answered]
+            worth.diagrams[name] = reliability(confidence, right)
+            worth.accepted[name] = precision_at(confidence, right, min_precision)
+    return worth

@@ -19,37 +19,37 @@ with needs('matplotlib', extra='report'):
 COLOURS = {SIMILARITY: '#9aa3ad', MATCHES: '#e2a03f', ALONE: '#4f86c6', OVER_TIME: '#2da063'}
 
 
-def write_plots(folder: Path, found: Trust) -> None:
+def write_plots(folder: Path, trust: Trust) -> None:
     """precision_recall.svg, full_precision.svg and reliability.svg."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / 'precision_recall.svg').write_bytes(curves(found))
-    (folder / 'full_precision.svg').write_bytes(full_precision(found))
-    (folder / 'reliability.svg').write_bytes(reliability_diagram(found))
+    (folder / 'precision_recall.svg').write_bytes(curves(trust))
+    (folder / 'full_precision.svg').write_bytes(full_precision(trust))
+    (folder / 'reliability.svg').write_bytes(reliability_diagram(trust))
 
 
-def curves(found: Trust) -> bytes:
+def curves(trust: Trust) -> bytes:
     """Precision over recall of every number."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=HALF)
         axes = figure.subplots()
-        for name, curve in found.curves.items():
+        for name, curve in trust.curves.items():
             label = f'{TITLES[name]}: {curve.auc:.3f}'
             axes.plot(100 * curve.recall, 100 * curve.precision, c=COLOURS[name], label=label)
         axes.set(xlabel='recall (%)', ylabel='precision (%)', xlim=(0, 101), ylim=(0, 102))
-        if found.curves:
+        if trust.curves:
             axes.legend(loc='lower left', title='area under the curve', alignment='left')
         else:
             _say_nothing(axes)
         return figure_bytes(figure)
 
 
-def full_precision(found: Trust) -> bytes:
+def full_precision(trust: Trust) -> bytes:
     """How many of the places in the map are found before the first wrong one."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.6, 2.4))
         axes = figure.subplots()
-        names = list(found.curves)
-        values = [100 * found.curves[n].recall_at_full_precision for n in names]
+        names = list(trust.curves)
+        values = [100 * trust.curves[n].recall_at_full_precision for n in names]
         axes.barh([TITLES[n] for n in names], values, color=[COLOURS[n] for n in names])
         for row, value in enumerate(values):
             axes.annotate(
@@ -61,15 +61,15 @@ def full_precision(found: Trust) -> bytes:
         return figure_bytes(figure)
 
 
-def reliability_diagram(found: Trust) -> bytes:
+def reliability_diagram(trust: Trust) -> bytes:
     """Share of right answers over the confidence, and how many answers there are of each."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=HALF)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         upper.plot([0, 1], [0, 1], c=INK, ls=(0, (4, 3)), lw=1)
-        names = list(found.diagrams)
+        names = list(trust.diagrams)
         for number, name in enumerate(names):
-            _draw(upper, lower, found, name, (number - (len(names) - 1) / 2) / max(1, len(names)))
+            _draw(upper, lower, trust, name, (number - (len(names) - 1) / 2) / max(1, len(names)))
         upper.set(ylabel='share right', ylim=(-0.02, 1.05))
         lower.set(xlabel='confidence', ylabel='answers', xlim=(0, 1))
         if names:
@@ -84,15 +84,15 @@ def _say_nothing(axes: Axes) -> None:
     axes.annotate('no candidate', at, xycoords='axes fraction', ha='center', color=INK)
 
 
-def _draw(upper: Axes, lower: Axes, found: Trust, name: str, shift: float) -> None:
+def _draw(upper: Axes, lower: Axes, trust: Trust, name: str, shift: float) -> None:
     """Error bars: one standard deviation of a share of so many answers."""
-    bins = found.diagrams[name]
-    sure, right, counts = np.array([(b.confidence, b.right, b.count) for b in bins]).T
-    spread = np.sqrt(sure * (1 - sure) / counts)
-    label = f'{TITLES[name]}, error {found.error(name):.3f}'
+    bins = trust.diagrams[name]
+    confidence, right, counts = np.array([(b.confidence, b.right, b.count) for b in bins]).T
+    spread = np.sqrt(confidence * (1 - confidence) / counts)
+    label = f'{TITLES[name]}, error {trust.error(name):.3f}'
     upper.errorbar(
-        sure, right, spread, c=COLOURS[name], ecolor=GRID[:7], elinewidth=0.8, marker='o', ms=4,
-        label=label,
+        confidence, right, spread, c=COLOURS[name], ecolor=GRID[:7], elinewidth=0.8, marker='o',
+        ms=4, label=label,
     )  # fmt: skip
-    centres = (np.floor(np.minimum(sure, 0.999) * 10) + 0.5) / 10
+    centres = (np.floor(np.minimum(confidence, 0.999) * 10) + 0.5) / 10
     lower.bar(centres + 0.04 * shift, counts, 0.035, color=COLOURS[name])

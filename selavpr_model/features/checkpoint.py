@@ -250,10 +250,10 @@ def join_backbone(adapters: Checkpoint, backbone: Checkpoint) -> Checkpoint:
     """An adapters-only checkpoint completed with its backbone; WeightsError when it is another."""
     frozen = {k: v for k, v in backbone.tensors.items() if k.startswith('backbone.')}
     frozen = {k: v for k, v in used_tensors(frozen, adapters.config).items() if not is_adapter(k)}
-    found = backbone_digest(frozen)
-    if found != adapters.base:
+    digest = backbone_digest(frozen)
+    if digest != adapters.base:
         raise WeightsError(
-            f'weights: these adapters belong to backbone {adapters.base[:12]}, got {found[:12]}; '
+            f'weights: these adapters belong to backbone {adapters.base[:12]}, got {digest[:12]}; '
             'use the backbone they were trained on'
         )
     return Checkpoint(adapters.config, {**frozen, **adapters.tensors}, adapters.meta)

@@ -37,8 +37,8 @@ class Extractor:
         self.input_size = (config.image_height, config.image_width)
         self.local = copy.deepcopy(network.local)  # engines may change the network's own
         digest = str(identity.description.get('tensors_sha256', ''))
-        asked = (config.engine, config.precision)
-        self._engine = choose_engine(network.to(self.device), self.input_size, *asked, digest)
+        wanted = (config.engine, config.precision)
+        self._engine = choose_engine(network.to(self.device), self.input_size, *wanted, digest)
         self.engine, self.precision = self._engine.name, self._engine.precision
 
     def extract(self, image: np.ndarray) -> Features:
@@ -52,8 +52,8 @@ class Extractor:
         ready = [self.preprocess(image) for image in images]
         batch = (torch.stack(ready) if len(ready) > 1 else ready[0][None]).to(self.device)
         with torch.inference_mode():
-            made = self._engine.run(batch)
-        each = zip(*(whole.cpu().numpy() for whole in made), strict=True)
+            outputs = self._engine.run(batch)
+        each = zip(*(whole.cpu().numpy() for whole in outputs), strict=True)
         return [Features(*one) for one in each]
 
     def preprocess(self, image: np.ndarray) -> Tensor:

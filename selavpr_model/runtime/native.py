@@ -18,9 +18,9 @@ def load(name: str) -> tuple[ctypes.CDLL | None, str]:
     files = sorted(PACKAGE.glob(f'_{name}*.so'))
     for file in files:
         try:
-            found = ctypes.CDLL(str(file))
-            if getattr(found, f'selavpr_{name}_abi')() == ABI[name]:
-                return found, ''
+            library = ctypes.CDLL(str(file))
+            if getattr(library, f'selavpr_{name}_abi')() == ABI[name]:
+                return library, ''
         except (OSError, AttributeError) as error:
             log.debug('%s: %s', file, error)
     return (

@@ -44,13 +44,13 @@ def _require_folder(path: Path | None, option: str) -> None:
 
 def _require_file(path: Path, out: Path | None) -> None:
     folder = path.absolute().parent
-    made = out is not None and folder == out.absolute() and not out.exists()
-    if path.is_dir() or not (made or folder.is_dir()):
+    will_be = out is not None and folder == out.absolute() and not out.exists()
+    if path.is_dir() or not (will_be or folder.is_dir()):
         raise InputError(
             f'--json: expected a file in an existing folder, got {path}; choose another name or '
             f'make {folder}'
         )
-    if not made and not _writable(path if path.exists() else folder):
+    if not will_be and not _writable(path if path.exists() else folder):
         raise InputError(
             f'--json: expected a file that can be written, got {path}; choose another name'
         )

@@ -94,8 +94,8 @@ def read_plan(path: Path) -> Plan:
             raise ConfigError(f'{path}: {title}: expected a name of its own for each row')
     for row in (row for rows in tables.values() for row in rows):
         if row.run != FROZEN and row.run not in runs:
-            known = ', '.join([FROZEN, *runs])
-            raise ConfigError(f'{path}: row {row.name!r}: expected a run ({known}), got {row.run}')
+            names = ', '.join([FROZEN, *runs])
+            raise ConfigError(f'{path}: row {row.name!r}: expected a run ({names}), got {row.run}')
     recalls = tuple(int(n) for n in values.get('recalls', (1,)))
     if not set(recalls) <= set(RECALL_AT):
         raise ConfigError(f'{path}: recalls: expected some of {RECALL_AT}, got {recalls}')
@@ -104,11 +104,11 @@ def read_plan(path: Path) -> Plan:
 
 def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`changes` over `values`, section by section; lists are replaced."""
-    found = dict(values)
+    merged = dict(values)
     for key, value in changes.items():
-        deep = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
-        found[key] = {**found[key], **value} if deep else value
-    return found
+        deep = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = {**merged[key], **value} if deep else value
+    return merged
 
 
 def ablate(
@@ -129,17 +129,17 @@ def ablate(
         raise ConfigError(f'only: expected part of a title ({"; ".join(plan.tables)}), got {only}')
     other = [DatasetConfig(path=str(path.absolute())) for path in on]
     sets = [open_chosen(e, plan.recipe.base) for e in other or plan.recipe.validation]
-    found: dict[str, dict[str, Scores]] = {}
+    scores: dict[str, dict[str, Scores]] = {}
     for title, rows in tables.items():
-        found[title] = {}
+        scores[title] = {}
         for row in rows:
             log.info('%s: %s', title, row.name)
             extractor = _load(plan, row, out, device, progress)
-            found[title][row.name] = _measure(extractor, row, sets, out, progress)
-    write_json(out / 'ablations.json', found)
-    told = [markdown(title, rows, plan.recalls) for title, rows in found.items()]
-    (out / 'ablations.md').write_text('\n\n'.join(told) + '\n')
-    return found
+            scores[title][row.name] = _measure(extractor, row, sets, out, progress)
+    write_json(out / 'ablations.json', scores)
+    texts = [markdown(title, rows, plan.recalls) for title, rows in scores.items()]
+    (out / 'ablations.md').write_text('\n\n'.join(texts) + '\n')
+    return scores
 
 
 def _load(plan: Plan, row: RowConfig, out: Path, device: str, progress: bool) -> Extractor:
@@ -166,8 +166,8 @@ def _measure(
     extractor: Extractor, row: RowConfig, sets: list[RetrievalSet], out: Path, progress: bool
 ) -> Scores:
     """Scores of all sets, from the folder where these weights were asked this way before."""
-    asked = f'k{row.candidates}_{row.score}'
-    kept = out / 'answers' / f'{extractor.identity.fingerprint[:16]}_{asked}.json'
+    way = f'k{row.candidates}_{row.score}'
+    kept = out / 'answers' / f'{extractor.identity.fingerprint[:16]}_{way}.json'
     scores: Scores = json.loads(kept.read_text()) if kept.is_file() else {}
     for data in sets:
         if data.name in scores:
@@ -194,12 +194,12 @@ def _measure(
 
 def cells(scores: Scores, recalls: Sequence[int]) -> list[str]:
     """'R@N (low-high)' of each set, global and re-ranked; the interval of the first N alone."""
-    return [_cell(found, recalls) for orders in scores.values() for found in orders.values()]
+    return [_cell(recall, recalls) for orders in scores.values() for recall in orders.values()]
 
 
-def _cell(found: Mapping[str, list[float]], recalls: Sequence[int]) -> str:
-    value, low, high = found[str(recalls[0])]
-    more = ''.join(f' / {found[str(n)][0]:.1f}' for n in recalls[1:])
+def _cell(recall: Mapping[str, list[float]], recalls: Sequence[int]) -> str:
+    value, low, high = recall[str(recalls[0])]
+    more = ''.join(f' / {recall[str(n)][0]:.1f}' for n in recalls[1:])
     return f'{value:.1f} ({low:.0f}-{high:.0f}){more}'
 
 

@@ -90,9 +90,9 @@ class Views:
         """(A, B) bool: certainly different places, by TrainingSet.different."""
         count = len(self.data)
         last = count - 1
-        known = self.data.different(np.minimum(rows, last), np.minimum(others, last))
+        different = self.data.different(np.minimum(rows, last), np.minimum(others, last))
         single = (rows[:, None] >= count) | (others[None] >= count)
-        return np.where(single, rows[:, None] != others[None], known)
+        return np.where(single, rows[:, None] != others[None], different)
 
     def pairs(self, step: int, alike: np.ndarray | None = None) -> np.ndarray:
         """(batch_size, 2) int64 rows of different places; a self pair repeats its row.
@@ -120,12 +120,12 @@ class Views:
     def batch(self, step: int, all_rows: np.ndarray) -> Batch:
         """Views of this process's part of `all_rows` (B, V); a broken image is replaced."""
         part = np.array_split(np.arange(len(all_rows)), distributed.world())[distributed.rank()]
-        made = [self._place(step, int(i), all_rows) for i in part]
-        images = np.stack([[view.image for view in views] for views in made])
+        places = [self._place(step, int(i), all_rows) for i in part]
+        images = np.stack([[view.image for view in views] for views in places])
         return Batch(
             torch.from_numpy(images).permute(0, 1, 4, 2, 3).float().div_(255),
             all_rows[part],
-            np.stack([[view.homography for view in views] for views in made]),
+            np.stack([[view.homography for view in views] for views in places]),
             all_rows,
         )
 

@@ -48,8 +48,8 @@ def global_features(
         with autocast(device, config.precision):
             x = (torch.cat(ready).to(device) - network.mean) / network.std
             tokens, cls = network.backbone(x)
-            found = (network.pool if pooled else network.global_feature)(tokens, cls)
-        out[start + np.array(whole)] = found.float().cpu().numpy()
+            features = (network.pool if pooled else network.global_feature)(tokens, cls)
+        out[start + np.array(whole)] = features.float().cpu().numpy()
     return distributed.gather_rows(out, len(rows))
 
 

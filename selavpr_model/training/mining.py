@@ -90,16 +90,16 @@ def most_alike(
     rows `rank::world`, one process's of several. -1 where there are fewer.
     """
     wanted = np.arange(len(data))[share[0] :: share[1]]
-    asked = data.queries[np.isfinite(features[data.queries]).all(axis=1)]
-    found = np.full((len(wanted), count), -1, np.int64)
+    whole = data.queries[np.isfinite(features[data.queries]).all(axis=1)]
+    alike = np.full((len(wanted), count), -1, np.int64)
     for start in range(0, len(wanted), QUERIES_AT_ONCE):
         rows = wanted[start : start + QUERIES_AT_ONCE]
-        distances = _distances(features[rows], features[asked])
-        distances[~data.different(rows, asked)] = np.inf
+        distances = _distances(features[rows], features[whole])
+        distances[~data.different(rows, whole)] = np.inf
         order = np.argsort(distances, axis=1, kind='stable')[:, :count]
-        known = np.isfinite(np.take_along_axis(distances, order, axis=1))
-        found[start : start + len(rows), : order.shape[1]] = np.where(known, asked[order], -1)
-    return found
+        certain = np.isfinite(np.take_along_axis(distances, order, axis=1))
+        alike[start : start + len(rows), : order.shape[1]] = np.where(certain, whole[order], -1)
+    return alike
 
 
 _Triplet = tuple[int, int, np.ndarray, float, np.ndarray]
@@ -152,21 +152,21 @@ def _triplets(
     count: int,
 ) -> list[_Triplet]:
     """The triplet of each query that has one."""
-    asked, pool = features.of(queries), features.of(candidates)
-    distances = _distances(asked, pool)  # (Q, C)
+    anchors, pool = features.of(queries), features.of(candidates)
+    distances = _distances(anchors, pool)  # (Q, C)
     distances[~data.different(queries, candidates)] = np.inf
     hardest = np.argsort(distances, axis=1, kind='stable')[:, :count]
-    found: list[_Triplet] = []
+    triplets: list[_Triplet] = []
     for i, query in enumerate(queries):
         to_negatives = distances[i, hardest[i]]
-        to_positives = _distances(asked[i : i + 1], features.of(positives[i]))[0]
+        to_positives = _distances(anchors[i : i + 1], features.of(positives[i]))[0]
         best = int(np.argmin(to_positives))
         enough = len(to_negatives) == count and np.isfinite(to_negatives).all()
         if enough and np.isfinite(to_positives[best]):
             negatives = candidates[hardest[i]]
             positive = int(positives[i][best])
-            found.append((int(query), positive, negatives, to_positives[best], to_negatives))
-    return found
+            triplets.append((int(query), positive, negatives, to_positives[best], to_negatives))
+    return triplets
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -175,11 +175,11 @@ def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(squared), np.inf, np.sqrt(np.maximum(squared, 0.0)))
 
 
-def _stacked(found: Sequence[_Triplet], count: int) -> Triplets:
+def _stacked(triplets: Sequence[_Triplet], count: int) -> Triplets:
     return Triplets(
-        np.array([t[0] for t in found], np.int64),
-        np.array([t[1] for t in found], np.int64),
-        np.array([t[2] for t in found], np.int64).reshape(-1, count),
-        np.array([t[3] for t in found], np.float32),
-        np.array([t[4] for t in found], np.float32).reshape(-1, count),
+        np.array([t[0] for t in triplets], np.int64),
+        np.array([t[1] for t in triplets], np.int64),
+        np.array([t[2] for t in triplets], np.int64).reshape(-1, count),
+        np.array([t[3] for t in triplets], np.float32),
+        np.array([t[4] for t in triplets], np.float32).reshape(-1, count),
     )

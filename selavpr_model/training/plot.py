@@ -13,6 +13,7 @@ from selavpr_model.runtime.needs import needs
 with needs('matplotlib', extra='train'):
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
 SMOOTHED = 15  # steps of the running mean that is drawn over the losses
 
 
@@ -51,11 +52,11 @@ def _draw_losses(axes: Axes, log: dict[str, np.ndarray]) -> None:
         axes.legend()
 
 
-def _draw_recalls(axes: Axes, found: dict[str, np.ndarray]) -> None:
-    for name, values in found.items():
+def _draw_recalls(axes: Axes, recalls: dict[str, np.ndarray]) -> None:
+    for name, values in recalls.items():
         if name.endswith('_r1'):
             style = '-' if '_reranked_' in name else '--'
-            axes.plot(found['step'], values, style, marker='.', label=name.removesuffix('_r1'))
+            axes.plot(recalls['step'], values, style, marker='.', label=name.removesuffix('_r1'))
     axes.set(title='R@1 on validation queries', xlabel='step', ylabel='%')
-    if found:
+    if recalls:
         axes.legend()

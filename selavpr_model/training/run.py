@@ -91,26 +91,26 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def make_recipe(values: Mapping[str, Any], base: Path) -> Recipe:
     """The keys of a file -> a recipe; `base` is where its relative paths begin."""
     require_known(values, KEYS)
-    found: dict[str, Any] = {'base': base}
+    parts: dict[str, Any] = {'base': base}
     for name, value in values.items():
         if name in SECTIONS:
-            found[name] = SECTIONS[name].from_dict(_typed(name, value, dict))
+            parts[name] = SECTIONS[name].from_dict(_typed(name, value, dict))
         elif name in LISTS:
             entries = [_typed(name, entry, dict) for entry in _typed(name, value, list)]
-            found[name] = tuple(LISTS[name].from_dict(entry) for entry in entries)
+            parts[name] = tuple(LISTS[name].from_dict(entry) for entry in entries)
         elif name == 'singles':
-            found[name] = tuple(_typed(name, entry, str) for entry in _typed(name, value, list))
+            parts[name] = tuple(_typed(name, entry, str) for entry in _typed(name, value, list))
         else:
-            found[name] = _typed(name, value, str if name == 'weights' else dict)
-    ModelConfig.from_dict(found.get('model', {}))
-    return Recipe(**found)
+            parts[name] = _typed(name, value, str if name == 'weights' else dict)
+    ModelConfig.from_dict(parts.get('model', {}))
+    return Recipe(**parts)
 
 
-def require_known(values: Mapping[str, Any], known: Sequence[str]) -> None:
+def require_known(values: Mapping[str, Any], names: Sequence[str]) -> None:
     for key in values:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1)
-            hint = f'did you mean {near[0]!r}?' if near else f'valid: {", ".join(known)}'
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, 1)
+            hint = f'did you mean {near[0]!r}?' if near else f'valid: {", ".join(names)}'
             raise ConfigError(f'recipe: unknown key {key!r}; {hint}')
 
 
@@ -203,16 +203,16 @@ def process_device(name: str) -> str:
 
 def find_singles(recipe: Recipe) -> list[Path]:
     """Images of the recipe's patterns; ConfigError where one matches none."""
-    found: list[Path] = []
+    singles: list[Path] = []
     for pattern in recipe.singles:
         path = str(recipe.base / Path(pattern).expanduser())
         images = [Path(p) for p in sorted(glob.glob(path))]  # noqa: PTH207
         images = [p for p in images if p.suffix.lower() in SUFFIXES]
         if not images:
             raise SourceError(f'singles: expected a pattern of images ({path}), it matches none')
-        found += images
-    if 0 < len(found) < recipe.train.batch_size:
+        singles += images
+    if 0 < len(singles) < recipe.train.batch_size:
         raise ConfigError(
-            f'singles: expected at least a batch of {recipe.train.batch_size}, got {len(found)}'
+            f'singles: expected at least a batch of {recipe.train.batch_size}, got {len(singles)}'
         )
-    return found
+    return singles

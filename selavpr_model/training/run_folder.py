@@ -84,8 +84,10 @@ class RunFiles:
         was = state['config']
         other = [k for k in config if k in was and was[k] != config[k] and k not in MAY_CHANGE]
         if other:
-            told = ', '.join(f'{k}: {was[k]} then, {config[k]} now' for k in other)
-            raise ConfigError(f'{path}: begun with other settings ({told}); use a new --out')
+            differences = ', '.join(f'{k}: {was[k]} then, {config[k]} now' for k in other)
+            raise ConfigError(
+                f'{path}: begun with other settings ({differences}); use a new --out'
+            )
         self._forget_after(int(state['step']))
         return state
 

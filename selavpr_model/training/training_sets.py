@@ -18,7 +18,7 @@ import numpy as np
 
 from selavpr_model.config import EvaluationConfig, SourceConfig
 from selavpr_model.data.datasets import listed, open_dataset, parse_slice
-from selavpr_model.data.retrieval_sets import joined, RetrievalSet, ROUNDING
+from selavpr_model.data.retrieval_sets import concatenated, RetrievalSet, ROUNDING
 from selavpr_model.errors import ConfigError, SourceError
 
 ATTEMPTS = 1000
@@ -161,13 +161,15 @@ class _Block:
     def __init__(self, part: RetrievalSet) -> None:
         both = part.queries is part.references
         count, queries = len(part.references), len(part.queries)
-        self.images = part.references if both else joined([part.references, part.queries])
+        self.images = part.references if both else concatenated([part.references, part.queries])
         self.asks = np.arange(len(self.images)) >= (0 if both else count)
         self.answers = np.arange(len(self.images)) < count
         empty = np.empty(0, np.int64)
-        found = part.positives()
+        positives = part.positives()
         self.near = (
-            [rows[rows != i] for i, rows in enumerate(found)] if both else [empty] * count + found
+            [rows[rows != i] for i, rows in enumerate(positives)]
+            if both
+            else [empty] * count + positives
         )
         assert len(self.near) == (count if both else count + queries)
         size, given = len(self.images), self.images
@@ -223,10 +225,10 @@ def open_training_set(
 def _folders(pattern: str, base: Path) -> list[Path]:
     """The folders of a source in order of name; SourceError when there are none."""
     path = str(base / Path(pattern).expanduser())
-    found = [Path(p) for p in sorted(glob.glob(path)) if Path(p).is_dir()]  # noqa: PTH207
-    if not pattern or not found:
+    folders = [Path(p) for p in sorted(glob.glob(path)) if Path(p).is_dir()]  # noqa: PTH207
+    if not pattern or not folders:
         raise SourceError(f'sources: path: expected a folder or a pattern of some, got {path!r}')
-    return found
+    return folders
 
 
 def _open(folder: Path, source: SourceConfig, config: EvaluationConfig | None) -> RetrievalSet:

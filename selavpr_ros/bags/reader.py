@@ -225,9 +225,9 @@ def _require(
     types: tuple[str, ...],
     what: str,
 ) -> str:
-    for known in (name, '/' + name):
-        if known in topics:
-            return known
+    for candidate in (name, '/' + name):
+        if candidate in topics:
+            return candidate
     problem = f'no {what} {name!r}'
     raise SourceError(_listing(bag, problem, topics) if topics else _nothing(bag, problem, types))
 

@@ -14,17 +14,17 @@ from selavpr_ros.convert.from_ros import duration_s, pose_matrix, stamp_ns
 
 def prediction(message: Any) -> Prediction:
     """PlaceHypotheses -> a row without pose and reason, which the message does not carry."""
-    found = message.hypotheses
+    hypotheses = message.hypotheses
     return Prediction(
         stamp_ns=stamp_ns(message),
         state=State(message.state),
-        reject=Reject(found[0].reject_mask) if found else Reject.NONE,
-        confidence=known(found[0].confidence) if found else None,
-        place_ids=tuple(h.place_id for h in found),
-        names=tuple(h.place_name for h in found),
-        similarities=tuple(short_float(h.global_similarity) for h in found),
-        global_ranks=tuple(h.global_rank for h in found),
-        matches=tuple(h.num_matches for h in found),
+        reject=Reject(hypotheses[0].reject_mask) if hypotheses else Reject.NONE,
+        confidence=known(hypotheses[0].confidence) if hypotheses else None,
+        place_ids=tuple(h.place_id for h in hypotheses),
+        names=tuple(h.place_name for h in hypotheses),
+        similarities=tuple(short_float(h.global_similarity) for h in hypotheses),
+        global_ranks=tuple(h.global_rank for h in hypotheses),
+        matches=tuple(h.num_matches for h in hypotheses),
     )
 
 

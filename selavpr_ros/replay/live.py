@@ -157,9 +157,9 @@ class Player:
 
         def ready() -> bool:
             topics = [f'{NODE}/{name}' for name in ('hypotheses', 'pose', 'loop_closures')]
-            known = all(self._node.count_publishers(self._resolved(t)) for t in topics)
+            published = all(self._node.count_publishers(self._resolved(t)) for t in topics)
             heard = all(p.get_subscription_count() for p in (self._images, self._camera))
-            return known and self._answers.active and heard
+            return published and self._answers.active and heard
 
         if not self._spin_until(ready, timeout_s):
             status = self._answers.status

@@ -89,9 +89,9 @@ class Drive:
 
 
 def scaled(pose: np.ndarray, unit_m: float) -> np.ndarray:
-    made = pose.copy()
-    made[:3, 3] *= unit_m
-    return made
+    moved = pose.copy()
+    moved[:3, 3] *= unit_m
+    return moved
 
 
 def run(request: SlamRequest) -> dict[str, Any]:
@@ -103,19 +103,19 @@ def run(request: SlamRequest) -> dict[str, Any]:
 def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
     """`run` with a loaded model."""
     drive, slam = Drive(request), open_session(request, extractor)
-    driven, spots = drive_through(drive, slam)
+    driven, track = drive_through(drive, slam)
     request.out.mkdir(parents=True, exist_ok=True)
     same = (
         same_by_picture(drive.picture)
         if drive.picture
         else same_by_pose(drive.poses, request.score)
     )
-    known = drive.picture is not None or any(pose is not None for pose in drive.poses)
+    scorable = drive.picture is not None or any(pose is not None for pose in drive.poses)
     summary: dict[str, Any] = {
         'source': str(request.source),
         'weights': extractor.identity.weights,
     }
-    if not known:
+    if not scorable:
         summary |= counts(driven)
     else:
         worth = trust_of(driven, same)
@@ -124,7 +124,7 @@ def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
     write_json(request.out / 'summary.json', summary)
     write_closures(request.out / 'closures.csv', driven.closures)
     save_map(slam.place_map, request.out / 'map', overwrite=True)
-    _draw(request.out / 'drive.png', driven, drive, spots)
+    _draw(request.out / 'drive.png', driven, drive, track)
     return summary
 
 
@@ -138,7 +138,7 @@ def drive_through(frames: Iterable[Frame], slam: SlamSession) -> tuple[Run, dict
     closures: list[LoopClosure] = []
     indices: dict[int, int] = {}
     searchable: dict[int, list[int]] = {}
-    spots: dict[int, np.ndarray] = {}
+    track: dict[int, np.ndarray] = {}
     answers: dict[int, Recognition] = {}
     for index, frame in enumerate(progress_bar(frames, 'slam', unit='frame', leave=False)):
         step = slam.process(frame)
@@ -146,8 +146,8 @@ def drive_through(frames: Iterable[Frame], slam: SlamSession) -> tuple[Run, dict
         if step.place is not None:
             answers[index] = step.recognition
             searchable[index] = list(indices.values())[: slam.searched]
-            indices[step.place.id], spots[index] = index, slam.last_pose
-    return Run(closures, indices, searchable, answers), spots
+            indices[step.place.id], track[index] = index, slam.last_pose
+    return Run(closures, indices, searchable, answers), track
 
 
 def write_closures(path: Path, closures: Iterable[LoopClosure]) -> None:
@@ -163,13 +163,13 @@ def write_closures(path: Path, closures: Iterable[LoopClosure]) -> None:
             ))  # fmt: skip
 
 
-def _draw(path: Path, driven: Run, drive: Drive, spots: dict[int, np.ndarray]) -> None:
+def _draw(path: Path, driven: Run, drive: Drive, track: dict[int, np.ndarray]) -> None:
     """The way by odometry with its closures, and the true one where it is known."""
     from selavpr_model.evaluation.slam_plot import draw_drive
 
-    true = {i: drive.poses[i] for i in spots if drive.poses[i] is not None}
-    if true and len(true) == len(spots) and spots:
-        first = next(iter(spots))
-        to_truth = true[first] @ inverse(spots[first])  # odometry starts where the truth does
-        spots = {i: to_truth @ pose for i, pose in spots.items()}
-    draw_drive(path, driven, spots, {i: p for i, p in true.items() if p is not None})
+    true = {i: drive.poses[i] for i in track if drive.poses[i] is not None}
+    if true and len(true) == len(track) and track:
+        first = next(iter(track))
+        to_truth = true[first] @ inverse(track[first])  # odometry starts where the truth does
+        track = {i: to_truth @ pose for i, pose in track.items()}
+    draw_drive(path, driven, track, {i: p for i, p in true.items() if p is not None})

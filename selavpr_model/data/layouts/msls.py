@@ -18,8 +18,8 @@ import numpy as np
 from selavpr_model.config import EvaluationConfig
 from selavpr_model.data.retrieval_sets import (
     ANY_ANGLE,
+    concatenated,
     ImageSet,
-    joined,
     near,
     RetrievalSet,
     Selection,
@@ -50,7 +50,7 @@ def load(path: Path, selection: Selection, config: EvaluationConfig) -> Retrieva
         [_images(_root(path) / city / side, k, validation) for k, city in enumerate(cities)]
         for side in ('query', 'database')
     ]
-    queries, references = map(joined, sides)
+    queries, references = map(concatenated, sides)
     kept = np.flatnonzero([len(rows) > 0 for rows in near(queries, references, radius)])
     heading = f' and {angle:g} degrees' if angle < ANY_ANGLE else ''
     protocol = (

@@ -22,7 +22,13 @@ import numpy as np
 
 from selavpr_model.config import EvaluationConfig
 from selavpr_model.data.image_folder import list_images, natural_key
-from selavpr_model.data.retrieval_sets import image_set, ImageSet, joined, RetrievalSet, Selection
+from selavpr_model.data.retrieval_sets import (
+    concatenated,
+    image_set,
+    ImageSet,
+    RetrievalSet,
+    Selection,
+)
 from selavpr_model.errors import SourceError
 
 SEASONS = ('summer', 'winter', 'fall', 'spring')
@@ -67,10 +73,10 @@ def load_vprbench(
     _refuse_training(path, 'VPR-Bench', selection)
     frames = VPRBENCH_FRAMES if selection.tolerance is None else selection.tolerance
     protocol = f'Nordland, VPR-Bench protocol: every 10th frame asks, right up to {frames:g} apart'
-    asked = np.array([[VPRBENCH_STEP * int(f.stem)] for f in queries], np.float64)
+    places = np.array([[VPRBENCH_STEP * int(f.stem)] for f in queries], np.float64)
     answers = np.array([[int(f.stem)] for f in references], np.float64)
     return RetrievalSet(
-        path.name, protocol, image_set(queries, asked), image_set(references, answers), frames
+        path.name, protocol, image_set(queries, places), image_set(references, answers), frames
     )
 
 
@@ -107,7 +113,7 @@ def _seasons(
         if name != 'Olid':
             _refuse_training(path, name, selection)
         parts = [part for part in map(images, SEASONS) if len(part)]
-        every = joined([replace(p, runs=np.full(len(p), k)) for k, p in enumerate(parts)])
+        every = concatenated([replace(p, runs=np.full(len(p), k)) for k, p in enumerate(parts)])
         words = f'Nordland, {name} protocol, train part, positives up to {frames:g} frames apart'
         return RetrievalSet(
             path.name, words, every, every, frames, negative_radius=PATCH_NETVLAD_FRAMES
@@ -137,11 +143,11 @@ def _olid_images(path: Path, part: str, season: str) -> ImageSet:
     folder = _olid_folder(path, part, season)
     sections = [p for p in folder.glob('section*') if p.is_dir()]
     sections.sort(key=lambda p: natural_key(p.name))
-    found = [list_images(section) for section in sections]
-    ranks = [float(i) for files in found for i in range(len(files))]
-    groups = [k for k, files in enumerate(found) for _ in files]
+    images = [list_images(section) for section in sections]
+    ranks = [float(i) for files in images for i in range(len(files))]
+    groups = [k for k, files in enumerate(images) for _ in files]
     return ImageSet(
-        tuple(file for files in found for file in files),
+        tuple(file for files in images for file in files),
         np.array(ranks, np.float64).reshape(-1, 1),
         np.array(groups, np.int64),
     )

@@ -36,14 +36,14 @@ def load(path: Path, selection: Selection, config: EvaluationConfig) -> Retrieva
     frames = config.pair_tolerance if selection.tolerance is None else selection.tolerance
     places, rule = _places(queries, references)
     protocol = f'query/ and ref/, {rule}, tolerance {frames:g} frames'
-    asked = image_set(queries, places)
+    query_set = image_set(queries, places)
     answers = image_set(references, np.arange(len(references), dtype=np.float64)[:, None])
     if selection.names is not None:
-        asked = asked.take(_named(asked, selection.names))
+        query_set = query_set.take(_named(query_set, selection.names))
         protocol += f', queries named {words(selection.names)}'
         if selection.training:  # a reference of a validation query is not for training
             answers = answers.take(_named(answers, selection.names))
-    return RetrievalSet(path.name, protocol, asked, answers, frames, negative_radius=frames)
+    return RetrievalSet(path.name, protocol, query_set, answers, frames, negative_radius=frames)
 
 
 def words(part: slice) -> str:

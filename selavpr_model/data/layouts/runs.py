@@ -20,7 +20,7 @@ from selavpr_model.config import EvaluationConfig
 from selavpr_model.data import pose_files
 from selavpr_model.data.image_folder import find_images, match_rows
 from selavpr_model.data.pose_files import PoseRow
-from selavpr_model.data.retrieval_sets import ImageSet, joined, RetrievalSet, Selection
+from selavpr_model.data.retrieval_sets import concatenated, ImageSet, RetrievalSet, Selection
 from selavpr_model.errors import SourceError
 
 TABLE = 'poses.csv'
@@ -82,13 +82,15 @@ def _run(folder: Path) -> ImageSet:
     table = folder / TABLE
     files = find_images(folder)
     rows = match_rows(files, _rows(table, files), TABLE)
-    known = [(file, row) for file, row in zip(files, rows, strict=True) if row.pose is not None]
-    poses = np.array([row.pose for _, row in known], np.float64).reshape(-1, 4, 4)
-    oriented = np.array([row.oriented for _, row in known], bool)
+    with_pose = [
+        (file, row) for file, row in zip(files, rows, strict=True) if row.pose is not None
+    ]
+    poses = np.array([row.pose for _, row in with_pose], np.float64).reshape(-1, 4, 4)
+    oriented = np.array([row.oriented for _, row in with_pose], bool)
     headings = np.where(oriented[:, None], poses[:, :3, 2], np.nan)
     laps = _laps(table)
-    runs = np.array([laps.get(file.name, 0) for file, _ in known], np.int64) if laps else None
-    files = [file for file, _ in known]
+    runs = np.array([laps.get(file.name, 0) for file, _ in with_pose], np.int64) if laps else None
+    files = [file for file, _ in with_pose]
     return ImageSet(tuple(files), poses[:, :3, 3], np.zeros(len(files), np.int64), headings, runs)
 
 
@@ -125,4 +127,6 @@ def _world(runs: Sequence[ImageSet]) -> ImageSet:
     """All images; with several runs, each is one of its own."""
     if len(runs) == 1:
         return runs[0]
-    return joined([replace(r, runs=np.full(len(r), k, np.int64)) for k, r in enumerate(runs)])
+    return concatenated(
+        [replace(r, runs=np.full(len(r), k, np.int64)) for k, r in enumerate(runs)]
+    )

@@ -87,14 +87,14 @@ def _floors(path: Path, rows: Sequence[dict[str, str]], selection: Selection) ->
     if 'floor' not in rows[0]:
         columns = ', '.join(('file', 'floor', 'frame', 'video'))
         raise SourceError(f'{path}: expected columns {columns}; got {", ".join(rows[0])}')
-    known = sorted({r['floor'] or '' for r in rows})
-    unknown = [f for f in selection.floors if f not in known]
+    every = sorted({r['floor'] or '' for r in rows})
+    unknown = [f for f in selection.floors if f not in every]
     if unknown:
-        valid = ', '.join(sorted(known, key=natural_key))
+        valid = ', '.join(sorted(every, key=natural_key))
         raise SourceError(f'{path}: floors: got unknown {", ".join(unknown)}; valid: {valid}')
-    held_out = known[VALIDATION_FLOORS]
-    parts = {'': known, 'val': held_out, 'train': [f for f in known if f not in held_out]}
-    chosen = [f for f in selection.floors or known if f in parts[selection.split]]
+    held_out = every[VALIDATION_FLOORS]
+    parts = {'': every, 'val': held_out, 'train': [f for f in every if f not in held_out]}
+    chosen = [f for f in selection.floors or every if f in parts[selection.split]]
     if not chosen:
         raise SourceError(
             f'{path}: floors: none of {", ".join(selection.floors)} is in the '

@@ -156,21 +156,21 @@ def _figures(report: Report) -> list[Figure]:
     return figures
 
 
-def _trust_figures(found: Trust) -> list[Figure]:
-    if not found.curves:
+def _trust_figures(trust: Trust) -> list[Figure]:
+    if not trust.curves:
         return []
     figures = [
         Figure('Precision and recall', 'If the best place were accepted by one number alone; '
-               'frames outside the map count as wrong.', trust_plots.curves(found)),
+               'frames outside the map count as wrong.', trust_plots.curves(trust)),
         Figure('Recall at 100 % precision', 'Frames inside the map that each number accepts '
-               'before its first wrong one.', trust_plots.full_precision(found)),
+               'before its first wrong one.', trust_plots.full_precision(trust)),
     ]  # fmt: skip
-    if found.diagrams:
+    if trust.diagrams:
         text = (
             'Share of right answers among those of one confidence, and their number. On the '
             'dashed line a confidence is what it says.'
         )
-        figures.append(Figure('Reliability', text, trust_plots.reliability_diagram(found)))
+        figures.append(Figure('Reliability', text, trust_plots.reliability_diagram(trust)))
     return figures
 
 

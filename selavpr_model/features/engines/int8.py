@@ -61,13 +61,13 @@ class CBlock(ctypes.Structure):
 @functools.lru_cache(maxsize=1)
 def library() -> ctypes.CDLL:
     """The kernel; EngineError where it was not built or this CPU cannot run it."""
-    found, why = load('trunk')
-    if found is None:
+    kernel, why = load('trunk')
+    if kernel is None:
         raise EngineError(f'no int8 kernel, as {why}; install a C++ compiler and run make setup')
-    if not found.selavpr_trunk_has():
+    if not kernel.selavpr_trunk_has():
         raise EngineError('this CPU has no int8 and bf16 products (avx512_vnni, avx512_bf16)')
-    found.selavpr_trunk_new.restype = _POINTER
-    return found
+    kernel.selavpr_trunk_new.restype = _POINTER
+    return kernel
 
 
 class Packed:

@@ -159,7 +159,7 @@ torch.set_num_threads(1)
 from selavpr_model.runtime.distributed import process_group, rank
 from selavpr_model.training.run import make_recipe, make_trainer
 sys.path[:0] = [sys.argv[3], str(Path(sys.argv[3]).parent)]
-from test_train import recipe_of
+from test_trainer import recipe_of
 with process_group():
     trainer = make_trainer(recipe_of(Path(sys.argv[1]), sys.argv[4]), Path(sys.argv[2]))
     trainer.run(2, progress=False)
