@@ -43,19 +43,27 @@ class RecognizerConfig(Config):
         low=0.0,
         high=1.0,
     )
-    min_similarity: float = option(
-        -1.0,
-        'one frame alone: least cosine of an accepted place; -1: as measured for the map',
+    min_similarity: float | None = option(
+        None,
+        'least cosine of an accepted place, in a frame that is judged alone; null: as the map '
+        'measured it',
         low=-1.0,
         high=1.0,
+        kind=float,
     )
-    min_matches: int = option(
-        -1, 'one frame alone: least matches that count; -1: as measured for the map', low=-1
+    min_matches: int | None = option(
+        None,
+        'least matches of an accepted place, in a frame that is judged alone; null: as the map '
+        'measured it',
+        low=0,
+        kind=int,
     )
-    min_match_ratio: float = option(
-        -1.0,
-        'one frame alone: least matches over those of the best distinct rival; -1: as measured',
-        low=-1.0,
+    min_match_ratio: float | None = option(
+        None,
+        'least matches of an accepted place over those of its best distinct rival, in a frame '
+        'that is judged alone; null: as the map measured it',
+        low=0.0,
+        kind=float,
     )
 
 

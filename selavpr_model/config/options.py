@@ -24,13 +24,16 @@ def option(
     high: float | None = None,
     choices: tuple[Any, ...] = (),
     parts: str = '',
+    kind: type | None = None,
 ) -> Any:
     """A dataclass field with its help text, unit, inclusive range or list of choices.
 
-    parts: what the numbers of a tuple are.
+    parts: what the numbers of a tuple are. kind: the type of a field whose default is None; such
+    a field may be None.
     """
     meta = {
         'help': help, 'unit': unit, 'low': low, 'high': high, 'choices': choices, 'parts': parts,
+        'kind': type(default) if kind is None else kind,
     }  # fmt: skip
     return field(default=default, metadata=meta)
 
@@ -73,7 +76,9 @@ def check_value(f: dataclasses.Field[Any], value: Any, owner: str) -> None:
 
 def problem_of(f: dataclasses.Field[Any], value: Any) -> str:
     """What was expected and what came, where the field cannot have this value; else empty."""
-    if not _same_kind(value, f.default):
+    if value is None and is_optional(f):
+        return ''
+    if not _is_kind(value, f.metadata['kind'], f.default):
         return f'expected {_kind(f)}, got {value!r}'
     choices = f.metadata['choices']
     if choices and value not in choices:
@@ -82,22 +87,27 @@ def problem_of(f: dataclasses.Field[Any], value: Any) -> str:
     return next(filter(None, (_out_of_range(f, number) for number in numbers)), '')
 
 
+def is_optional(f: dataclasses.Field[Any]) -> bool:
+    """Whether the field may be None: its default is, and its metadata name its type."""
+    return f.default is None and f.metadata['kind'] is not type(None)
+
+
 def _kind(f: dataclasses.Field[Any]) -> str:
     if isinstance(f.default, tuple):
         return f'{len(f.default)} numbers {f.metadata["parts"]}'.strip()
-    return type(f.default).__name__
+    return f.metadata['kind'].__name__ + (' or null' if is_optional(f) else '')
 
 
-def _same_kind(value: Any, default: Any) -> bool:
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(default, bool) and isinstance(value, bool)
-    if isinstance(default, float):
+def _is_kind(value: Any, kind: type, default: Any) -> bool:
+    if isinstance(value, bool):
+        return kind is bool
+    if kind is float:
         return isinstance(value, float | int)
-    if isinstance(default, tuple):
+    if kind is tuple:
         if not isinstance(value, tuple) or len(value) != len(default):
             return False
-        return all(_same_kind(v, d) for v, d in zip(value, default, strict=True))
-    return isinstance(value, type(default))
+        return all(_is_kind(v, type(d), d) for v, d in zip(value, default, strict=True))
+    return isinstance(value, kind)
 
 
 def _out_of_range(f: dataclasses.Field[Any], value: Any) -> str:

@@ -34,17 +34,20 @@ BITS = (Reject.LOW_GLOBAL, Reject.LOW_LOCAL, Reject.AMBIGUOUS)
 
 
 def thresholds(config: RecognizerConfig, calibration: Calibration | None) -> Thresholds | None:
-    """The configured values, and the map's own where they are -1; None if neither is there."""
+    """The configured values, and the map's own where they are not set; None if neither is."""
     chosen = (config.min_similarity, config.min_matches, config.min_match_ratio)
     if calibration is None:
-        return None if -1 in chosen else Thresholds(*chosen)
+        similarity, matches, ratio = chosen
+        if similarity is None or matches is None or ratio is None:
+            return None
+        return Thresholds(similarity, matches, ratio)
     measured = (calibration.min_similarity, calibration.min_matches, calibration.min_match_ratio)
     similarity, matches, ratio = (
-        m if c == -1 else c for c, m in zip(chosen, measured, strict=True)
+        m if c is None else c for c, m in zip(chosen, measured, strict=True)
     )
-    if calibration.confidence is None or -1 not in chosen:
+    if calibration.confidence is None or None not in chosen:
         return Thresholds(similarity, int(matches), ratio)
-    firm = Reject(sum(bit for bit, c in zip(BITS, chosen, strict=True) if c != -1))
+    firm = Reject(sum(bit for bit, c in zip(BITS, chosen, strict=True) if c is not None))
     return Thresholds(similarity, int(matches), ratio, config.min_precision, firm)
 
 

@@ -84,6 +84,7 @@ def write_parameters(
         f'{prefix}.{name}' if prefix else name: value
         for prefix, config in configs.items()
         for name, value in config.to_dict().items()
+        if value is not None  # a parameter cannot be null; not given, it is
     }
     compressed = frames.image_type == COMPRESSED_IMAGE
     values |= {

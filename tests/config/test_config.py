@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import pytest
 
 from selavpr_model import config as package
-from selavpr_model.config import ExtractorConfig, ModelConfig
+from selavpr_model.config import ExtractorConfig, ModelConfig, RecognizerConfig
 from selavpr_model.errors import ConfigError, SelaVPRError
 from selavpr_ros.config import GROUPS, NodeConfig
 
@@ -82,3 +82,15 @@ def test_any_value_is_either_taken_or_a_config_error(cls, data):
         assert name in str(error)
     else:
         assert getattr(config, name) == (tuple(value) if isinstance(value, list) else value)
+
+
+def test_an_optional_number_may_be_null_and_nothing_else():
+    assert RecognizerConfig().min_matches is None
+    assert RecognizerConfig.from_dict({'min_matches': None}) == RecognizerConfig()
+    assert RecognizerConfig(min_similarity=1).min_similarity == 1
+    with pytest.raises(ConfigError, match=r"min_matches: expected int or null, got 'many'"):
+        RecognizerConfig.from_dict({'min_matches': 'many'})
+    with pytest.raises(ConfigError, match='min_match_ratio: expected 0.0 to inf; got -1'):
+        RecognizerConfig(min_match_ratio=-1.0)
+    with pytest.raises(ConfigError, match='candidates: expected int, got None'):
+        RecognizerConfig.from_dict({'candidates': None})
