@@ -19,6 +19,8 @@ from selavpr_model.errors import InputError
 if TYPE_CHECKING:
     from selavpr_model.matching.token_matcher import LocalHead
 
+SECOND = 1_000_000_000  # nanoseconds
+
 
 class State(enum.IntEnum):
     """What a recognition says about the robot (values of PlaceHypotheses.state)."""

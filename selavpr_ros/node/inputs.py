@@ -18,13 +18,10 @@ from selavpr_model.poses import PoseTrack
 from selavpr_model.records import Camera
 from selavpr_ros.config import NodeConfig
 from selavpr_ros.convert import from_ros
+from selavpr_ros.convert.tf_message import TFMessage
 from selavpr_ros.convert.transforms import StaticTransforms
 from selavpr_ros.node import qos
-
-try:
-    from tf2_msgs.msg import TFMessage
-except ImportError:  # rclpy from PyPI comes without; then base_camera has to be given
-    TFMessage = None
+from selavpr_ros.node.health.throttled_logger import ThrottledLogger
 
 ODOM_KEPT = 200  # messages; a few seconds at the usual 20 to 50 Hz
 
@@ -42,27 +39,23 @@ class Arrival:
 class Inputs:
     """Subscriptions, made and destroyed with the lifecycle."""
 
-    def __init__(
-        self, node: Node, on_image: Callable[[Any], None], told: Callable[[str], None]
-    ) -> None:
-        self._node = node
-        self._on_image = on_image
-        self._told = told
+    def __init__(self, node: Node, log: ThrottledLogger) -> None:
+        self._node, self._log = node, log
         self._subscriptions: list[Any] = []
         self._odom_frame = ''
         self._odom: deque[tuple[int, np.ndarray]] = deque(maxlen=ODOM_KEPT)
         self.transforms = StaticTransforms()
         self.camera: Camera | None = None
-        self.camera_problem = ''
+        self._camera_problem = ''
         self._qos_problem = ''
         self.image_topic = ''
         self.image_qos = qos.camera('')
 
-    def open(self, config: NodeConfig) -> None:
+    def open(self, config: NodeConfig, on_image: Callable[[Any], None]) -> None:
         """Subscribe as configured, replacing what there was."""
         self.close()
         self._odom_frame = config.odom_frame
-        self._open_image(config)
+        self._open_image(config, on_image)
         sensor = qos.camera('')
         self._subscribe(CameraInfo, 'camera_info', self._on_camera_info, sensor)
         self._subscribe(Odometry, 'odom', self._on_odom, qos.burst(ODOM_KEPT))
@@ -74,7 +67,7 @@ class Inputs:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
         self.forget()
-        self._qos_problem = self.camera_problem = ''
+        self._qos_problem = self._camera_problem = ''
 
     def forget(self) -> None:
         """Drop what belongs to an old clock or camera."""
@@ -105,7 +98,22 @@ class Inputs:
             return None
         return PoseTrack(*zip(*samples, strict=True)).latest(stamp_ns, max_age_ns)
 
-    def _open_image(self, config: NodeConfig) -> None:
+    def camera_of(self, image: np.ndarray) -> Camera | None:
+        """The calibration of camera_info, where it can be of this image."""
+        camera = self.camera
+        if camera is None or camera.sees(image):
+            return camera
+        told, got = 'x'.join(map(str, camera.size)), f'{image.shape[1]}x{image.shape[0]}'
+        self._log.once(f'camera_info is of {told}, images are {got}: it is not used')
+        return None
+
+    def about_camera(self) -> str:
+        """The calibration in words, or why there is none."""
+        if self.camera is None:
+            return self._camera_problem or 'none received'
+        return f'{self.camera.size[0]}x{self.camera.size[1]} {self.camera.model}'
+
+    def _open_image(self, config: NodeConfig, on_image: Callable[[Any], None]) -> None:
         self.image_topic = self._node.resolve_topic_name('image')
         kind: Any = Image
         if config.image_transport == 'compressed':
@@ -113,7 +121,7 @@ class Inputs:
             # As image_transport: a remapping of `image` moves its compressed form along.
             self.image_topic = self.image_topic.removesuffix('/compressed') + '/compressed'
         self.image_qos = qos.camera(config.qos_image)
-        self._subscribe(kind, self.image_topic, self._on_image, self.image_qos)
+        self._subscribe(kind, self.image_topic, on_image, self.image_qos)
 
     def _subscribe(
         self, kind: Any, topic: str, callback: Callable[[Any], None], profile: Any
@@ -127,7 +135,7 @@ class Inputs:
 
     def _qos_event(self, text: str) -> None:
         self._qos_problem = text
-        self._told(text)
+        self._log.warn(text)
 
     @property
     def qos_problem(self) -> str:
@@ -140,15 +148,15 @@ class Inputs:
 
     def _on_camera_info(self, message: Any) -> None:
         try:
-            self.camera, self.camera_problem = from_ros.camera(message), ''
+            self.camera, self._camera_problem = from_ros.camera(message), ''
         except InputError as error:
-            self.camera_problem = str(error)
+            self._camera_problem = str(error)
 
     def on_tf_static(self, message: Any) -> None:
         try:
             self.transforms.add(message)
         except InputError as error:
-            self._told(f'/tf_static: {error}')
+            self._log.warn(f'/tf_static: {error}')
 
     def _on_odom(self, message: Any) -> None:
         try:
@@ -157,5 +165,5 @@ class Inputs:
             return
         frame, expected = from_ros.frame_id(message), self._odom_frame
         if frame != expected:
-            self._told(f'odom: expected frame {expected!r}, got {frame!r}; set odom_frame')
+            self._log.warn(f'odom: expected frame {expected!r}, got {frame!r}; set odom_frame')
         self._odom.append((from_ros.stamp_ns(message), pose))

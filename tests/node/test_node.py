@@ -131,7 +131,7 @@ def test_the_debug_image_shows_query_and_match_to_who_asks(robot: Robot, camera:
     from sensor_msgs.msg import Image
 
     robot.listen('debug_image', Image, qos.reliable(1))
-    robot.until(lambda: robot.localizer.outputs.wanted('debug_image'), 'subscription')
+    robot.until(lambda: robot.localizer.outputs.has_listener('debug_image'), 'subscription')
     robot.ask(camera, street[6].image)
     robot.until(lambda: robot.heard['debug_image'], 'debug image')
     shown = from_ros.rgb_image(robot.heard['debug_image'][-1])

@@ -64,7 +64,7 @@ def test_a_model_that_does_not_load_leaves_the_one_in_use(robot: Robot, camera: 
     robot.until_status('/nowhere/w.safetensors')
     assert robot.ask(camera, street[5].image).hypotheses[0].place_id == 5
     assert robot.set('extractor.weights', ExtractorConfig().weights).successful
-    robot.until(lambda: not robot.localizer.pipeline.model_problem, 'recovery')
+    robot.until(lambda: not robot.localizer.pipeline.state.problem, 'recovery')
 
 
 def test_a_map_that_does_not_load_leaves_the_one_in_use_and_stays_named(
@@ -76,7 +76,7 @@ def test_a_map_that_does_not_load_leaves_the_one_in_use_and_stays_named(
     assert robot.ask(camera, street[5].image).hypotheses[0].place_id == 5
     assert '/nowhere/map' in robot.status().message
     assert robot.set('map', str(street_map)).successful
-    robot.until(lambda: not robot.localizer.pipeline.map_problem, 'recovery')
+    robot.until(lambda: not robot.localizer.pipeline.state.problem, 'recovery')
 
 
 def test_a_bad_parameter_keeps_the_node_unconfigured_until_it_is_corrected(

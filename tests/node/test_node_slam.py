@@ -10,6 +10,8 @@ from selavpr_model.data.image_folder import read_rgb
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.records import ClosureKind, Frame
 from selavpr_model.slam.session import SlamConfigs, SlamSession
+from selavpr_ros.config import Mode
+from selavpr_ros.node.pipeline.states import Localizing
 
 pytestmark = pytest.mark.usefixtures('ros')
 FIRST, COUNT = 1_700_000_000, 9
@@ -110,4 +112,5 @@ def test_slam_that_could_not_save_its_map_is_refused_with_the_reason(street_map,
         assert robot.set('map', str(tmp_path)).successful
         answer = robot.call('set_mode', mode=SetMode.Request.SLAM)
         assert not answer.accepted and 'holiday.jpg' in answer.message
-        assert robot.localizer.mode == 'LOCALIZE' and robot.localizer.pipeline.slam is None
+        assert robot.localizer.shared.mode is Mode.LOCALIZE
+        assert isinstance(robot.localizer.pipeline.state, Localizing)

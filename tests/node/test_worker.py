@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from selavpr_ros.node.health.health import Health, StampJudge, STRAYS
+from selavpr_ros.node.health.clocks import StampJudge, STRAYS
+from selavpr_ros.node.health.health import Health
 from selavpr_ros.node.pipeline.worker import Worker
 
 LONG_S = 30.0
