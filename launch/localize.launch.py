@@ -21,6 +21,7 @@ ON_OFF = ['', 'true', 'false']
 TEXTS = {
     'map': 'map',
     'mode': 'mode',
+    'advanced_config': 'advanced_config',
     'image_transport': 'image_transport',
     'qos_image': 'qos_image',
     'map_frame': 'map_frame',
@@ -51,26 +52,31 @@ def arguments() -> list[DeclareLaunchArgument]:
             'mode',
             default_value='',
             choices=['', 'localize', 'slam'],
-            description='localize in a fixed map, or slam: let it grow' + NODE_DEFAULT,
+            description='what is done with images: localize in a fixed map, or slam: let it grow'
+            + NODE_DEFAULT,
         ),
         declare('odom_topic', default_value='odom', description='topic of the odometry, if any'),
         declare(
             'image_transport',
             default_value='',
             choices=['', 'raw', 'compressed'],
-            description='compressed subscribes to <image_topic>/compressed' + NODE_DEFAULT,
+            description='form of the images: raw, or compressed on <image_topic>/compressed'
+            + NODE_DEFAULT,
         ),
         declare(
             'qos_image',
             default_value='',
             choices=['', 'sensor_data', 'reliable'],
-            description='how images are asked for: sensor_data is best effort' + NODE_DEFAULT,
+            description='QoS of the subscription to images: sensor_data (best effort) or reliable'
+            + NODE_DEFAULT,
         ),
         declare(
             'map_frame', default_value='', description='frame of the published pose' + NODE_DEFAULT
         ),
         declare(
-            'base_frame', default_value='', description='frame whose pose it is' + NODE_DEFAULT
+            'base_frame',
+            default_value='',
+            description='frame of the robot whose pose is published' + NODE_DEFAULT,
         ),
         declare(
             'base_camera',
@@ -84,37 +90,45 @@ def arguments() -> list[DeclareLaunchArgument]:
         declare(
             'device',
             default_value='',
-            description='auto, cpu, cuda or cuda:N' + NODE_DEFAULT,
+            description='device that runs the network: auto, cpu, cuda or cuda:N' + NODE_DEFAULT,
         ),
         declare(
             'params_file',
             default_value='',
             description='YAML file of parameters, see config/localize.yaml; empty: none',
         ),
-        declare('namespace', default_value='', description='namespace of the node'),
+        declare(
+            'advanced_config',
+            default_value='',
+            description='YAML file of the settings that are no parameters, see '
+            'config/advanced.yaml' + NODE_DEFAULT,
+        ),
+        declare(
+            'namespace', default_value='', description='namespace of the node and of its topics'
+        ),
         declare(
             'use_sim_time',
             default_value='',
             choices=ON_OFF,
-            description='take the time from /clock' + NODE_DEFAULT,
+            description='whether the node takes its time from /clock' + NODE_DEFAULT,
         ),
         declare(
             'autostart',
             default_value='',
             choices=ON_OFF,
-            description='configure and activate without being asked' + NODE_DEFAULT,
+            description='whether the node configures and activates by itself' + NODE_DEFAULT,
         ),
         declare(
             'log_level',
             default_value='info',
             choices=['debug', 'info', 'warn', 'error', 'fatal'],
-            description='least severity the node logs',
+            description='least severity that the node logs',
         ),
         declare(
             'rviz',
             default_value='false',
             choices=['true', 'false'],
-            description='also start RViz, which must be installed (package rviz2)',
+            description='whether RViz is started, which must be installed (package rviz2)',
         ),
     ]
 
@@ -153,12 +167,15 @@ def localizer(values: dict[str, str]) -> LifecycleNode:
 
 def parameter_files(values: dict[str, str]) -> list[str]:
     """params_file, checked here because the node would only say that it cannot parse it."""
-    if not values['params_file']:
-        return []
-    path = Path(values['params_file']).expanduser().absolute()
+    return [existing('params_file', values)] if values['params_file'] else []
+
+
+def existing(name: str, values: dict[str, str]) -> str:
+    """The absolute path of a file that an argument names."""
+    path = Path(values[name]).expanduser().absolute()
     if not path.is_file():
-        raise FileNotFoundError(f'params_file: there is no file {path}')
-    return [str(path)]
+        raise FileNotFoundError(f'{name}: there is no file {path}')
+    return str(path)
 
 
 def parameters(values: dict[str, str]) -> dict[str, object]:
@@ -166,6 +183,8 @@ def parameters(values: dict[str, str]) -> dict[str, object]:
     from launch_ros.parameter_descriptions import ParameterValue
 
     values = {**values, 'map': str(Path(values['map']).expanduser().absolute())}
+    if values['advanced_config']:
+        values['advanced_config'] = existing('advanced_config', values)
     # As text even where it reads like a number: map:=2024
     given: dict[str, object] = {
         parameter: ParameterValue(values[name], value_type=str)

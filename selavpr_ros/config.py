@@ -28,23 +28,25 @@ class NodeConfig(Config):
 
     map: str = option(
         '',
-        'Folder of the map. The node localises in it; in mode slam it goes on with it and saves '
-        'it there. Empty: none yet',
+        'folder of the map: the node localises in it; in mode slam it goes on with it and saves '
+        'it there; empty: none yet',
     )
     mode: str = option(
         Mode.LOCALIZE.value,
-        'What is done with images: localize in a fixed map, or slam: let the map grow',
+        'what is done with images: localize in a fixed map, or slam: let the map grow',
         choices=(Mode.LOCALIZE.value, Mode.SLAM.value),
     )
-    autostart: bool = option(True, 'The node configures and activates by itself at the start')
+    autostart: bool = option(
+        True, 'whether the node configures and activates by itself at the start'
+    )
     advanced_config: str = option(
         '',
-        'YAML file with the settings that are no ROS parameters, see docs/parameters.md. Setting '
-        'the parameter again reads the file again. Empty: all have their defaults',
+        'YAML file with the settings that are no ROS parameters, see docs/parameters.md; setting '
+        'the parameter again reads the file again; empty: all have their defaults',
     )
     image_transport: str = option(
         'raw',
-        'Form of the subscribed images: raw, or compressed (JPEG, PNG) on <image>/compressed',
+        'form of the subscribed images: raw, or compressed (JPEG, PNG) on <image>/compressed',
         choices=('raw', 'compressed'),
     )
     qos_image: str = option(
@@ -52,63 +54,64 @@ class NodeConfig(Config):
         'QoS of the subscription to images: sensor_data (best effort) or reliable',
         choices=('sensor_data', 'reliable'),
     )
-    map_frame: str = option('map', 'Frame in which poses are published')
-    base_frame: str = option('base_link', 'Frame of the robot whose pose is published')
-    odom_frame: str = option('odom', 'Frame of the odometry on the topic odom')
+    map_frame: str = option('map', 'frame in which poses are published')
+    base_frame: str = option('base_link', 'frame of the robot whose pose is published')
+    odom_frame: str = option('odom', 'frame of the odometry on the topic odom')
     base_camera: tuple[float, ...] | None = option(
         None,
-        'Pose of the camera in base_frame, T_base_camera with optical axes: x, y, z in m, '
-        'quaternion x, y, z, w. Empty list: as /tf_static says',
+        'pose of the camera in base_frame, T_base_camera with optical axes: x, y, z in m, '
+        'quaternion x, y, z, w; empty list: as /tf_static says',
         parts='x, y, z, qx, qy, qz, qw',
         kind=tuple,
         low=-1000.0,
         high=1000.0,
     )
     max_frame_age_s: float = option(
-        1.0, 'Images older than this are dropped before inference. 0: none is', unit='s', low=0.0
+        1.0, 'images older than this are dropped before inference; 0: none is', unit='s', low=0.0
     )
     no_image_after_s: float = option(
-        5.0, 'Time without an image after which the node says what is wrong', unit='s', low=0.1
+        5.0, 'time without an image after which the node says what is wrong', unit='s', low=0.1
     )
-    hypotheses: int = option(5, 'Number of places published for each image', low=1, high=100)
+    hypotheses: int = option(5, 'number of places published for each image', low=1, high=100)
     clock_jump_s: float = option(
         1.0,
-        'Step back from one image stamp to the next that means that the clock was restarted',
+        'step back from one image stamp to the next that means that the clock was restarted',
         unit='s',
         low=0.001,
     )
     foreign_clock_s: float = option(
         60.0,
-        'Distance of image stamps from now that means that they are of another clock, so that '
+        'distance of image stamps from now that means that they are of another clock, so that '
         'the age of images is not judged',
         unit='s',
         low=1.0,
     )
     odom_gap_s: float = option(
-        0.2, 'Age up to which an odometry message counts for an image', unit='s', low=0.0
+        0.2, 'age up to which an odometry message counts for an image', unit='s', low=0.0
     )
     initialpose: bool = option(
-        False, 'The pose is also published on initialpose (Nav2), each time the robot is found'
+        False,
+        'whether the pose is also published on initialpose (Nav2), each time the robot is found',
     )
     initialpose_cooldown_s: float = option(
-        10.0, 'Least time between two messages on initialpose', unit='s', low=0.0
+        10.0, 'least time between two messages on initialpose', unit='s', low=0.0
     )
     publish_tf: bool = option(
         False,
-        'The transform map_frame -> odom_frame is published on /tf. Only one node may do so',
+        'whether the transform map_frame -> odom_frame is published on /tf; no two nodes may',
     )
     stuck_after_s: float = option(
         30.0,
-        'Time after which an image or a job still in work is reported as stuck',
+        'time after which an image or a job still in work is reported as stuck',
         unit='s',
         low=1.0,
     )
     relocalize_timeout_s: float = option(
-        10.0, 'Timeout of ~/relocalize where the request gives none', unit='s', low=0.1
+        10.0, 'timeout of ~/relocalize where the request gives none', unit='s', low=0.1
     )
     relocalize_frames: int = option(
         3,
-        'Images in a row that must agree for ~/relocalize, where the request gives no number',
+        'images in a row that must agree for ~/relocalize, where the request gives no number',
         low=1,
         high=1000,
     )

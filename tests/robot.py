@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
+import copy
 from pathlib import Path
 import tempfile
 import threading
@@ -198,10 +199,14 @@ class Robot:
 
     def set(self, name: str, value: Any) -> Any:
         """As `ros2 param set`; an advanced setting goes into its file, which is read again."""
+        before = copy.deepcopy(self._advanced)
         if self._is_advanced(name):
             name, value = 'advanced_config', self._advanced_file(name, value)
         parameter: ParameterMsg = Parameter(name, value=value).to_parameter_msg()
-        return self.call('set_parameters', parameters=[parameter]).results[0]
+        result = self.call('set_parameters', parameters=[parameter]).results[0]
+        if not result.successful:
+            self._advanced = before
+        return result
 
     def next_stamp(self) -> int:
         """A tenth of a second after the last one."""

@@ -12,12 +12,14 @@ from selavpr_model.config.options import Config, option
 class KeyframeConfig(Config):
     """When a frame becomes a place of the map: moved or turned enough since the last one."""
 
-    distance_m: float = option(1.0, 'new keyframe after moving this far', unit='m', low=0.0)
+    distance_m: float = option(
+        1.0, 'distance after which a frame becomes a keyframe', unit='m', low=0.0
+    )
     angle_deg: float = option(
-        20.0, 'new keyframe after turning this far', unit='deg', low=0.0, high=180.0
+        20.0, 'angle after which a frame becomes a keyframe', unit='deg', low=0.0, high=180.0
     )
     time_s: float = option(
-        1.0, 'new keyframe after this long, for frames without a pose', unit='s', low=0.0
+        1.0, 'time after which a frame without a pose becomes a keyframe', unit='s', low=0.0
     )
 
 
@@ -33,18 +35,28 @@ class MapConfig(Config):
         choices=('fast', 'tiny', 'compact', 'dense', 'exact', 'tiny8', 'int8', 'fp16'),
     )
     thumbnail_px: int = option(
-        160, 'width of the stored thumbnail; 0: none', unit='px', low=0, high=1024
+        160,
+        'width of the stored thumbnail of a place; 0: none is stored',
+        unit='px',
+        low=0,
+        high=1024,
     )
-    frame_id: str = option('map', 'frame of the poses')
+    frame_id: str = option('map', 'frame that the poses of the map are in')
     index: str = option(
         'auto',
-        'search: flat compares all places, codes a short list, auto by the size of the map',
+        'how places are searched: flat compares all of them, codes a short list, auto as the '
+        'map is small or large',
         choices=('auto', 'flat', 'codes'),
     )
     index_refine: int = option(
-        10, 'codes: places compared exactly, times those asked for', low=1, high=1000
+        10,
+        'number of places that a search by codes compares exactly, over those asked for',
+        low=1,
+        high=1000,
     )
-    use_gpu_index: bool = option(True, 'search on the GPU where faiss-gpu and a GPU are there')
+    use_gpu_index: bool = option(
+        True, 'whether places are searched on the GPU, where faiss-gpu and a GPU are there'
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +66,25 @@ class CalibrationConfig(Config):
     A quantile is taken over what queries from outside the map score.
     """
 
-    samples: int = option(200, 'keyframes used as queries, evenly spread', low=1)
+    samples: int = option(
+        200, 'number of keyframes used as queries, evenly spread over the map', low=1
+    )
     ratio_quantile: float = option(
-        0.99, 'of their match ratio: this share is turned down by it', low=0.0, high=1.0
+        0.99,
+        'quantile of the match ratio of queries from outside the map; this share is rejected',
+        low=0.0,
+        high=1.0,
     )
     matches_quantile: float = option(
         0.5,
-        'of their matches; half, as another season lowers those of right answers, too',
+        'quantile of the matches of queries from outside the map; half, as another season lowers '
+        'those of right answers, too',
         low=0.0,
         high=1.0,
     )
     similarity_quantile: float = option(
-        0.01, 'of their similarity; a floor below what any street has', low=0.0, high=1.0
+        0.01,
+        'quantile of the similarity of queries from outside the map; below what any street has',
+        low=0.0,
+        high=1.0,
     )

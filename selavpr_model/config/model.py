@@ -14,18 +14,26 @@ class ModelConfig(Config):
     """The architecture; stored in every checkpoint and part of the fingerprint."""
 
     backbone: str = option(
-        'vits14', 'DINOv2 backbone size', choices=('vits14', 'vitb14', 'vitl14', 'vitg14')
+        'vits14', 'size of the DINOv2 backbone', choices=('vits14', 'vitb14', 'vitl14', 'vitg14')
     )
-    registers: int = option(0, 'register tokens after the cls token', low=0, high=16)
-    blocks: int = option(12, 'how many of the transformer blocks are used', low=1, high=40)
-    final_norm: bool = option(True, 'LayerNorm after the last block used')
-    serial_adapter: bool = option(True, 'adapter after the attention, with a skip inside')
-    parallel_adapter: bool = option(True, 'adapter beside the MLP, without a skip')
-    adapter_ratio: float = option(0.5, 'bottleneck width over token width', low=0.01, high=4.0)
-    adapter_scale: float = option(0.2, 'factor on the parallel adapter', low=0.0, high=10.0)
+    registers: int = option(0, 'number of register tokens after the cls token', low=0, high=16)
+    blocks: int = option(12, 'number of transformer blocks that are used', low=1, high=40)
+    final_norm: bool = option(True, 'whether a LayerNorm follows the last block that is used')
+    serial_adapter: bool = option(
+        True, 'whether each block has an adapter after the attention, with a skip inside'
+    )
+    parallel_adapter: bool = option(
+        True, 'whether each block has an adapter beside the MLP, without a skip'
+    )
+    adapter_ratio: float = option(
+        0.5, 'width of the bottleneck of an adapter over that of a token', low=0.01, high=4.0
+    )
+    adapter_scale: float = option(
+        0.2, 'factor on the output of the parallel adapter', low=0.0, high=10.0
+    )
     global_feature: str = option(
         'gem',
-        'pooling of the patch tokens (GeM), or the cls token as it is',
+        'what the global feature is: the patch tokens pooled (GeM), or the cls token as it is',
         choices=('gem', 'cls'),
     )
     projection: int = option(
@@ -33,16 +41,20 @@ class ModelConfig(Config):
     )
     local_head: str = option(
         'upconv',
-        'dense local features: up-convolution, or the patch tokens (the paper: coarse features)',
+        'what the local features are: the patch tokens after up-convolution, or as they are (the '
+        "paper's coarse features)",
         choices=('upconv', 'tokens'),
     )
-    local_hidden: int = option(256, 'channels between the two up-convolutions', low=1)
-    local_channels: int = option(128, 'channels of the dense local features', low=1)
+    local_hidden: int = option(256, 'number of channels between the two up-convolutions', low=1)
+    local_channels: int = option(128, 'number of channels of the local features', low=1)
     pos_offset: float = option(
-        0.1, 'added to the grid size when the position embedding is resampled', low=0.0, high=1.0
+        0.1,
+        'amount added to the grid size when the position embedding is resampled',
+        low=0.0,
+        high=1.0,
     )
     pos_antialias: bool = option(
-        False, 'antialias when the position embedding is resampled (Meta register models)'
+        False, 'whether the position embedding is resampled with antialias (Meta register models)'
     )
 
     def to_dict(self) -> dict[str, Any]:
@@ -56,44 +68,57 @@ class ExtractorConfig(Config):
     """From an image to features."""
 
     weights: str = option(
-        'selavpr_vits14', 'name of known weights (selavpr weights list) or path to a file'
+        'selavpr_vits14', 'name of known weights (see `selavpr weights list`) or path to a file'
     )
     random_weights: bool = option(
-        False, 'use seeded random weights; for tests only, said in every output'
+        False,
+        'whether the weights are random, with a fixed seed; for tests only, said in every output',
     )
-    blocks: int = option(0, 'transformer blocks used; 0: as the weights say', low=0, high=40)
+    blocks: int = option(
+        0, 'number of transformer blocks that are used; 0: as the weights say', low=0, high=40
+    )
     final_norm: str = option(
         'auto',
-        'LayerNorm after the last block; auto: as the weights say',
+        'whether a LayerNorm follows the last block; auto: as the weights say',
         choices=('auto', 'yes', 'no'),
     )
     global_feature: str = option(
         'auto',
-        'global feature: gem, the cls token, or auto: as the weights say',
+        'what the global feature is: gem, the cls token, or auto: as the weights say',
         choices=('auto', 'gem', 'cls'),
     )
     local_head: str = option(
         'auto',
-        'local features: upconv, tokens, or auto: as the weights say',
+        'what the local features are: upconv, tokens, or auto: as the weights say',
         choices=('auto', 'upconv', 'tokens'),
     )
-    image_height: int = option(224, 'input height, a multiple of 14', unit='px', low=14, high=1792)
-    image_width: int = option(224, 'input width, a multiple of 14', unit='px', low=14, high=1792)
+    image_height: int = option(
+        224, 'height of the input of the network, a multiple of 14', unit='px', low=14, high=1792
+    )
+    image_width: int = option(
+        224, 'width of the input of the network, a multiple of 14', unit='px', low=14, high=1792
+    )
     resize: str = option(
         'bilinear',
-        'bilinear without antialias (evaluation of the paper) or with (its training)',
+        'how images are resized: bilinear without antialias (evaluation of the paper), or with '
+        'it (its training)',
         choices=('bilinear', 'antialias'),
     )
-    device: str = option('auto', 'auto, cpu, cuda or cuda:N')
+    device: str = option('auto', 'device that runs the network: auto, cpu, cuda or cuda:N')
     engine: str = option(
         'auto',
-        'what runs the network: torch as it is, fused for CPUs, or TensorRT (selavpr export)',
+        'what runs the network: eager is torch as it is, fused is for CPUs, tensorrt needs '
+        '`selavpr export`; auto takes the fastest',
         choices=('auto', 'eager', 'fused', 'tensorrt'),
     )
     precision: str = option(
         'auto',
-        'auto measures once what is fast here',
+        'number format of the network; auto measures once what is fast on this computer',
         choices=('auto', 'fp32', 'bf16', 'fp16', 'int8'),
     )
-    threads: int = option(0, 'CPU threads for inference; 0: all cores', low=0, high=256)
-    batch_size: int = option(8, 'images a forward pass when building a map', low=1, high=512)
+    threads: int = option(
+        0, 'number of CPU threads for inference; 0: one for each core', low=0, high=256
+    )
+    batch_size: int = option(
+        8, 'number of images in one forward pass when a map is built', low=1, high=512
+    )

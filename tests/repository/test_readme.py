@@ -124,15 +124,6 @@ def test_the_replay_scores_every_image(exit_codes: dict[str, int], town: Path) -
     assert (out / 'report.html').stat().st_size > 10_000
 
 
-def test_the_parameters_are_those_of_the_code() -> None:
-    words = [sys.executable, str(ROOT / 'tools' / 'readme_parameters.py')]
-    table = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    _, _, rest = TEXT.partition('<!-- parameters: begin -->\n')
-    written, _, _ = rest.partition('<!-- parameters: end -->\n')
-    assert table.count('\n') > 30
-    assert written == table, 'run: python tools/readme_parameters.py --write'
-
-
 def test_every_make_target_exists() -> None:
     targets = set(re.findall(r'^([a-z]+):(?!=)', (ROOT / 'Makefile').read_text(), re.MULTILINE))
     named = {word for words in shown('make') for word in words if word.isalpha()}
