@@ -15,6 +15,7 @@ from launch_ros.actions import LifecycleNode, Node
 from launch import LaunchContext, LaunchDescription
 
 NODE_DEFAULT = '; empty: as params_file says, else the default of the node'
+declare = DeclareLaunchArgument
 ON_OFF = ['', 'true', 'false']
 
 # Argument -> parameter of the node.
@@ -27,6 +28,7 @@ TEXTS = {
     'map_frame': 'map_frame',
     'base_frame': 'base_frame',
     'odom_frame': 'odom_frame',
+    'weights': 'extractor.weights',
     'device': 'extractor.device',
 }
 SWITCHES = {'autostart': 'autostart', 'use_sim_time': 'use_sim_time'}
@@ -39,7 +41,11 @@ def generate_launch_description() -> LaunchDescription:
 
 def arguments() -> list[DeclareLaunchArgument]:
     """Only `map` and `image_topic` have to be given."""
-    declare = DeclareLaunchArgument
+    return [*topics(), *frames(), *model(), *files(), *running()]
+
+
+def topics() -> list[DeclareLaunchArgument]:
+    """What the node works on."""
     return [
         declare('map', description='folder of the map to localise in (selavpr map build)'),
         declare('image_topic', description='topic of the camera images'),
@@ -47,13 +53,6 @@ def arguments() -> list[DeclareLaunchArgument]:
             'camera_info_topic',
             default_value='',
             description='topic of the calibration; empty: camera_info beside image_topic',
-        ),
-        declare(
-            'mode',
-            default_value='',
-            choices=['', 'localize', 'slam'],
-            description='what is done with images: localize in a fixed map, or slam: let it grow'
-            + NODE_DEFAULT,
         ),
         declare('odom_topic', default_value='odom', description='topic of the odometry, if any'),
         declare(
@@ -70,6 +69,12 @@ def arguments() -> list[DeclareLaunchArgument]:
             description='QoS of the subscription to images: sensor_data (best effort) or reliable'
             + NODE_DEFAULT,
         ),
+    ]
+
+
+def frames() -> list[DeclareLaunchArgument]:
+    """Whose pose is published, and in which frame."""
+    return [
         declare(
             'map_frame', default_value='', description='frame of the published pose' + NODE_DEFAULT
         ),
@@ -87,11 +92,36 @@ def arguments() -> list[DeclareLaunchArgument]:
         declare(
             'odom_frame', default_value='', description='frame of the odometry' + NODE_DEFAULT
         ),
+    ]
+
+
+def model() -> list[DeclareLaunchArgument]:
+    """What is done with images, and with which network."""
+    return [
+        declare(
+            'mode',
+            default_value='',
+            choices=['', 'localize', 'slam'],
+            description='what is done with images: localize in a fixed map, or slam: let it grow'
+            + NODE_DEFAULT,
+        ),
+        declare(
+            'weights',
+            default_value='',
+            description='name or file of the weights, those that the map was built with'
+            + NODE_DEFAULT,
+        ),
         declare(
             'device',
             default_value='',
             description='device that runs the network: auto, cpu, cuda or cuda:N' + NODE_DEFAULT,
         ),
+    ]
+
+
+def files() -> list[DeclareLaunchArgument]:
+    """Settings of all kinds."""
+    return [
         declare(
             'params_file',
             default_value='',
@@ -103,6 +133,12 @@ def arguments() -> list[DeclareLaunchArgument]:
             description='YAML file of the settings that are no parameters, see '
             'config/advanced.yaml' + NODE_DEFAULT,
         ),
+    ]
+
+
+def running() -> list[DeclareLaunchArgument]:
+    """How the node is run."""
+    return [
         declare(
             'namespace', default_value='', description='namespace of the node and of its topics'
         ),
@@ -186,25 +222,25 @@ def parameters(values: dict[str, str]) -> dict[str, object]:
     if values['advanced_config']:
         values['advanced_config'] = existing('advanced_config', values)
     # As text even where it reads like a number: map:=2024
-    given: dict[str, object] = {
+    chosen: dict[str, object] = {
         parameter: ParameterValue(values[name], value_type=str)
         for name, parameter in TEXTS.items()
         if values[name]
     }
     switches = {p: values[name] == 'true' for name, p in SWITCHES.items() if values[name]}
     mounting = {'base_camera': numbers(values['base_camera'])} if values['base_camera'] else {}
-    return {**given, **switches, **mounting}
+    return {**chosen, **switches, **mounting}
 
 
 def numbers(text: str) -> list[float]:
     """'[0.2, 0, 1, 0, 0, 0, 1]', with or without brackets."""
     try:
-        found = [float(word) for word in text.strip('[]() ').split(',')]
+        values = [float(word) for word in text.strip('[]() ').split(',')]
     except ValueError:
-        found = []
-    if len(found) != 7:
+        values = []
+    if len(values) != 7:
         raise ValueError(f'base_camera: expected x,y,z,qx,qy,qz,qw, got {text!r}')
-    return found
+    return values
 
 
 def rviz(values: dict[str, str]) -> Node:

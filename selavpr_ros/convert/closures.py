@@ -18,13 +18,13 @@ from selavpr_ros.convert import to_ros
 def loop_closures(outcome: to_ros.Outcome, body: to_ros.Body) -> list[LoopClosure]:
     """SLAM's, with their verdicts; in a fixed map at most the candidate of this frame."""
     if outcome.closures is not None:
-        return [slam_closure(made, body) for made in outcome.closures]
-    made = loop_closure(outcome, body)
-    return [] if made is None else [made]
+        return [slam_closure(closure, body) for closure in outcome.closures]
+    message = loop_closure(outcome, body)
+    return [] if message is None else [message]
 
 
-def slam_closure(made: ClosureRecord, body: to_ros.Body) -> LoopClosure:
-    before, after = made.before, made.after
+def slam_closure(closure: ClosureRecord, body: to_ros.Body) -> LoopClosure:
+    before, after = closure.before, closure.after
     message = LoopClosure(
         header=to_ros.header(after.stamp_ns, body.map_frame),
         stamp_from=to_ros.time(before.stamp_ns),
@@ -35,19 +35,19 @@ def slam_closure(made: ClosureRecord, body: to_ros.Body) -> LoopClosure:
         session_to=after.session,
         frame_id_from=before.camera_frame,
         frame_id_to=after.camera_frame,
-        type=int(made.kind),
-        pose_type=int(made.pose_kind),
+        type=int(closure.kind),
+        pose_type=int(closure.pose_kind),
         pose=to_ros.no_pose(),
-        global_similarity=float(made.global_similarity),
-        local_similarity=float(made.local_similarity),
-        num_matches=int(made.mutual_matches),
-        num_inliers=int(made.inliers),
-        confidence=float(made.confidence),
-        reject_mask=int(made.reject),
+        global_similarity=float(closure.global_similarity),
+        local_similarity=float(closure.local_similarity),
+        num_matches=int(closure.mutual_matches),
+        num_inliers=int(closure.inliers),
+        confidence=float(closure.confidence),
+        reject_mask=int(closure.reject),
     )
-    if made.pose is not None and made.covariance is not None:
-        message.pose.pose = to_ros.pose_of(made.pose)
-        message.pose.covariance = np.asarray(made.covariance, float).ravel()
+    if closure.pose is not None and closure.covariance is not None:
+        message.pose.pose = to_ros.pose_of(closure.pose)
+        message.pose.covariance = np.asarray(closure.covariance, float).ravel()
     return message
 
 

@@ -23,7 +23,7 @@ MODES = {
 
 def mode_of(number: int) -> Mode | None:
     """The mode of that number; None where there is none."""
-    return next((mode for mode, known in MODES.items() if known == number), None)
+    return next((mode for mode, value in MODES.items() if value == number), None)
 
 
 def status(

@@ -137,23 +137,23 @@ def robot_pose(recognition: Recognition, body: Body) -> PoseWithCovarianceStampe
 
 
 def diagonal(
-    given: PoseWithCovarianceStamped | None,
+    message: PoseWithCovarianceStamped | None,
 ) -> PoseWithCovarianceStamped | None:
     """With the variances alone: Nav2 rejects negative entries."""
-    if given is not None:
-        matrix = np.asarray(given.pose.covariance).reshape(6, 6)
-        given.pose.covariance = np.diag(np.diagonal(matrix)).ravel()
-    return given
+    if message is not None:
+        matrix = np.asarray(message.pose.covariance).reshape(6, 6)
+        message.pose.covariance = np.diag(np.diagonal(matrix)).ravel()
+    return message
 
 
 def transform(stamp_ns: int, frames: tuple[str, str], T: np.ndarray) -> Any:
     """(4, 4) T of (parent, child) -> TFMessage, which must be installed."""
     pose = pose_of(T)
     p = pose.position
-    made = Transform(translation=Vector3(x=p.x, y=p.y, z=p.z), rotation=pose.orientation)
+    motion = Transform(translation=Vector3(x=p.x, y=p.y, z=p.z), rotation=pose.orientation)
     stamp = header(stamp_ns, frames[0])
     return TFMessage(
-        transforms=[TransformStamped(header=stamp, child_frame_id=frames[1], transform=made)]
+        transforms=[TransformStamped(header=stamp, child_frame_id=frames[1], transform=motion)]
     )
 
 
@@ -190,9 +190,9 @@ def pose_of(T: np.ndarray) -> Pose:
 
 def _pose(values: Sequence[float]) -> Pose:
     x, y, z, *q = values
-    made = Pose(position=Point(x=x, y=y, z=z))
-    made.orientation = Quaternion(x=q[0], y=q[1], z=q[2], w=q[3])
-    return made
+    pose = Pose(position=Point(x=x, y=y, z=z))
+    pose.orientation = Quaternion(x=q[0], y=q[1], z=q[2], w=q[3])
+    return pose
 
 
 def no_pose() -> PoseWithCovariance:

@@ -49,12 +49,12 @@ def _sections(path: str) -> dict[str, dict[str, Any]]:
 
 def _document(path: str) -> dict[Any, Any]:
     try:
-        found = yaml.safe_load(Path(path).expanduser().read_text(encoding='utf-8'))
+        document = yaml.safe_load(Path(path).expanduser().read_text(encoding='utf-8'))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f'cannot be read: {" ".join(str(error).split())}') from error
-    if not isinstance(found, dict | None):
-        raise ConfigError(f'expected sections {", ".join(SECTIONS)}, got {found!r}')
-    return found or {}  # all comments
+    if not isinstance(document, dict | None):
+        raise ConfigError(f'expected sections {", ".join(SECTIONS)}, got {document!r}')
+    return document or {}  # all comments
 
 
 def _check(prefix: str, section: str, values: Mapping[Any, Any]) -> None:
@@ -63,8 +63,8 @@ def _check(prefix: str, section: str, values: Mapping[Any, Any]) -> None:
     for key in values:
         name = parameter_name(prefix, str(key))
         if key not in fields:
-            known = [field for field in fields if is_advanced(prefix, field)]
-            raise ConfigError(f'{section}: unknown key {key!r}; {_nearest(str(key), known)}')
+            names = [field for field in fields if is_advanced(prefix, field)]
+            raise ConfigError(f'{section}: unknown key {key!r}; {_nearest(str(key), names)}')
         if name in NOT_OF_THE_NODE:
             raise ConfigError(f'{name} has no effect in the node; remove it')
         if not is_advanced(prefix, key):
@@ -74,9 +74,9 @@ def _check(prefix: str, section: str, values: Mapping[Any, Any]) -> None:
     GROUPS[prefix].from_dict(values)
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f'did you mean {near[0]!r}?' if near else f'valid: {", ".join(known)}'
+def _nearest(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, 1)
+    return f'did you mean {near[0]!r}?' if near else f'valid: {", ".join(names)}'
 
 
 def _as_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,8 +85,8 @@ def _as_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def applied(configs: Mapping[str, Config], path: str) -> dict[str, Config]:
     """The configs with the advanced fields as the file says, else with their defaults."""
-    given = read(path)
-    made = {}
+    sections = read(path)
+    result = {}
     for prefix, config in configs.items():
         default = GROUPS[prefix]()
         values = {
@@ -94,8 +94,8 @@ def applied(configs: Mapping[str, Config], path: str) -> dict[str, Config]:
             for f in dataclasses.fields(default)
             if is_advanced(prefix, f.name)
         }
-        made[prefix] = dataclasses.replace(config, **(values | given.get(prefix, {})))
-    return made
+        result[prefix] = dataclasses.replace(config, **(values | sections.get(prefix, {})))
+    return result
 
 
 def split(configs: Mapping[str, Config]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

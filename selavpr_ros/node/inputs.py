@@ -88,8 +88,8 @@ class Inputs:
         if own_kinds:
             return ''
         beside = base if compressed else f'{base}/compressed'
-        found = self._node.count_publishers(beside) > 0
-        return ('raw' if compressed else 'compressed') if found else ''
+        has_publisher = self._node.count_publishers(beside) > 0
+        return ('raw' if compressed else 'compressed') if has_publisher else ''
 
     def odometry(self, stamp_ns: int, max_age_ns: int) -> np.ndarray | None:
         """(4, 4) T_odom_base, the last at or before the stamp; None without one that young."""
@@ -103,8 +103,8 @@ class Inputs:
         camera = self.camera
         if camera is None or camera.sees(image):
             return camera
-        told, got = 'x'.join(map(str, camera.size)), f'{image.shape[1]}x{image.shape[0]}'
-        self._log.once(f'camera_info is of {told}, images are {got}: it is not used')
+        expected, got = 'x'.join(map(str, camera.size)), f'{image.shape[1]}x{image.shape[0]}'
+        self._log.once(f'camera_info is of {expected}, images are {got}: it is not used')
         return None
 
     def about_camera(self) -> str:
@@ -128,10 +128,10 @@ class Inputs:
     ) -> None:
         resolved = self._node.resolve_topic_name(topic)
         events = qos.subscription_events(self._node, resolved, profile, self._qos_event)
-        made = self._node.create_subscription(
+        subscription = self._node.create_subscription(
             kind, topic, callback, profile, event_callbacks=events
         )
-        self._subscriptions.append(made)
+        self._subscriptions.append(subscription)
 
     def _qos_event(self, text: str) -> None:
         self._qos_problem = text

@@ -84,13 +84,13 @@ class LocalizerNode(LifecycleNode):
 
     def _start(self) -> None:
         """Configure, and activate when loading has ended: from then on images are used."""
-        shared, wished = self.shared, self.parameters.node.autostart
-        if wished and shared.configured and shared.loading:
+        shared, autostart = self.shared, self.parameters.node.autostart
+        if autostart and shared.configured and shared.loading:
             return  # the timer comes again
-        if wished and not shared.configured and self.trigger_configure() == SUCCESS:
+        if autostart and not shared.configured and self.trigger_configure() == SUCCESS:
             return
         self._autostart.cancel()
-        if shared.configured and wished and not shared.active:
+        if shared.configured and autostart and not shared.active:
             self.trigger_activate()
 
     def on_configure(self, state: Any) -> TransitionCallbackReturn:

@@ -42,7 +42,7 @@ def descriptor(prefix: str, field: dataclasses.Field[Any]) -> ParameterDescripto
     """Help text with unit, range and choices of one config field."""
     meta = field.metadata
     unit = f' [{meta["unit"]}]' if meta['unit'] else ''
-    made = ParameterDescriptor(
+    description = ParameterDescriptor(
         name=parameter_name(prefix, field.name),
         description=meta['help'] + unit,
         additional_constraints=_constraints(field),
@@ -51,13 +51,13 @@ def descriptor(prefix: str, field: dataclasses.Field[Any]) -> ParameterDescripto
         dynamic_typing=True,
     )
     if meta['low'] is None and meta['high'] is None:
-        return made
+        return description
     if field.metadata['kind'] is int:
-        made.integer_range = [IntegerRange(**_span(meta, *INT64))]
+        description.integer_range = [IntegerRange(**_span(meta, *INT64))]
     elif field.metadata['kind'] is float:
         limit = sys.float_info.max
-        made.floating_point_range = [FloatingPointRange(**_span(meta, -limit, limit))]
-    return made
+        description.floating_point_range = [FloatingPointRange(**_span(meta, -limit, limit))]
+    return description
 
 
 def _span(meta: Mapping[str, Any], lowest: float, highest: float) -> dict[str, Any]:
@@ -147,11 +147,11 @@ class Parameters:
             return str(error)
         return ''
 
-    def unknown(self, given: Iterable[str]) -> list[str]:
+    def unknown(self, names: Iterable[str]) -> list[str]:
         """One line for each given name that is no parameter (a typo, mostly)."""
         return [
             f'parameter {name!r} does not exist and is ignored; {_cure(name)}'
-            for name in given
+            for name in names
             if not self._node.has_parameter(name) and 'qos_overrides' not in name
         ]
 

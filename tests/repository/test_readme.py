@@ -9,7 +9,6 @@ from pathlib import Path
 import re
 import shlex
 import subprocess
-import sys
 from typing import Any
 import xml.etree.ElementTree as ElementTree
 

@@ -126,7 +126,7 @@ class Diagnostics:
     def _map(self) -> Part:
         state = self._pipeline.state
         place_map, problem = state.place_map, problem_with(state, Asset.MAP)
-        values: dict[str, object] = {'wanted': self._context.config.map}
+        values: dict[str, object] = {'requested': self._context.config.map}
         if place_map is not None:
             values |= {'path': place_map.path, 'map_id': place_map.map_id}
             values |= {'revision': place_map.revision, 'places': len(place_map)}

@@ -211,13 +211,13 @@ class Pipeline:
         extractor, here = self.extractor, self.place_map
         if isinstance(self.state, Mapping) or extractor is None or request.slam is None:
             return
-        known = None if here is None else here.path
-        target = Path(request.map).expanduser() if request.map else known
-        if target is not None and target != known and is_map(target):
+        origin = None if here is None else here.path
+        target = Path(request.map).expanduser() if request.map else origin
+        if target is not None and target != origin and is_map(target):
             return  # it is there and could not be opened: the state says why
         try:
             drives.require_room(target, request.slam)
-            if known is not None and target != known:
+            if origin is not None and target != origin:
                 here = None  # a map of its own is asked for
             self.state = Mapping(drives.begin(extractor, here, request, request.slam, target))
         except (SelaVPRError, OSError) as error:
@@ -265,8 +265,8 @@ class Pipeline:
         place_map, problem = self.place_map, self.state.problem
         if place_map is None:
             raise MapNotFoundError(f'nothing to save: {problem.text if problem else NO_MAP}')
-        known = place_map.path or (self._request.map if self._request else '')
-        target = Path(path or known).expanduser() if path or known else None
+        origin = place_map.path or (self._request.map if self._request else '')
+        target = Path(path or origin).expanduser() if path or origin else None
         if target is None:
             raise MapNotFoundError('the map was never saved; give a path')
         place_map.save(target, overwrite)
