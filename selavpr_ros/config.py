@@ -33,7 +33,8 @@ class NodeConfig(Config):
     )
     mode: str = option(
         Mode.LOCALIZE.value,
-        'what is done with images: localize in a fixed map, or slam: let the map grow',
+        'what is done with images: localize in a fixed map, or slam: let the map grow; read when '
+        'the node is configured, ~/set_mode changes it',
         choices=(Mode.LOCALIZE.value, Mode.SLAM.value),
     )
     autostart: bool = option(

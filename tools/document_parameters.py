@@ -30,6 +30,10 @@ A value that does not fit is refused with its reason, also at run time. A value 
 at the start is named in `~/status` with its cure, and the node waits for it unconfigured. A
 parameter that does not exist is named in the log with the nearest one.
 
+Changes at run time take effect at once. Another `map` or another `extractor.*` loads beside the
+running one, which goes on if the new one fails. `slam.*`, `keyframes.*` and `storage.*` wait until
+SLAM is started again, `mode` until the node is configured again (`~/set_mode` changes it at once).
+
 ## ROS parameters
 
 """

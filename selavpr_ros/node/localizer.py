@@ -36,7 +36,7 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 AUTOSTART_PERIOD_S = 0.05
 STOP_TIMEOUT_S = 5.0
 SAVE_TIMEOUT_S = 60.0
-CAMERA_SETTINGS = frozenset({'image_transport', 'qos_image'})
+INPUT_SETTINGS = frozenset({'image_transport', 'qos_image', 'odom_frame'})
 
 
 class LocalizerNode(LifecycleNode):
@@ -175,7 +175,7 @@ class LocalizerNode(LifecycleNode):
                 self._refused = False
                 self._autostart.reset()  # cured: an autostarting node goes on
             return
-        if names & CAMERA_SETTINGS:
+        if names & INPUT_SETTINGS:
             self.inputs.open(self.parameters.node, self.stream.on_image)
         if 'map' in names or any(n.startswith('extractor.') for n in names):
             self.control.load()

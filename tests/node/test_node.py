@@ -174,6 +174,20 @@ def test_odometry_near_the_image_reaches_the_recogniser(
     assert seen[-1].odom is None
 
 
+def test_odometry_in_another_frame_than_the_parameter_says_now_is_reported(robot: Robot):
+    robot.user.create_subscription(Log, '/rosout', robot.heard['log'].append, 100)
+    odometry = robot.user.create_publisher(Odometry, 'odom', 10)
+    assert robot.set('odom_frame', 'wheels').successful
+    robot.until(odometry.get_subscription_count, 'connection')
+
+    def reported() -> bool:
+        odometry.publish(Odometry(header=to_ros.header(robot.next_stamp(), 'odom')))
+        return any("expected frame 'wheels'" in m.msg for m in robot.heard['log'])
+
+    robot.until(reported, 'report')
+    assert robot.set('odom_frame', 'odom').successful
+
+
 def test_camera_info_is_shown_in_the_diagnostics(robot: Robot, camera: Any, street: Any):
     publisher = robot.user.create_publisher(CameraInfo, 'camera_info', 10)
     robot.until(publisher.get_subscription_count, 'connection')

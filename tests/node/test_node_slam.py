@@ -81,6 +81,8 @@ def test_the_mode_can_be_changed_and_the_grown_map_is_then_localised_in(
         saved = robot.call('save_map', path=str(tmp_path / 'both'), overwrite=False)
         assert saved.result == saved.SUCCESS and saved.map.num_places == before + 3
         assert set(saved.map.sessions) == {'street', 'second'}
+        alone = robot.call('query_image', image=robot.picture(corridor[0].image))
+        assert not alone.success and 'leave SLAM first' in alone.message
         refused = robot.call('relocalize')
         assert refused.outcome == refused_code('NOT_ACTIVE') and 'SLAM' in refused.message
         assert robot.call('set_mode', mode=SetMode.Request.LOCALIZE).accepted
