@@ -50,7 +50,7 @@ class MapConfig(Config):
     )
     index_refine: int = option(
         10,
-        'number of places that a search by codes compares exactly, over those asked for',
+        'length of the short list of index codes, times the places asked for',
         low=1,
         high=1000,
     )
@@ -66,25 +66,23 @@ class CalibrationConfig(Config):
     A quantile is taken over what queries from outside the map score.
     """
 
-    samples: int = option(
-        200, 'number of keyframes used as queries, evenly spread over the map', low=1
-    )
+    samples: int = option(200, 'keyframes used as queries, evenly spread', low=1)
     ratio_quantile: float = option(
         0.99,
-        'quantile of the match ratio of queries from outside the map; this share is rejected',
+        'least match ratio, as a quantile of that of wrong answers: this share is turned down',
         low=0.0,
         high=1.0,
     )
     matches_quantile: float = option(
         0.5,
-        'quantile of the matches of queries from outside the map; half, as another season lowers '
-        'those of right answers, too',
+        'least matches, as a quantile of those of wrong answers; another season lowers those of '
+        'right answers, too',
         low=0.0,
         high=1.0,
     )
     similarity_quantile: float = option(
         0.01,
-        'quantile of the similarity of queries from outside the map; below what any street has',
+        'least similarity, as a quantile of that of wrong answers; below what any street has',
         low=0.0,
         high=1.0,
     )
