@@ -46,17 +46,17 @@ class Inputs:
         self._odom: deque[tuple[int, np.ndarray]] = deque(maxlen=ODOM_KEPT)
         self.transforms = StaticTransforms()
         self.camera: Camera | None = None
-        self._camera_problem = ''
-        self._qos_problem = ''
+        self._camera_problem: str | None = None
+        self._qos_problem: str | None = None
         self.image_topic = ''
-        self.image_qos = qos.camera('')
+        self.image_qos = qos.camera('sensor_data')
 
     def open(self, config: NodeConfig, on_image: Callable[[Any], None]) -> None:
         """Subscribe as configured, replacing what there was."""
         self.close()
         self._odom_frame = config.odom_frame
         self._open_image(config, on_image)
-        sensor = qos.camera('')
+        sensor = qos.camera('sensor_data')
         self._subscribe(CameraInfo, 'camera_info', self._on_camera_info, sensor)
         self._subscribe(Odometry, 'odom', self._on_odom, qos.burst(ODOM_KEPT))
         if TFMessage is not None:
@@ -67,7 +67,7 @@ class Inputs:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
         self.forget()
-        self._qos_problem = self._camera_problem = ''
+        self._qos_problem = self._camera_problem = None
 
     def forget(self) -> None:
         """Drop what belongs to an old clock or camera."""
@@ -78,7 +78,7 @@ class Inputs:
         """Who publishes images on our topic."""
         return list(self._node.get_publishers_info_by_topic(self.image_topic))
 
-    def other_transport(self) -> str:
+    def other_transport(self) -> str | None:
         """The value of image_transport that images are there for, if not the one in use."""
         compressed = self.image_topic.endswith('/compressed')
         base = self.image_topic.removesuffix('/compressed')
@@ -86,10 +86,10 @@ class Inputs:
         if not compressed and own_kinds == {'CompressedImage'}:
             return 'compressed'
         if own_kinds:
-            return ''
+            return None
         beside = base if compressed else f'{base}/compressed'
         has_publisher = self._node.count_publishers(beside) > 0
-        return ('raw' if compressed else 'compressed') if has_publisher else ''
+        return ('raw' if compressed else 'compressed') if has_publisher else None
 
     def odometry(self, stamp_ns: int, max_age_ns: int) -> np.ndarray | None:
         """(4, 4) T_odom_base, the last at or before the stamp; None without one that young."""
@@ -138,17 +138,17 @@ class Inputs:
         self._log.warn(text)
 
     @property
-    def qos_problem(self) -> str:
+    def qos_problem(self) -> str | None:
         """The last report of incompatible QoS, as long as such an image publisher is there."""
         if self._qos_problem and not any(
             qos.incompatible(end.qos_profile, self.image_qos) for end in self.publishers()
         ):
-            self._qos_problem = ''
+            self._qos_problem = None
         return self._qos_problem
 
     def _on_camera_info(self, message: Any) -> None:
         try:
-            self.camera, self._camera_problem = from_ros.camera(message), ''
+            self.camera, self._camera_problem = from_ros.camera(message), None
         except InputError as error:
             self._camera_problem = str(error)
 

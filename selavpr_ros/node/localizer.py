@@ -161,7 +161,7 @@ class LocalizerNode(LifecycleNode):
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
         """Refuse in the config's words, which rclpy's own range check would come before."""
         refusal = self.parameters.refusal(parameter_list)
-        if refusal:
+        if refusal is not None:
             return SetParametersResult(successful=False, reason=refusal)
         return super().set_parameters_atomically(parameter_list)
 

@@ -139,13 +139,13 @@ class Parameters:
 
         self._node.add_on_set_parameters_callback(apply)
 
-    def refusal(self, parameters: Iterable[Parameter]) -> str:
-        """Why these values cannot be set; '' when they can."""
+    def refusal(self, parameters: Iterable[Parameter]) -> str | None:
+        """Why these values cannot be set; None when they can."""
         try:
             self._with(parameters)
         except ConfigError as error:
             return str(error)
-        return ''
+        return None
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """One line for each given name that is no parameter (a typo, mostly)."""

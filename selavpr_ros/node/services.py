@@ -30,6 +30,8 @@ from selavpr_ros.node.pipeline.worker import Worker
 from selavpr_ros.node.relocalizations import Relocalizations
 from selavpr_ros.node.stream import outcome_of
 
+GROWING = 'a growing map has no frame to be found in; leave SLAM first'
+
 
 class Services:
     """Always there, in every lifecycle state: what cannot be done is answered with the reason."""
@@ -50,7 +52,7 @@ class Services:
         self._inputs, self._mounting = inputs, mounting
         self.relocalizations = relocalizations
         self._group = ReentrantCallbackGroup()  # a waiting answer must not hold up the next call
-        self.busy = ''  # name of the call that excludes others
+        self.busy: str | None = None  # name of the call that excludes others
         for kind, callback in (
             (LoadMap, self.load_map),
             (SaveMap, self.save_map),
@@ -88,7 +90,7 @@ class Services:
                 response.message = str(error) or type(error).__name__
                 self._node.get_logger().error(f'~/{name}: {response.message}')
             finally:
-                self.busy = ''
+                self.busy = None
         response.map = self._control.map_info()
         return response
 
@@ -180,7 +182,7 @@ class Services:
             await done
         finally:
             self.relocalizations.end()
-            self.busy = ''
+            self.busy = None
             self._node.destroy_timer(timer)
 
     def _refusal(self) -> tuple[int, str] | None:
@@ -190,9 +192,9 @@ class Services:
         if not self._context.processing:
             return Ending.NOT_ACTIVE, 'activate the node and leave PAUSE first'
         if self._context.mode is Mode.SLAM:
-            return Ending.NOT_ACTIVE, 'a growing map has no frame to be found in; leave SLAM first'
+            return Ending.NOT_ACTIVE, GROWING
         if not isinstance(state, Localizing):
-            return Ending.NO_MAP, '' if state.problem is None else state.problem.text
+            return Ending.NO_MAP, GROWING if state.problem is None else state.problem.text
         return None
 
     def _prior(self, request: Any) -> Prior | None:

@@ -110,7 +110,7 @@ class Stream:
         total = {'decode': decoded - started, 'total': time.monotonic_ns() - arrival.received_ns}
         recognition = answer.recognition
         stages = recognition.timings_ns | total
-        self._context.health.done(recognition.state.name, recognition.reason, stages)
+        self._context.health.done(recognition.state, recognition.reason, stages)
         self._relocalizations.on_outcome(outcome)
         self._draw(frame, recognition)
         self._draw_growth(answer, frame.stamp_ns)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from selavpr_model.records import SECOND
+from selavpr_model.records import SECOND, State
 from selavpr_ros.node import qos
 from selavpr_ros.node.context import Context
 from selavpr_ros.node.health.clocks import foreign_clock, NO_CLOCK, StampJudge
@@ -147,13 +147,13 @@ class Diagnostics:
     def _localization(self) -> Part:
         context = self._context
         state, reason = context.health.state, context.health.reason
-        if not context.processing or not state:
+        if not context.processing or state is None:
             text = 'no result yet' if context.processing else 'not processing'
             return Part('Localization', OK, text)
         mounting = self._mounting.trouble()
-        level = OK if state == 'LOCALIZED' and not mounting else WARN
-        text = '; '.join(filter(None, (f'{state}: {reason}', mounting)))
-        return Part('Localization', level, text, {'state': state})
+        level = OK if state is State.LOCALIZED and not mounting else WARN
+        text = '; '.join(filter(None, (f'{state.name}: {reason}', mounting)))
+        return Part('Localization', level, text, {'state': state.name})
 
     def _watchdog(self) -> Part:
         busy_s = self._worker.busy_ns() / SECOND

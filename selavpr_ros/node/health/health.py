@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from selavpr_model.records import SECOND
+from selavpr_model.records import SECOND, State
 
 OK, WARN, ERROR = 0, 1, 2
 WINDOW = 200  # frames behind p50 and p95
@@ -45,7 +45,7 @@ class Health:
     image: str = ''
     last_image_ns: int = 0
     last_result_ns: int = 0
-    state: str = ''
+    state: State | None = None  # of the last result
     reason: str = ''
     _stages: dict[str, deque[int]] = field(default_factory=dict)
     _arrivals: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW))
@@ -70,7 +70,7 @@ class Health:
             self.failing = True
             self.last_error = f'{type(error).__name__}: {error}'
 
-    def done(self, state: str, reason: str, timings_ns: dict[str, int]) -> None:
+    def done(self, state: State, reason: str, timings_ns: dict[str, int]) -> None:
         with self._lock:
             self.processed += 1
             self.last_result_ns = time.monotonic_ns()
@@ -113,4 +113,5 @@ class Health:
             self.drops.clear()
             self._stages.clear()
             self._arrivals.clear()
-            self.last_drop = self.last_error = self.state = self.reason = ''
+            self.last_drop = self.last_error = self.reason = ''
+            self.state = None
