@@ -40,8 +40,10 @@ def test_a_map_that_is_not_there_is_named_and_the_parameter_cures_it(
     with Robot(map='/nowhere/map') as robot:
         robot.until_active()
         assert robot.until_status('/nowhere/map').level == LocalizerStatus.ERROR
-        robot.until(lambda: robot.diagnostic('Map'), 'diagnostics')
-        assert '/nowhere/map' in robot.diagnostic('Map').message
+        robot.until(
+            lambda: robot.diagnostic('Map') and '/nowhere/map' in robot.diagnostic('Map').message,
+            'diagnostics',
+        )
         assert robot.set('map', str(street_map)).successful
         assert robot.ask(robot.camera(), street[1].image).hypotheses[0].place_id == 1
 
