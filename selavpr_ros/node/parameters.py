@@ -30,7 +30,14 @@ from selavpr_model.config import (
 )
 from selavpr_model.config.options import is_optional
 from selavpr_model.errors import ConfigError, InputError
-from selavpr_ros.config import GROUPS, is_advanced, NodeConfig, parameter_name, ROS_PARAMETERS
+from selavpr_ros.config import (
+    GROUPS,
+    is_advanced,
+    NODE_SECTION,
+    NodeConfig,
+    parameter_name,
+    ROS_PARAMETERS,
+)
 from selavpr_ros.convert.from_ros import checked_pose
 from selavpr_ros.node import advanced_config
 
@@ -196,7 +203,8 @@ def _cure(name: str) -> str:
     prefix, _, key = name.rpartition('.')
     fields = GROUPS[prefix].__dataclass_fields__ if prefix in GROUPS else {}
     if key in fields and is_advanced(prefix, key):
-        return 'it belongs into the file of the parameter advanced_config'
+        section = prefix or NODE_SECTION
+        return f'it belongs into section {section!r} of the file of the parameter advanced_config'
     near = difflib.get_close_matches(name, ROS_PARAMETERS, 1)
     return f'did you mean {near[0]!r}?' if near else 'see `ros2 param list`'
 

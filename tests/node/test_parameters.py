@@ -171,7 +171,9 @@ def test_a_misspelt_parameter_is_named_with_the_nearest_one(make: Made):
     lines = parameters.unknown(['recogniser.candidates', 'use_sim_time', 'map', 'zzz'])
     assert len(lines) == 2 and "'recognizer.candidates'" in lines[0] and 'zzz' in lines[1]
     (line,) = parameters.unknown(['slam.exclude_m'])
-    assert "'slam.exclude_m'" in line and 'advanced_config' in line
+    assert "'slam.exclude_m'" in line and "section 'slam' of the file" in line
+    (line,) = parameters.unknown(['clock_jump_s'])
+    assert "section 'node'" in line and 'advanced_config' in line
 
 
 def test_an_empty_list_is_no_mounting_of_the_camera_and_the_identity_is_one(make: Made):
