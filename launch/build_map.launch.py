@@ -42,25 +42,31 @@ def arguments() -> list[DeclareLaunchArgument]:
             description='pose topic of a bag, or pose file; none: a map without poses' + DEFAULT,
         ),
         declare(
-            'image_topic', default_value='', description='of a bag with several cameras' + DEFAULT
+            'image_topic',
+            default_value='',
+            description='topic of the images, in a bag with several cameras' + DEFAULT,
         ),
         declare(
             'distance_m',
             default_value='',
-            description='new keyframe after moving this far, in m' + DEFAULT,
+            description='distance in m after which a frame becomes a keyframe' + DEFAULT,
         ),
         declare(
             'angle_deg',
             default_value='',
-            description='new keyframe after turning this far, in degrees' + DEFAULT,
+            description='angle in degrees after which a frame becomes a keyframe' + DEFAULT,
         ),
-        declare('weights', default_value='', description='name or file of weights' + DEFAULT),
-        declare('device', default_value='', description='auto, cpu, cuda or cuda:N' + DEFAULT),
+        declare('weights', default_value='', description='name or file of the weights' + DEFAULT),
+        declare(
+            'device',
+            default_value='',
+            description='device that runs the network: auto, cpu, cuda or cuda:N' + DEFAULT,
+        ),
         declare(
             'overwrite',
             default_value='false',
             choices=['true', 'false'],
-            description='replace the map that is there',
+            description='whether a map that is there is replaced',
         ),
     ]
 

@@ -15,17 +15,20 @@ from launch_ros.actions import LifecycleNode, Node
 from launch import LaunchContext, LaunchDescription
 
 NODE_DEFAULT = '; empty: as params_file says, else the default of the node'
+declare = DeclareLaunchArgument
 ON_OFF = ['', 'true', 'false']
 
 # Argument -> parameter of the node.
 TEXTS = {
     'map': 'map',
     'mode': 'mode',
+    'advanced_config': 'advanced_config',
     'image_transport': 'image_transport',
     'qos_image': 'qos_image',
     'map_frame': 'map_frame',
     'base_frame': 'base_frame',
     'odom_frame': 'odom_frame',
+    'weights': 'extractor.weights',
     'device': 'extractor.device',
 }
 SWITCHES = {'autostart': 'autostart', 'use_sim_time': 'use_sim_time'}
@@ -38,7 +41,11 @@ def generate_launch_description() -> LaunchDescription:
 
 def arguments() -> list[DeclareLaunchArgument]:
     """Only `map` and `image_topic` have to be given."""
-    declare = DeclareLaunchArgument
+    return [*topics(), *frames(), *model(), *files(), *running()]
+
+
+def topics() -> list[DeclareLaunchArgument]:
+    """What the node works on."""
     return [
         declare('map', description='folder of the map to localise in (selavpr map build)'),
         declare('image_topic', description='topic of the camera images'),
@@ -47,30 +54,34 @@ def arguments() -> list[DeclareLaunchArgument]:
             default_value='',
             description='topic of the calibration; empty: camera_info beside image_topic',
         ),
-        declare(
-            'mode',
-            default_value='',
-            choices=['', 'localize', 'slam'],
-            description='localize in a fixed map, or slam: let it grow' + NODE_DEFAULT,
-        ),
         declare('odom_topic', default_value='odom', description='topic of the odometry, if any'),
         declare(
             'image_transport',
             default_value='',
             choices=['', 'raw', 'compressed'],
-            description='compressed subscribes to <image_topic>/compressed' + NODE_DEFAULT,
+            description='form of the images: raw, or compressed on <image_topic>/compressed'
+            + NODE_DEFAULT,
         ),
         declare(
             'qos_image',
             default_value='',
             choices=['', 'sensor_data', 'reliable'],
-            description='how images are asked for: sensor_data is best effort' + NODE_DEFAULT,
+            description='QoS of the subscription to images: sensor_data (best effort) or reliable'
+            + NODE_DEFAULT,
         ),
+    ]
+
+
+def frames() -> list[DeclareLaunchArgument]:
+    """Whose pose is published, and in which frame."""
+    return [
         declare(
             'map_frame', default_value='', description='frame of the published pose' + NODE_DEFAULT
         ),
         declare(
-            'base_frame', default_value='', description='frame whose pose it is' + NODE_DEFAULT
+            'base_frame',
+            default_value='',
+            description='frame of the robot whose pose is published' + NODE_DEFAULT,
         ),
         declare(
             'base_camera',
@@ -81,40 +92,79 @@ def arguments() -> list[DeclareLaunchArgument]:
         declare(
             'odom_frame', default_value='', description='frame of the odometry' + NODE_DEFAULT
         ),
+    ]
+
+
+def model() -> list[DeclareLaunchArgument]:
+    """What is done with images, and with which network."""
+    return [
+        declare(
+            'mode',
+            default_value='',
+            choices=['', 'localize', 'slam'],
+            description='what is done with images: localize in a fixed map, or slam: let it grow'
+            + NODE_DEFAULT,
+        ),
+        declare(
+            'weights',
+            default_value='',
+            description='name or file of the weights, those that the map was built with'
+            + NODE_DEFAULT,
+        ),
         declare(
             'device',
             default_value='',
-            description='auto, cpu, cuda or cuda:N' + NODE_DEFAULT,
+            description='device that runs the network: auto, cpu, cuda or cuda:N' + NODE_DEFAULT,
         ),
+    ]
+
+
+def files() -> list[DeclareLaunchArgument]:
+    """Settings of all kinds."""
+    return [
         declare(
             'params_file',
             default_value='',
             description='YAML file of parameters, see config/localize.yaml; empty: none',
         ),
-        declare('namespace', default_value='', description='namespace of the node'),
+        declare(
+            'advanced_config',
+            default_value='',
+            description='YAML file of the settings that are no parameters, see '
+            'config/advanced.yaml' + NODE_DEFAULT,
+        ),
+    ]
+
+
+def running() -> list[DeclareLaunchArgument]:
+    """How the node is run."""
+    return [
+        declare(
+            'namespace', default_value='', description='namespace of the node and of its topics'
+        ),
         declare(
             'use_sim_time',
             default_value='',
             choices=ON_OFF,
-            description='take the time from /clock' + NODE_DEFAULT,
+            description='whether the node takes its time from /clock' + NODE_DEFAULT,
         ),
         declare(
             'autostart',
             default_value='',
             choices=ON_OFF,
-            description='configure and activate without being asked' + NODE_DEFAULT,
+            description='whether the node configures and activates by itself' + NODE_DEFAULT,
         ),
         declare(
             'log_level',
             default_value='info',
             choices=['debug', 'info', 'warn', 'error', 'fatal'],
-            description='least severity the node logs',
+            description='least severity that the node logs',
         ),
         declare(
             'rviz',
             default_value='false',
             choices=['true', 'false'],
-            description='also start RViz, which must be installed (package rviz2)',
+            description='whether RViz is started, which must be installed (package rviz2)',
         ),
     ]
 
@@ -153,12 +203,15 @@ def localizer(values: dict[str, str]) -> LifecycleNode:
 
 def parameter_files(values: dict[str, str]) -> list[str]:
     """params_file, checked here because the node would only say that it cannot parse it."""
-    if not values['params_file']:
-        return []
-    path = Path(values['params_file']).expanduser().absolute()
+    return [existing('params_file', values)] if values['params_file'] else []
+
+
+def existing(name: str, values: dict[str, str]) -> str:
+    """The absolute path of a file that an argument names."""
+    path = Path(values[name]).expanduser().absolute()
     if not path.is_file():
-        raise FileNotFoundError(f'params_file: there is no file {path}')
-    return [str(path)]
+        raise FileNotFoundError(f'{name}: there is no file {path}')
+    return str(path)
 
 
 def parameters(values: dict[str, str]) -> dict[str, object]:
@@ -166,26 +219,28 @@ def parameters(values: dict[str, str]) -> dict[str, object]:
     from launch_ros.parameter_descriptions import ParameterValue
 
     values = {**values, 'map': str(Path(values['map']).expanduser().absolute())}
+    if values['advanced_config']:
+        values['advanced_config'] = existing('advanced_config', values)
     # As text even where it reads like a number: map:=2024
-    given: dict[str, object] = {
+    chosen: dict[str, object] = {
         parameter: ParameterValue(values[name], value_type=str)
         for name, parameter in TEXTS.items()
         if values[name]
     }
     switches = {p: values[name] == 'true' for name, p in SWITCHES.items() if values[name]}
     mounting = {'base_camera': numbers(values['base_camera'])} if values['base_camera'] else {}
-    return {**given, **switches, **mounting}
+    return {**chosen, **switches, **mounting}
 
 
 def numbers(text: str) -> list[float]:
     """'[0.2, 0, 1, 0, 0, 0, 1]', with or without brackets."""
     try:
-        found = [float(word) for word in text.strip('[]() ').split(',')]
+        values = [float(word) for word in text.strip('[]() ').split(',')]
     except ValueError:
-        found = []
-    if len(found) != 7:
+        values = []
+    if len(values) != 7:
         raise ValueError(f'base_camera: expected x,y,z,qx,qy,qz,qw, got {text!r}')
-    return found
+    return values
 
 
 def rviz(values: dict[str, str]) -> Node:

@@ -46,12 +46,14 @@ def arguments() -> list[DeclareLaunchArgument]:
     """On top of those of localize.launch.py."""
     return [
         DeclareLaunchArgument('bag', description='folder or file of the ROS 2 bag'),
-        DeclareLaunchArgument('rate', default_value='1.0', description='speed over the recorded'),
+        DeclareLaunchArgument(
+            'rate', default_value='1.0', description='speed of the bag over the recorded one'
+        ),
         DeclareLaunchArgument(
             'exit_with_bag',
             default_value='true',
             choices=['true', 'false'],
-            description='end everything when the bag has ended',
+            description='whether everything ends with the bag',
         ),
         DeclareLaunchArgument(
             'bag_arguments', default_value='', description='further words for `ros2 bag play`'
@@ -60,7 +62,7 @@ def arguments() -> list[DeclareLaunchArgument]:
             'use_sim_time',
             default_value='true',
             choices=['true', 'false'],
-            description='take the time from /clock, which the bag then publishes',
+            description='whether the bag publishes /clock and the node takes its time from it',
         ),
     ]
 

@@ -33,7 +33,10 @@ def arguments() -> list[DeclareLaunchArgument]:
     """On top of those of localize.launch.py."""
     declare = DeclareLaunchArgument
     return [
-        declare('map', description='folder to save the map in, or of one to go on with'),
+        declare(
+            'map',
+            description='folder of the map: it is saved there, and a map of before grows on',
+        ),
         declare('image_topic', description='topic of the camera images'),
         declare(
             'odom_topic',
@@ -44,6 +47,6 @@ def arguments() -> list[DeclareLaunchArgument]:
             'mode',
             default_value='slam',
             choices=['slam', 'localize'],
-            description='localize: only find places of the map',
+            description='slam lets the map grow, localize only finds places in it',
         ),
     ]

@@ -14,6 +14,8 @@ import numpy as np
 
 from selavpr_model.errors import InputError
 
+SECOND = 1_000_000_000  # nanoseconds
+
 
 class State(enum.IntEnum):
     """What a recognition says about the robot (values of PlaceHypotheses.state)."""

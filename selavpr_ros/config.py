@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The ROS node, and every group of options that it takes as parameters."""
+"""Options of the ROS node, and which options of all groups are ROS parameters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+import enum
 
 from selavpr_model.config.decision import RecognizerConfig, TemporalConfig
 from selavpr_model.config.geometry import GeometryConfig
@@ -13,68 +14,105 @@ from selavpr_model.config.options import Config, option
 from selavpr_model.config.slam import SlamConfig
 
 
+class Mode(enum.Enum):
+    """What the active node does with images. PAUSE is only set by the service set_mode."""
+
+    LOCALIZE = 'localize'
+    PAUSE = 'pause'
+    SLAM = 'slam'
+
+
 @dataclass(frozen=True, slots=True)
 class NodeConfig(Config):
     """The ROS node around the recogniser."""
 
-    map: str = option('', 'folder of the map to localise in; of SLAM to go on with and save')
-    mode: str = option(
-        'localize',
-        'localize in a fixed map, or slam: let the map grow',
-        choices=('localize', 'slam'),
+    map: str = option(
+        '',
+        'folder of the map: the node localises in it; in mode slam it goes on with it and saves '
+        'it there; empty: none yet',
     )
-    autostart: bool = option(True, 'configure and activate by itself')
-    image_transport: str = option('raw', 'raw or compressed', choices=('raw', 'compressed'))
+    mode: str = option(
+        Mode.LOCALIZE.value,
+        'what is done with images: localize in a fixed map, or slam: let the map grow; read when '
+        'the node is configured, ~/set_mode changes it',
+        choices=(Mode.LOCALIZE.value, Mode.SLAM.value),
+    )
+    autostart: bool = option(
+        True, 'whether the node configures and activates by itself at the start'
+    )
+    advanced_config: str = option(
+        '',
+        'YAML file with the settings that are no ROS parameters, see docs/parameters.md; setting '
+        'the parameter again reads the file again; empty: all have their defaults',
+    )
+    image_transport: str = option(
+        'raw',
+        'form of the subscribed images: raw, or compressed (JPEG, PNG) on <image>/compressed',
+        choices=('raw', 'compressed'),
+    )
     qos_image: str = option(
         'sensor_data',
-        'sensor_data (best effort) or reliable',
+        'QoS of the subscription to images: sensor_data (best effort) or reliable',
         choices=('sensor_data', 'reliable'),
     )
-    map_frame: str = option('map', 'frame of the published pose')
-    base_frame: str = option('base_link', 'body whose pose is published')
-    odom_frame: str = option('odom', 'frame of the odometry')
-    base_camera: tuple[float, float, float, float, float, float, float] = option(
-        (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
-        'T_base_camera: x, y, z in m, quaternion x, y, z, w; identity: from /tf_static',
+    map_frame: str = option('map', 'frame in which poses are published')
+    base_frame: str = option('base_link', 'frame of the robot whose pose is published')
+    odom_frame: str = option('odom', 'frame of the odometry on the topic odom')
+    base_camera: tuple[float, ...] | None = option(
+        None,
+        'pose of the camera in base_frame, T_base_camera with optical axes: x, y, z in m, '
+        'quaternion x, y, z, w; empty list: as /tf_static says',
         parts='x, y, z, qx, qy, qz, qw',
+        kind=tuple,
         low=-1000.0,
         high=1000.0,
     )
     max_frame_age_s: float = option(
-        1.0, 'older frames are dropped before inference; 0: none', unit='s', low=0.0
+        1.0, 'images older than this are dropped before inference; 0: none is', unit='s', low=0.0
     )
     no_image_after_s: float = option(
-        5.0, 'say what is wrong after this long without an image', unit='s', low=0.1
+        5.0, 'time without an image after which the node says what is wrong', unit='s', low=0.1
     )
-    hypotheses: int = option(5, 'places published a frame', low=1, high=100)
+    hypotheses: int = option(5, 'number of places published for each image', low=1, high=100)
     clock_jump_s: float = option(
-        1.0, 'a stamp this far before the last one is a restarted clock', unit='s', low=0.001
+        1.0,
+        'step back from one image stamp to the next that means that the clock was restarted',
+        unit='s',
+        low=0.001,
     )
     foreign_clock_s: float = option(
         60.0,
-        'stamps this far from now are of another clock and their age is not judged',
+        'distance of image stamps from now that means that they are of another clock, so that '
+        'the age of images is not judged',
         unit='s',
         low=1.0,
     )
     odom_gap_s: float = option(
-        0.2, 'odometry this far from the image still counts for it', unit='s', low=0.0
+        0.2, 'age up to which an odometry message counts for an image', unit='s', low=0.0
     )
     initialpose: bool = option(
-        False, 'also publish the pose on initialpose (Nav2) each time the robot is found'
+        False,
+        'whether the pose is also published on initialpose (Nav2), each time the robot is found',
     )
-    initialpose_cooldown_s: float = option(10.0, 'not more often than this', unit='s', low=0.0)
+    initialpose_cooldown_s: float = option(
+        10.0, 'least time between two messages on initialpose', unit='s', low=0.0
+    )
     publish_tf: bool = option(
-        False, 'publish map_frame -> odom_frame on /tf; only one node may do so'
+        False,
+        'whether the transform map_frame -> odom_frame is published on /tf; no two nodes may',
     )
     stuck_after_s: float = option(
-        30.0, 'one frame or job that runs longer is reported as stuck', unit='s', low=1.0
+        30.0,
+        'time after which an image or a job still in work is reported as stuck',
+        unit='s',
+        low=1.0,
     )
     relocalize_timeout_s: float = option(
-        10.0, '~/relocalize gives up after this long, unless asked otherwise', unit='s', low=0.1
+        10.0, 'timeout of ~/relocalize where the request gives none', unit='s', low=0.1
     )
     relocalize_frames: int = option(
         3,
-        'images in a row that must agree for ~/relocalize, unless asked otherwise',
+        'images in a row that must agree for ~/relocalize, where the request gives no number',
         low=1,
         high=1000,
     )
@@ -90,4 +128,32 @@ GROUPS: dict[str, type[Config]] = {
     'keyframes': KeyframeConfig,
     'storage': MapConfig,
 }
-"""Prefix of the ROS parameter or YAML key -> its class; '' has no prefix."""
+"""Prefix of the ROS parameters -> class; '' has no prefix."""
+
+NODE_SECTION = 'node'
+"""Section of NodeConfig in the file of advanced_config; the others are named as their prefix."""
+
+ROS_PARAMETERS = (
+    'map', 'mode', 'autostart', 'advanced_config', 'image_transport', 'qos_image', 'map_frame',
+    'base_frame', 'odom_frame', 'base_camera', 'max_frame_age_s', 'hypotheses', 'initialpose',
+    'publish_tf', 'extractor.weights', 'extractor.device', 'extractor.engine',
+    'extractor.precision', 'extractor.threads', 'recognizer.candidates',
+    'recognizer.min_precision', 'recognizer.distinct_radius_m', 'recognizer.distinct_angle_deg',
+    'temporal.enabled', 'temporal.min_belief', 'temporal.speed_mps', 'geometry.enabled',
+    'slam.session', 'slam.verify', 'slam.save_at_end', 'keyframes.distance_m',
+    'keyframes.angle_deg', 'storage.local_dtype',
+)  # fmt: skip
+"""What a user sets, in the order of the documentation. All other fields of GROUPS are advanced."""
+
+NOT_OF_THE_NODE = ('storage.frame_id',)
+"""Fields without an effect in the node: a map that grows is in the frame of its odometry."""
+
+
+def parameter_name(prefix: str, field: str) -> str:
+    """'recognizer', 'candidates' -> 'recognizer.candidates'."""
+    return f'{prefix}.{field}' if prefix else field
+
+
+def is_advanced(prefix: str, field: str) -> bool:
+    """Whether the field is set in the file of advanced_config and not as a ROS parameter."""
+    return parameter_name(prefix, field) not in (*ROS_PARAMETERS, *NOT_OF_THE_NODE)

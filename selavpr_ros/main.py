@@ -48,7 +48,7 @@ def spin(node: LocalizerNode, executor: SingleThreadedExecutor) -> None:
         except (KeyboardInterrupt, ExternalShutdownException):
             raise
         except Exception as error:
-            node.voice.exception('a callback failed', error)
+            node.log.exception('a callback failed', error)
 
 
 if __name__ == '__main__':

@@ -6,6 +6,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
+import copy
+from pathlib import Path
+import tempfile
 import threading
 import time
 from typing import Any
@@ -27,9 +30,10 @@ from selavpr.srv import LoadMap, QueryImage, Relocalize, SaveMap, SetMode
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
+from selavpr_ros.config import GROUPS, is_advanced, NODE_SECTION
 from selavpr_ros.convert import to_ros
 from selavpr_ros.main import spin
-from selavpr_ros.node import qos
+from selavpr_ros.node import advanced_config, qos
 from selavpr_ros.node.localizer import LocalizerNode
 
 PATIENCE_S = 60.0  # far beyond what anything takes, even on a machine that is busy
@@ -65,7 +69,13 @@ class Robot:
         # A busy test machine may take long, and most tests are about single frames; those about
         # age and sequences set these themselves.
         parameters = {'max_frame_age_s': 0.0, 'temporal__enabled': False, **parameters}
-        overrides = [Parameter(k.replace('__', '.'), value=v) for k, v in parameters.items()]
+        given = {k.replace('__', '.'): v for k, v in parameters.items()}
+        self._advanced: dict[str, dict[str, Any]] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix='robot')
+        values = {k: v for k, v in given.items() if not self._is_advanced(k)}
+        for name in filter(self._is_advanced, given):
+            values['advanced_config'] = self._advanced_file(name, given[name])
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
         arguments = ['--ros-args', *(f for rule in remap for f in ('-r', rule))]
         self._context = Context()  # shutting it down is how a robot is switched off
         rclpy.init(context=self._context)
@@ -108,6 +118,7 @@ class Robot:
         self.localizer.destroy_node()
         self.user.destroy_node()
         self._executor.shutdown()
+        self._folder.cleanup()
 
     def _hear(self, name: str) -> Callable[[Any], None]:
         return self.heard[name].append
@@ -172,9 +183,30 @@ class Robot:
         request.transition.label = label
         return bool(self.call('change_state', transition=request.transition).success)
 
+    @staticmethod
+    def _is_advanced(name: str) -> bool:
+        prefix, _, field = name.rpartition('.')
+        known = prefix in GROUPS and field in GROUPS[prefix].__dataclass_fields__
+        return known and is_advanced(prefix, field)
+
+    def _advanced_file(self, name: str, value: Any) -> str:
+        """A file of all advanced settings so far, with this one."""
+        prefix, _, field = name.rpartition('.')
+        self._advanced.setdefault(prefix or NODE_SECTION, {})[field] = value
+        path = Path(self._folder.name) / 'advanced.yaml'
+        advanced_config.write(path, self._advanced)
+        return str(path)
+
     def set(self, name: str, value: Any) -> Any:
+        """As `ros2 param set`; an advanced setting goes into its file, which is read again."""
+        before = copy.deepcopy(self._advanced)
+        if self._is_advanced(name):
+            name, value = 'advanced_config', self._advanced_file(name, value)
         parameter: ParameterMsg = Parameter(name, value=value).to_parameter_msg()
-        return self.call('set_parameters', parameters=[parameter]).results[0]
+        result = self.call('set_parameters', parameters=[parameter]).results[0]
+        if not result.successful:
+            self._advanced = before
+        return result
 
     def next_stamp(self) -> int:
         """A tenth of a second after the last one."""

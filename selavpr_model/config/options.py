@@ -78,7 +78,7 @@ def problem_of(f: dataclasses.Field[Any], value: Any) -> str:
     """What was expected and what came, where the field cannot have this value; else empty."""
     if value is None and is_optional(f):
         return ''
-    if not _is_kind(value, f.metadata['kind'], f.default):
+    if not _is_kind(value, f.metadata['kind'], _example(f)):
         return f'expected {_kind(f)}, got {value!r}'
     choices = f.metadata['choices']
     if choices and value not in choices:
@@ -92,21 +92,29 @@ def is_optional(f: dataclasses.Field[Any]) -> bool:
     return f.default is None and f.metadata['kind'] is not type(None)
 
 
+def _example(f: dataclasses.Field[Any]) -> Any:
+    """The default; of a tuple that may be None, as many floats as it has parts."""
+    if f.default is None and f.metadata['kind'] is tuple:
+        return (0.0,) * len(f.metadata['parts'].split(','))
+    return f.default
+
+
 def _kind(f: dataclasses.Field[Any]) -> str:
-    if isinstance(f.default, tuple):
-        return f'{len(f.default)} numbers {f.metadata["parts"]}'.strip()
-    return f.metadata['kind'].__name__ + (' or null' if is_optional(f) else '')
+    text = f.metadata['kind'].__name__
+    if f.metadata['kind'] is tuple:
+        text = f'{len(_example(f))} numbers {f.metadata["parts"]}'.strip()
+    return text + (' or null' if is_optional(f) else '')
 
 
-def _is_kind(value: Any, kind: type, default: Any) -> bool:
+def _is_kind(value: Any, kind: type, example: Any) -> bool:
     if isinstance(value, bool):
         return kind is bool
     if kind is float:
         return isinstance(value, float | int)
     if kind is tuple:
-        if not isinstance(value, tuple) or len(value) != len(default):
+        if not isinstance(value, tuple) or len(value) != len(example):
             return False
-        return all(_is_kind(v, type(d), d) for v, d in zip(value, default, strict=True))
+        return all(_is_kind(v, type(e), e) for v, e in zip(value, example, strict=True))
     return isinstance(value, kind)
 
 

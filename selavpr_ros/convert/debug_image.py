@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The query and its best match side by side, what joins them, and the verdict: for people."""
+"""The query and its best match side by side, their matches, and the verdict: for people."""
 
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import cv2
 import numpy as np
 
 from selavpr_model.records import Candidate, Recognition, Reject, State
-
-if TYPE_CHECKING:  # it imports torch, without which the node still says what is missing
-    from selavpr_model.geometry.overlay import MatchOverlay
 
 HEIGHT, LINE = 240, 18
 LEFT = 6  # px before the text
@@ -26,11 +23,24 @@ COLOURS = {
 }
 
 
+class Overlay(Protocol):
+    """What is drawn of geometry.overlay, whose module needs torch.
+
+    fits: (M,) bool, whether geometry takes a match for an inlier; None where it has not looked.
+    """
+
+    @property
+    def fits(self) -> np.ndarray | None: ...
+
+    def pixels(self, side: int, size: tuple[int, int]) -> np.ndarray:
+        """(M, 2) x, y of the frame's (side 0) or the place's (1) cells in a picture (H, W)."""
+
+
 def draw(
     query: np.ndarray,
     match: np.ndarray | None,
     recognition: Recognition,
-    joined: MatchOverlay | None = None,
+    overlay: Overlay | None = None,
 ) -> np.ndarray:
     """(H, W, 3) uint8 RGB. query: (H, W, 3) uint8 RGB; match: a thumbnail, None without one.
 
@@ -40,21 +50,23 @@ def draw(
     left = _fitted(query)
     right = np.zeros_like(left) if match is None else _fitted(match)
     pictures = np.hstack([left, right])
-    if joined is not None and match is not None:
-        _join(pictures, joined, left.shape[:2], right.shape[:2], COLOURS[recognition.state])
+    if overlay is not None and match is not None:
+        _draw_matches(
+            pictures, overlay, left.shape[:2], right.shape[:2], COLOURS[recognition.state]
+        )
     return np.vstack([pictures, _bar(pictures.shape[1], recognition)])
 
 
-def _join(
+def _draw_matches(
     pictures: np.ndarray,
-    joined: MatchOverlay,
+    overlay: Overlay,
     left: tuple[int, int],
     right: tuple[int, int],
     colour: tuple[int, int, int],
 ) -> None:
-    starts, ends = joined.pixels(0, left), joined.pixels(1, right) + np.array([left[1], 0])
-    looked = joined.fits is not None
-    fits = joined.fits if joined.fits is not None else np.ones(len(starts), bool)
+    starts, ends = overlay.pixels(0, left), overlay.pixels(1, right) + np.array([left[1], 0])
+    looked = overlay.fits is not None
+    fits = overlay.fits if overlay.fits is not None else np.ones(len(starts), bool)
     parts = (
         (np.flatnonzero(~fits), RED, OTHER),
         (np.flatnonzero(fits), GREEN if looked else colour, FITTING),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""ROS messages -> records. With to_ros.py the only place that touches message fields.
+"""ROS messages -> records.
 
 The readers also take the messages of `rosbags`, which have the same field names.
 """
@@ -12,10 +12,8 @@ import numpy as np
 
 from selavpr_model.errors import InputError
 from selavpr_model.poses import pose_matrix as matrix
-from selavpr_model.records import Camera
+from selavpr_model.records import Camera, SECOND
 from selavpr_ros.convert import encodings
-
-SECOND = 1_000_000_000
 
 
 def rgb_image(msg: Any) -> np.ndarray:

@@ -20,11 +20,11 @@ KEPT = 2000  # lines of each kind, the newest: RViz must not slow down over a lo
 
 def keyframes(positions: np.ndarray, stamp_ns: int, frame: str) -> MarkerArray:
     """(N, 3) m -> one list of spheres that replaces the last one; NaN rows are left out."""
-    known = positions[np.isfinite(positions).all(axis=1)]
+    finite = positions[np.isfinite(positions).all(axis=1)]
     spheres = marker(stamp_ns, frame, 'keyframes', Marker.SPHERE_LIST, 0.3, BLUE)
-    spheres.points = [point(p) for p in known]
+    spheres.points = [point(p) for p in finite]
     clear = Marker(header=header(stamp_ns, frame), ns='keyframes', action=Marker.DELETEALL)
-    return MarkerArray(markers=[spheres] if len(known) else [clear])
+    return MarkerArray(markers=[spheres] if len(finite) else [clear])
 
 
 def match(outcome: Outcome, body: Body) -> MarkerArray | None:
@@ -46,14 +46,14 @@ def match(outcome: Outcome, body: Body) -> MarkerArray | None:
         else:
             arrow.pose = pose_of(base_of(pose, body))
         return MarkerArray(markers=[arrow, line])
-    found = robot_pose(outcome.recognition, body)
-    if found is None:
+    robot = robot_pose(outcome.recognition, body)
+    if robot is None:
         arrow.action = line.action = Marker.DELETE
         return MarkerArray(markers=[arrow, line])
-    arrow.pose = found.pose.pose
+    arrow.pose = robot.pose.pose
     place = outcome.recognition.candidates[0].place.pose
     if place is not None:
-        line.points = [found.pose.pose.position, point(place[:3, 3])]
+        line.points = [robot.pose.pose.position, point(place[:3, 3])]
     return MarkerArray(markers=[arrow, line] if place is not None else [arrow])
 
 
@@ -71,34 +71,34 @@ class ClosureLines:
     def add(self, closures: Iterable[LoopClosure]) -> bool:
         """Whether there is something new to draw."""
         new = False
-        for made in closures:
-            poses = made.before.pose, made.after.pose
-            if made.kind in self._ends and poses[0] is not None and poses[1] is not None:
-                self._ends[made.kind].append((point(poses[0][:3, 3]), point(poses[1][:3, 3])))
+        for closure in closures:
+            poses = closure.before.pose, closure.after.pose
+            if closure.kind in self._ends and poses[0] is not None and poses[1] is not None:
+                self._ends[closure.kind].append((point(poses[0][:3, 3]), point(poses[1][:3, 3])))
                 new = True
         return new
 
     def markers(self, stamp_ns: int, frame: str) -> MarkerArray:
         """Two lists of lines that replace the last ones; rejected ones are thinner."""
         looks = {ClosureKind.VERIFIED: (0.15, GREEN), ClosureKind.REJECTED: (0.05, RED)}
-        made = []
+        kinds = []
         for kind, ends in self._ends.items():
             name = kind.name.lower()
             lines = marker(stamp_ns, frame, name, Marker.LINE_LIST, *looks[kind])
             lines.points = [end for pair in ends for end in pair]
             lines.action = Marker.ADD if ends else Marker.DELETE
-            made.append(lines)
-        return MarkerArray(markers=made)
+            kinds.append(lines)
+        return MarkerArray(markers=kinds)
 
 
 def marker(
     stamp_ns: int, frame: str, name: str, kind: int, size: float, rgb: tuple[float, float, float]
 ) -> Marker:
-    made = Marker(header=header(stamp_ns, frame), ns=name, type=kind, action=Marker.ADD)
-    made.pose.orientation.w = 1.0
-    made.scale = Vector3(x=size, y=size, z=size)
-    made.color = ColorRGBA(r=rgb[0], g=rgb[1], b=rgb[2], a=1.0)
-    return made
+    shape = Marker(header=header(stamp_ns, frame), ns=name, type=kind, action=Marker.ADD)
+    shape.pose.orientation.w = 1.0
+    shape.scale = Vector3(x=size, y=size, z=size)
+    shape.color = ColorRGBA(r=rgb[0], g=rgb[1], b=rgb[2], a=1.0)
+    return shape
 
 
 def point(xyz: np.ndarray) -> Point:

@@ -1,33 +1,36 @@
 # SPDX-License-Identifier: MIT
-"""Records -> ROS messages. With from_ros.py the only place that touches message fields."""
+"""Records -> ROS messages: hypotheses, poses, images.
+
+The modules of this folder are the only ones that touch message fields.
+"""
 
 from __future__ import annotations
 
 import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 import math
 from typing import Any
 
 from builtin_interfaces.msg import Duration, Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import (
     Point,
     Pose,
     PoseWithCovariance,
     PoseWithCovarianceStamped,
     Quaternion,
+    Transform,
+    TransformStamped,
     Vector3,
 )
 import numpy as np
-from selavpr.msg import LocalizerStatus, LoopClosure, MapInfo, PlaceHypotheses, PlaceHypothesis
+from selavpr.msg import PlaceHypotheses, PlaceHypothesis
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from selavpr_model.poses import inverse, position_quaternion, relative
-from selavpr_model.records import Candidate, Place, Recognition, State
-from selavpr_model.records import LoopClosure as ClosureRecord
-from selavpr_ros.convert.from_ros import SECOND
+from selavpr_model.poses import inverse, position_quaternion
+from selavpr_model.records import Candidate, LoopClosure, Place, Recognition, SECOND, State
+from selavpr_ros.convert.tf_message import TFMessage
 
 NOWHERE = (math.nan,) * 7
 LEAST_VARIANCE = 1e-6  # m^2 and rad^2: consumers reject or misread a zero
@@ -59,7 +62,7 @@ class Outcome:
     queue_ns: int = 0
     compute_ns: int = 0
     dropped: int = 0
-    closures: tuple[ClosureRecord, ...] | None = None
+    closures: tuple[LoopClosure, ...] | None = None
     keyframe: Place | None = None
 
 
@@ -114,7 +117,7 @@ def hypothesis(rank: int, c: Candidate, body: Body, covariance: np.ndarray) -> P
         global_rank=int(c.global_rank),
         num_matches=int(c.mutual_matches),
         num_inliers=int(c.inliers),
-        confidence=_or_nan(c.confidence),
+        confidence=or_nan(c.confidence),
         status=int(c.status),
         reject_mask=int(c.reject),
         pose_type=kind,
@@ -122,7 +125,7 @@ def hypothesis(rank: int, c: Candidate, body: Body, covariance: np.ndarray) -> P
     )
 
 
-def _or_nan(value: float | None) -> float:
+def or_nan(value: float | None) -> float:
     """As messages say that a number is not known."""
     return math.nan if value is None else float(value)
 
@@ -139,26 +142,23 @@ def robot_pose(recognition: Recognition, body: Body) -> PoseWithCovarianceStampe
 
 
 def diagonal(
-    given: PoseWithCovarianceStamped | None,
+    message: PoseWithCovarianceStamped | None,
 ) -> PoseWithCovarianceStamped | None:
     """With the variances alone: Nav2 rejects negative entries."""
-    if given is not None:
-        matrix = np.asarray(given.pose.covariance).reshape(6, 6)
-        given.pose.covariance = np.diag(np.diagonal(matrix)).ravel()
-    return given
+    if message is not None:
+        matrix = np.asarray(message.pose.covariance).reshape(6, 6)
+        message.pose.covariance = np.diag(np.diagonal(matrix)).ravel()
+    return message
 
 
 def transform(stamp_ns: int, frames: tuple[str, str], T: np.ndarray) -> Any:
-    """(4, 4) T of (parent, child) -> TFMessage."""
-    from geometry_msgs.msg import Transform, TransformStamped
-    from tf2_msgs.msg import TFMessage
-
+    """(4, 4) T of (parent, child) -> TFMessage, which must be installed."""
     pose = pose_of(T)
     p = pose.position
-    made = Transform(translation=Vector3(x=p.x, y=p.y, z=p.z), rotation=pose.orientation)
+    motion = Transform(translation=Vector3(x=p.x, y=p.y, z=p.z), rotation=pose.orientation)
     stamp = header(stamp_ns, frames[0])
     return TFMessage(
-        transforms=[TransformStamped(header=stamp, child_frame_id=frames[1], transform=made)]
+        transforms=[TransformStamped(header=stamp, child_frame_id=frames[1], transform=motion)]
     )
 
 
@@ -195,118 +195,14 @@ def pose_of(T: np.ndarray) -> Pose:
 
 def _pose(values: Sequence[float]) -> Pose:
     x, y, z, *q = values
-    made = Pose(position=Point(x=x, y=y, z=z))
-    made.orientation = Quaternion(x=q[0], y=q[1], z=q[2], w=q[3])
-    return made
+    pose = Pose(position=Point(x=x, y=y, z=z))
+    pose.orientation = Quaternion(x=q[0], y=q[1], z=q[2], w=q[3])
+    return pose
 
 
 def no_pose() -> PoseWithCovariance:
     """All NaN: whoever uses it although pose_type says NONE must notice."""
     return PoseWithCovariance(pose=_pose(NOWHERE), covariance=np.full(36, math.nan))
-
-
-def loop_closures(outcome: Outcome, body: Body) -> list[LoopClosure]:
-    """SLAM's, with their verdicts; in a fixed map at most the candidate of this frame."""
-    if outcome.closures is not None:
-        return [slam_closure(made, body) for made in outcome.closures]
-    made = loop_closure(outcome, body)
-    return [] if made is None else [made]
-
-
-def slam_closure(made: ClosureRecord, body: Body) -> LoopClosure:
-    before, after = made.before, made.after
-    message = LoopClosure(
-        header=header(after.stamp_ns, body.map_frame),
-        stamp_from=time(before.stamp_ns),
-        stamp_to=time(after.stamp_ns),
-        key_from=before.id,
-        key_to=after.id,
-        session_from=before.session,
-        session_to=after.session,
-        frame_id_from=before.camera_frame,
-        frame_id_to=after.camera_frame,
-        type=int(made.kind),
-        pose_type=int(made.pose_kind),
-        pose=no_pose(),
-        global_similarity=float(made.global_similarity),
-        local_similarity=math.nan,
-        num_matches=int(made.mutual_matches),
-        num_inliers=int(made.inliers),
-        confidence=_or_nan(made.confidence),
-        reject_mask=int(made.reject),
-    )
-    if made.pose is not None and made.covariance is not None:
-        message.pose.pose = pose_of(made.pose)
-        message.pose.covariance = np.asarray(made.covariance, float).ravel()
-    return message
-
-
-def loop_closure(outcome: Outcome, body: Body) -> LoopClosure | None:
-    """Between the accepted place and the frame, VERIFIED where geometry has looked and agreed, in
-    metres where the pose is refined; None unless LOCALIZED.
-    """
-    recognition = outcome.recognition
-    if recognition.state != State.LOCALIZED:
-        return None
-    best = recognition.candidates[0]
-    message = LoopClosure(
-        header=header(recognition.stamp_ns, body.map_frame),
-        stamp_from=time(best.place.stamp_ns),
-        stamp_to=time(recognition.stamp_ns),
-        key_from=best.place.id,
-        key_to=outcome.frame_number,
-        session_from=best.place.session,
-        frame_id_from=best.place.camera_frame,
-        frame_id_to=outcome.camera_frame,
-        type=LoopClosure.VERIFIED if best.inliers else LoopClosure.CANDIDATE,
-        pose_type=LoopClosure.POSE_NONE,
-        pose=no_pose(),
-        global_similarity=float(best.global_similarity),
-        local_similarity=math.nan,
-        num_matches=int(best.mutual_matches),
-        num_inliers=int(best.inliers),
-        confidence=_or_nan(best.confidence),
-    )
-    if best.pose is not None and best.covariance is not None and best.place.pose is not None:
-        T, C = relative(best.place.pose, best.pose, best.covariance)
-        message.pose_type = LoopClosure.POSE_METRIC
-        message.pose = PoseWithCovariance(pose=pose_of(T), covariance=C.ravel())
-    return message
-
-
-def status(
-    stamp: Header, fields: Mapping[str, object], drops: Mapping[str, int]
-) -> LocalizerStatus:
-    """fields: names of LocalizerStatus -> values; drops: reason -> images."""
-    return LocalizerStatus(
-        header=stamp,
-        frames_dropped=sum(drops.values()),
-        drop_reasons=list(drops),
-        drop_counts=list(drops.values()),
-        **fields,
-    )
-
-
-def map_info(stamp: Header, fields: Mapping[str, object], created_ns: int) -> MapInfo:
-    """fields: names of MapInfo -> values."""
-    return MapInfo(header=stamp, created=time(created_ns), **fields)
-
-
-def diagnostic(
-    name: str, hardware: str, level: int, message: str, values: Mapping[str, object]
-) -> DiagnosticStatus:
-    """One DiagnosticStatus; level: 0 OK, 1 WARN, 2 ERROR."""
-    return DiagnosticStatus(
-        level=bytes([level]),
-        name=name,
-        hardware_id=hardware,
-        message=message,
-        values=[KeyValue(key=k, value=str(v)) for k, v in values.items()],
-    )
-
-
-def diagnostics(stamp_ns: int, parts: Iterable[DiagnosticStatus]) -> DiagnosticArray:
-    return DiagnosticArray(header=header(stamp_ns, ''), status=list(parts))
 
 
 def image(pixels: np.ndarray, stamp_ns: int, frame: str) -> Image:

@@ -18,13 +18,10 @@ from selavpr_model.poses import PoseTrack
 from selavpr_model.records import Camera
 from selavpr_ros.config import NodeConfig
 from selavpr_ros.convert import from_ros
+from selavpr_ros.convert.tf_message import TFMessage
 from selavpr_ros.convert.transforms import StaticTransforms
 from selavpr_ros.node import qos
-
-try:
-    from tf2_msgs.msg import TFMessage
-except ImportError:  # rclpy from PyPI comes without; then base_camera has to be given
-    TFMessage = None
+from selavpr_ros.node.health.throttled_logger import ThrottledLogger
 
 ODOM_KEPT = 200  # messages; a few seconds at the usual 20 to 50 Hz
 
@@ -42,28 +39,24 @@ class Arrival:
 class Inputs:
     """Subscriptions, made and destroyed with the lifecycle."""
 
-    def __init__(
-        self, node: Node, on_image: Callable[[Any], None], told: Callable[[str], None]
-    ) -> None:
-        self._node = node
-        self._on_image = on_image
-        self._told = told
+    def __init__(self, node: Node, log: ThrottledLogger) -> None:
+        self._node, self._log = node, log
         self._subscriptions: list[Any] = []
         self._odom_frame = ''
         self._odom: deque[tuple[int, np.ndarray]] = deque(maxlen=ODOM_KEPT)
         self.transforms = StaticTransforms()
         self.camera: Camera | None = None
-        self.camera_problem = ''
-        self._qos_problem = ''
+        self._camera_problem: str | None = None
+        self._qos_problem: str | None = None
         self.image_topic = ''
-        self.image_qos = qos.camera('')
+        self.image_qos = qos.camera('sensor_data')
 
-    def open(self, config: NodeConfig) -> None:
+    def open(self, config: NodeConfig, on_image: Callable[[Any], None]) -> None:
         """Subscribe as configured, replacing what there was."""
         self.close()
         self._odom_frame = config.odom_frame
-        self._open_image(config)
-        sensor = qos.camera('')
+        self._open_image(config, on_image)
+        sensor = qos.camera('sensor_data')
         self._subscribe(CameraInfo, 'camera_info', self._on_camera_info, sensor)
         self._subscribe(Odometry, 'odom', self._on_odom, qos.burst(ODOM_KEPT))
         if TFMessage is not None:
@@ -74,7 +67,7 @@ class Inputs:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
         self.forget()
-        self._qos_problem = self.camera_problem = ''
+        self._qos_problem = self._camera_problem = None
 
     def forget(self) -> None:
         """Drop what belongs to an old clock or camera."""
@@ -85,7 +78,7 @@ class Inputs:
         """Who publishes images on our topic."""
         return list(self._node.get_publishers_info_by_topic(self.image_topic))
 
-    def other_transport(self) -> str:
+    def other_transport(self) -> str | None:
         """The value of image_transport that images are there for, if not the one in use."""
         compressed = self.image_topic.endswith('/compressed')
         base = self.image_topic.removesuffix('/compressed')
@@ -93,10 +86,10 @@ class Inputs:
         if not compressed and own_kinds == {'CompressedImage'}:
             return 'compressed'
         if own_kinds:
-            return ''
+            return None
         beside = base if compressed else f'{base}/compressed'
-        found = self._node.count_publishers(beside) > 0
-        return ('raw' if compressed else 'compressed') if found else ''
+        has_publisher = self._node.count_publishers(beside) > 0
+        return ('raw' if compressed else 'compressed') if has_publisher else None
 
     def odometry(self, stamp_ns: int, max_age_ns: int) -> np.ndarray | None:
         """(4, 4) T_odom_base, the last at or before the stamp; None without one that young."""
@@ -105,7 +98,22 @@ class Inputs:
             return None
         return PoseTrack(*zip(*samples, strict=True)).latest(stamp_ns, max_age_ns)
 
-    def _open_image(self, config: NodeConfig) -> None:
+    def camera_of(self, image: np.ndarray) -> Camera | None:
+        """The calibration of camera_info, where it can be of this image."""
+        camera = self.camera
+        if camera is None or camera.sees(image):
+            return camera
+        expected, got = 'x'.join(map(str, camera.size)), f'{image.shape[1]}x{image.shape[0]}'
+        self._log.once(f'camera_info is of {expected}, images are {got}: it is not used')
+        return None
+
+    def about_camera(self) -> str:
+        """The calibration in words, or why there is none."""
+        if self.camera is None:
+            return self._camera_problem or 'none received'
+        return f'{self.camera.size[0]}x{self.camera.size[1]} {self.camera.model}'
+
+    def _open_image(self, config: NodeConfig, on_image: Callable[[Any], None]) -> None:
         self.image_topic = self._node.resolve_topic_name('image')
         kind: Any = Image
         if config.image_transport == 'compressed':
@@ -113,42 +121,42 @@ class Inputs:
             # As image_transport: a remapping of `image` moves its compressed form along.
             self.image_topic = self.image_topic.removesuffix('/compressed') + '/compressed'
         self.image_qos = qos.camera(config.qos_image)
-        self._subscribe(kind, self.image_topic, self._on_image, self.image_qos)
+        self._subscribe(kind, self.image_topic, on_image, self.image_qos)
 
     def _subscribe(
         self, kind: Any, topic: str, callback: Callable[[Any], None], profile: Any
     ) -> None:
         resolved = self._node.resolve_topic_name(topic)
         events = qos.subscription_events(self._node, resolved, profile, self._qos_event)
-        made = self._node.create_subscription(
+        subscription = self._node.create_subscription(
             kind, topic, callback, profile, event_callbacks=events
         )
-        self._subscriptions.append(made)
+        self._subscriptions.append(subscription)
 
     def _qos_event(self, text: str) -> None:
         self._qos_problem = text
-        self._told(text)
+        self._log.warn(text)
 
     @property
-    def qos_problem(self) -> str:
+    def qos_problem(self) -> str | None:
         """The last report of incompatible QoS, as long as such an image publisher is there."""
         if self._qos_problem and not any(
             qos.incompatible(end.qos_profile, self.image_qos) for end in self.publishers()
         ):
-            self._qos_problem = ''
+            self._qos_problem = None
         return self._qos_problem
 
     def _on_camera_info(self, message: Any) -> None:
         try:
-            self.camera, self.camera_problem = from_ros.camera(message), ''
+            self.camera, self._camera_problem = from_ros.camera(message), None
         except InputError as error:
-            self.camera_problem = str(error)
+            self._camera_problem = str(error)
 
     def on_tf_static(self, message: Any) -> None:
         try:
             self.transforms.add(message)
         except InputError as error:
-            self._told(f'/tf_static: {error}')
+            self._log.warn(f'/tf_static: {error}')
 
     def _on_odom(self, message: Any) -> None:
         try:
@@ -157,5 +165,5 @@ class Inputs:
             return
         frame, expected = from_ros.frame_id(message), self._odom_frame
         if frame != expected:
-            self._told(f'odom: expected frame {expected!r}, got {frame!r}; set odom_frame')
+            self._log.warn(f'odom: expected frame {expected!r}, got {frame!r}; set odom_frame')
         self._odom.append((from_ros.stamp_ns(message), pose))

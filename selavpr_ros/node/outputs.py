@@ -15,9 +15,9 @@ from selavpr.msg import LocalizerStatus, LoopClosure, MapInfo, PlaceHypotheses
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
-from selavpr_ros.convert import markers, to_ros
+from selavpr_ros.convert import closures, markers, to_ros
+from selavpr_ros.convert.tf_message import TFMessage
 from selavpr_ros.node import qos
-from selavpr_ros.node.inputs import TFMessage
 
 # Three publishers on ~/markers: a late subscriber gets the last map, match and closures.
 GATED: dict[str, tuple[Any, str, Any]] = {
@@ -38,9 +38,9 @@ if TFMessage is not None:
 class Outputs:
     """Publishers for results (only while configured, silent unless active) and for the state."""
 
-    def __init__(self, node: LifecycleNode, told: Callable[[str], None]) -> None:
+    def __init__(self, node: LifecycleNode, warn: Callable[[str], None]) -> None:
         self._node = node
-        self._told = told
+        self._warn = warn
         self._lock = threading.Lock()  # the worker must not publish on what is being destroyed
         self._gated: dict[str, Any] = {}
         self._lines = markers.ClosureLines()
@@ -53,7 +53,7 @@ class Outputs:
         with self._lock:
             for name, (kind, topic, profile) in GATED.items():
                 resolved = self._node.resolve_topic_name(topic)
-                events = qos.publisher_events(self._node, resolved, profile, self._told)
+                events = qos.publisher_events(self._node, resolved, profile, self._warn)
                 self._gated[name] = self._node.create_lifecycle_publisher(
                     kind, topic, profile, event_callbacks=events
                 )
@@ -64,7 +64,7 @@ class Outputs:
                 self._node.destroy_lifecycle_publisher(publisher)
             self._gated.clear()
 
-    def wanted(self, name: str) -> bool:
+    def has_listener(self, name: str) -> bool:
         """Whether somebody listens."""
         with self._lock:
             return name in self._gated and self._gated[name].get_subscription_count() > 0
@@ -79,7 +79,7 @@ class Outputs:
         """Everything about one frame but the debug image."""
         self.send('hypotheses', to_ros.hypotheses(outcome, body, limit))
         self.send('pose', to_ros.robot_pose(outcome.recognition, body))
-        for closure in to_ros.loop_closures(outcome, body):
+        for closure in closures.loop_closures(outcome, body):
             self.send('loop_closures', closure)
         self.send('match', markers.match(outcome, body))
         if self._lines.add(outcome.closures or ()):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Config fields <-> ROS parameters: one parameter a field, described, ranged and checked."""
+"""Config fields <-> ROS parameters: described, ranged and checked; the rest from a file."""
 
 from __future__ import annotations
 
@@ -23,30 +23,33 @@ from selavpr_model.config import (
     ExtractorConfig,
     GeometryConfig,
     KeyframeConfig,
+    MapConfig,
     RecognizerConfig,
     SlamConfig,
     TemporalConfig,
 )
+from selavpr_model.config.options import is_optional
 from selavpr_model.errors import ConfigError, InputError
-from selavpr_ros.config import GROUPS, NodeConfig
+from selavpr_ros.config import (
+    GROUPS,
+    is_advanced,
+    NODE_SECTION,
+    NodeConfig,
+    parameter_name,
+    ROS_PARAMETERS,
+)
 from selavpr_ros.convert.from_ros import checked_pose
-
-PREFIXES = ('', 'extractor', 'recognizer', 'temporal', 'geometry', 'slam', 'keyframes')
-"""The groups of GROUPS the node uses."""
+from selavpr_ros.node import advanced_config
 
 READ_ONLY = frozenset({'autostart'})
 INT64 = (-(2**63), 2**63 - 1)
-
-
-def parameter_name(prefix: str, field: str) -> str:
-    return f'{prefix}.{field}' if prefix else field
 
 
 def descriptor(prefix: str, field: dataclasses.Field[Any]) -> ParameterDescriptor:
     """Help text with unit, range and choices of one config field."""
     meta = field.metadata
     unit = f' [{meta["unit"]}]' if meta['unit'] else ''
-    made = ParameterDescriptor(
+    description = ParameterDescriptor(
         name=parameter_name(prefix, field.name),
         description=meta['help'] + unit,
         additional_constraints=_constraints(field),
@@ -55,13 +58,13 @@ def descriptor(prefix: str, field: dataclasses.Field[Any]) -> ParameterDescripto
         dynamic_typing=True,
     )
     if meta['low'] is None and meta['high'] is None:
-        return made
-    if isinstance(field.default, int):
-        made.integer_range = [IntegerRange(**_span(meta, *INT64))]
-    elif isinstance(field.default, float):
+        return description
+    if field.metadata['kind'] is int:
+        description.integer_range = [IntegerRange(**_span(meta, *INT64))]
+    elif field.metadata['kind'] is float:
         limit = sys.float_info.max
-        made.floating_point_range = [FloatingPointRange(**_span(meta, -limit, limit))]
-    return made
+        description.floating_point_range = [FloatingPointRange(**_span(meta, -limit, limit))]
+    return description
 
 
 def _span(meta: Mapping[str, Any], lowest: float, highest: float) -> dict[str, Any]:
@@ -75,9 +78,7 @@ def _span(meta: Mapping[str, Any], lowest: float, highest: float) -> dict[str, A
 def _constraints(field: dataclasses.Field[Any]) -> str:
     if field.metadata['choices']:
         return 'one of ' + ', '.join(map(str, field.metadata['choices']))
-    if isinstance(field.default, tuple):
-        return f'{len(field.default)} numbers'
-    return ''
+    return str(field.metadata['parts'])
 
 
 class Parameters:
@@ -90,10 +91,10 @@ class Parameters:
     def __init__(self, node: Node) -> None:
         self._node = node
         self.problems: dict[str, str] = {}
-        self._configs: dict[str, Config] = {p: GROUPS[p]() for p in PREFIXES}
-        for prefix in PREFIXES:
-            for field in dataclasses.fields(GROUPS[prefix]):
-                self._declare(prefix, field)
+        self._configs: dict[str, Config] = {prefix: GROUPS[prefix]() for prefix in GROUPS}
+        for name in ROS_PARAMETERS:
+            prefix, _, field = name.rpartition('.')
+            self._declare(prefix, GROUPS[prefix].__dataclass_fields__[field])
 
     @property
     def node(self) -> NodeConfig:
@@ -123,77 +124,104 @@ class Parameters:
     def keyframes(self) -> KeyframeConfig:
         return self._configs['keyframes']  # type: ignore[return-value]
 
+    @property
+    def storage(self) -> MapConfig:
+        return self._configs['storage']  # type: ignore[return-value]
+
     def on_change(self, callback: Callable[[frozenset[str]], None]) -> None:
-        """Call back with the names that were set, after each accepted change."""
+        """Call back after each accepted change, with the names that were set and, of the advanced
+        settings, those that changed.
+        """
 
         def apply(parameters: list[Parameter]) -> SetParametersResult:
+            before = self._configs
             try:
                 self._configs = self._with(parameters)
             except ConfigError as error:
                 return SetParametersResult(successful=False, reason=str(error))
             for p in parameters:
                 self.problems.pop(p.name, None)
-            callback(frozenset(p.name for p in parameters))
+            callback(frozenset(p.name for p in parameters) | _changes(before, self._configs))
             return SetParametersResult(successful=True)
 
         self._node.add_on_set_parameters_callback(apply)
 
-    def refusal(self, parameters: Iterable[Parameter]) -> str:
-        """Why these values cannot be set; '' when they can."""
+    def refusal(self, parameters: Iterable[Parameter]) -> str | None:
+        """Why these values cannot be set; None when they can."""
         try:
             self._with(parameters)
         except ConfigError as error:
             return str(error)
-        return ''
+        return None
 
-    def unknown(self, given: Iterable[str]) -> list[str]:
-        """One line for each given name in our groups that is no parameter (a typo, mostly)."""
-        known = [
-            parameter_name(prefix, field.name)
-            for prefix, config in GROUPS.items()
-            for field in dataclasses.fields(config)
+    def unknown(self, names: Iterable[str]) -> list[str]:
+        """One line for each given name that is no parameter (a typo, mostly)."""
+        return [
+            f'parameter {name!r} does not exist and is ignored; {_cure(name)}'
+            for name in names
+            if not self._node.has_parameter(name) and 'qos_overrides' not in name
         ]
-        lines = []
-        for name in given:
-            if name not in known and not self._node.has_parameter(name):
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f'did you mean {near[0]!r}?' if near else 'see `ros2 param list`'
-                lines.append(f'parameter {name!r} does not exist and is ignored; {hint}')
-        return [line for line in lines if 'qos_overrides' not in line]
 
     def _with(self, parameters: Iterable[Parameter]) -> dict[str, Config]:
         """The configs with these values in place; ConfigError when one is bad."""
         configs = dict(self._configs)
         for parameter in parameters:
             prefix, _, field = parameter.name.rpartition('.')
-            if prefix not in configs or not hasattr(configs[prefix], field):
+            if parameter.name not in ROS_PARAMETERS:
                 continue  # use_sim_time and the like belong to rclpy
             configs[prefix] = _replaced(configs[prefix], field, parameter.value)
+            if parameter.name == 'advanced_config':
+                configs = advanced_config.applied(configs, str(parameter.value))
         return configs
 
     def _declare(self, prefix: str, field: dataclasses.Field[Any]) -> None:
         name = parameter_name(prefix, field.name)
-        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        default: Any = [] if field.default is None else field.default
         # Declared without its range first: out of it rclpy would raise and the node would be gone.
         plain = ParameterDescriptor(dynamic_typing=True)
         value = self._node.declare_parameter(name, default, plain).value
         try:
-            self._configs[prefix] = _replaced(self._configs[prefix], field.name, value)
+            self._configs = self._with([Parameter(name, value=value)])
         except ConfigError as error:
             self.problems[name] = str(error)
             self._node.set_parameters([Parameter(name, value=default)])
         self._node.set_descriptor(name, descriptor(prefix, field))
 
 
+def _changes(before: Mapping[str, Config], after: Mapping[str, Config]) -> frozenset[str]:
+    """Names of the fields that differ."""
+    return frozenset(
+        parameter_name(prefix, f.name)
+        for prefix, config in after.items()
+        for f in dataclasses.fields(config)
+        if getattr(config, f.name) != getattr(before[prefix], f.name)
+    )
+
+
+def _cure(name: str) -> str:
+    """What may have been meant by a name that is no ROS parameter."""
+    prefix, _, key = name.rpartition('.')
+    fields = GROUPS[prefix].__dataclass_fields__ if prefix in GROUPS else {}
+    if key in fields and is_advanced(prefix, key):
+        section = prefix or NODE_SECTION
+        return f'it belongs into section {section!r} of the file of the parameter advanced_config'
+    near = difflib.get_close_matches(name, ROS_PARAMETERS, 1)
+    return f'did you mean {near[0]!r}?' if near else 'see `ros2 param list`'
+
+
 def _replaced(config: Config, field: str, value: Any) -> Config:
     """The config with one field set from a parameter's value; ConfigError when it is bad."""
-    default = getattr(type(config)(), field)
-    if isinstance(default, tuple) and isinstance(value, Sequence) and not isinstance(value, str):
+    f = config.__dataclass_fields__[field]
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         value = tuple(float(v) if type(v) is int else v for v in value)
-    if isinstance(default, float) and type(value) is int:
+    if is_optional(f) and (value == () or value == b''):
+        value = None  # a parameter cannot be null
+    elif value is None:
+        raise ConfigError(f'{type(config).__name__}.{field}: expected a value, got none')
+    if f.metadata['kind'] is float and type(value) is int:
         value = float(value)
     changed: Config = dataclasses.replace(config, **{field: value})
-    if field == 'base_camera':
+    if field == 'base_camera' and value is not None:
         _check_pose(changed)
     return changed
 

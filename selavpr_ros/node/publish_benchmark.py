@@ -35,10 +35,10 @@ def answer(number: int) -> to_ros.Outcome:
         Place(i, i, f'image_{i:06}.jpg', 'session', 'camera', pose) for i in range(CANDIDATES)
     )
     candidates = tuple(Candidate(place, place.id, 0.5, place.id, 100) for place in places)
-    found = Recognition(
+    recognition = Recognition(
         number * 10**8, State.LOCALIZED, candidates, 'agrees', pose, covariance, State.LOCALIZED
     )
-    return to_ros.Outcome(found, number, 'camera', 'map', 1, covariance)
+    return to_ros.Outcome(recognition, number, 'camera', 'map', 1, covariance)
 
 
 def measure(rounds: int) -> list[float]:

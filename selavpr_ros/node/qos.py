@@ -71,28 +71,28 @@ def describe_ends(ends: list[Any]) -> str:
 
 
 def subscription_events(
-    node: Node, topic: str, wanted: QoSProfile, told: Callable[[str], None]
+    node: Node, topic: str, requested: QoSProfile, warn: Callable[[str], None]
 ) -> SubscriptionEventCallbacks:
     """Report a publisher that cannot reach us, with both profiles."""
 
     def incompatible(_: Any) -> None:
         offered = describe_ends(node.get_publishers_info_by_topic(topic))
-        told(
+        warn(
             f'{topic}: a publisher has incompatible QoS and no message of it arrives; we request '
-            f'{describe(wanted)}, offered: {offered}; set qos_image or change the publisher'
+            f'{describe(requested)}, offered: {offered}; set qos_image or change the publisher'
         )
 
     return SubscriptionEventCallbacks(incompatible_qos=incompatible)
 
 
 def publisher_events(
-    node: Node, topic: str, offered: QoSProfile, told: Callable[[str], None]
+    node: Node, topic: str, offered: QoSProfile, warn: Callable[[str], None]
 ) -> PublisherEventCallbacks:
     """Report a subscriber that we cannot reach, with both profiles."""
 
     def incompatible(_: Any) -> None:
         requested = describe_ends(node.get_subscriptions_info_by_topic(topic))
-        told(
+        warn(
             f'{topic}: a subscriber has incompatible QoS and gets nothing; we offer '
             f'{describe(offered)}, requested: {requested}; change the subscriber'
         )

@@ -6,35 +6,53 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures import Future as WorkerFuture
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
 from rclpy.task import Future
 from selavpr.srv import LoadMap, QueryImage, Relocalize, SaveMap, SetMode
 
 from selavpr_model.errors import InputError
 from selavpr_model.records import Frame
+from selavpr_ros.config import Mode
 from selavpr_ros.convert import from_ros, to_ros
-from selavpr_ros.node.health.status import MODES
+from selavpr_ros.convert.node_messages import mode_of
+from selavpr_ros.node.context import Context
+from selavpr_ros.node.control import Control
+from selavpr_ros.node.inputs import Inputs
+from selavpr_ros.node.mounting import Mounting
+from selavpr_ros.node.pipeline.pipeline import Pipeline
 from selavpr_ros.node.pipeline.relocalize import Ending, Prior, Relocalization
+from selavpr_ros.node.pipeline.states import Asset, Localizing, Mapping
+from selavpr_ros.node.pipeline.worker import Worker
+from selavpr_ros.node.relocalizations import Relocalizations
+from selavpr_ros.node.stream import outcome_of
 
-if TYPE_CHECKING:
-    from selavpr_ros.node.localizer import LocalizerNode
-
-MODE_NAMES = {number: name for name, number in MODES.items()}
+GROWING = 'a growing map has no frame to be found in; leave SLAM first'
 
 
 class Services:
     """Always there, in every lifecycle state: what cannot be done is answered with the reason."""
 
-    def __init__(self, node: LocalizerNode) -> None:
-        self._node = node
+    def __init__(
+        self,
+        node: Node,
+        context: Context,
+        control: Control,
+        pipeline: Pipeline,
+        worker: Worker[Any],
+        inputs: Inputs,
+        mounting: Mounting,
+        relocalizations: Relocalizations,
+    ) -> None:
+        self._node, self._context, self._control = node, context, control
+        self._pipeline, self._worker = pipeline, worker
+        self._inputs, self._mounting = inputs, mounting
+        self.relocalizations = relocalizations
         self._group = ReentrantCallbackGroup()  # a waiting answer must not hold up the next call
-        self._busy = ''
-        self._relocalization: tuple[Relocalization, Future] | None = None
-        self._outcome: to_ros.Outcome | None = None
-        self._seen_before = 0
+        self.busy: str | None = None  # name of the call that excludes others
         for kind, callback in (
             (LoadMap, self.load_map),
             (SaveMap, self.save_map),
@@ -47,64 +65,65 @@ class Services:
 
     async def load_map(self, request: Any, response: Any) -> Any:
         def load() -> None:
-            self._node.pipeline.load_map(request.path, self._node.wanted())
+            self._pipeline.load_map(request.path, self._control.request())
 
         return await self._map_job('load_map', load, response)
 
     async def save_map(self, request: Any, response: Any) -> Any:
         def save() -> None:
-            self._node.pipeline.save_map(request.path, request.overwrite)
+            self._pipeline.save_map(request.path, request.overwrite)
 
         return await self._map_job('save_map', save, response)
 
     async def _map_job(self, name: str, job: Callable[[], None], response: Any) -> Any:
         """Run it on the worker and fill in the code of what it raised."""
-        if self._busy:
-            response.result, response.message = response.BUSY, f'~/{self._busy} is under way'
+        if self.busy:
+            response.result, response.message = response.BUSY, f'~/{self.busy} is under way'
         else:
-            self._busy = name
+            self.busy = name
             try:
                 await self._on_worker(job)
                 response.result, response.message = response.SUCCESS, 'done'
-                self._node.adopt_map()
+                self._control.adopt_map()
             except Exception as error:  # whatever it was, the caller gets an answer
                 response.result = result_code(response, error)
                 response.message = str(error) or type(error).__name__
                 self._node.get_logger().error(f'~/{name}: {response.message}')
             finally:
-                self._busy = ''
-        response.map = self._node.map_info()
+                self.busy = None
+        response.map = self._control.map_info()
         return response
 
     async def set_mode(self, request: Any, response: Any) -> Any:
-        name, before = MODE_NAMES.get(request.mode), self._node.mode
-        pipeline = self._node.pipeline
-        if name == 'SLAM' and self._node.configured and pipeline.model_problem:
-            response.message = pipeline.model_problem
-        elif name:
-            self._node.set_mode(name)
-            response.message = await self._mode_problem(name)
-            response.accepted = not response.message
-            if response.accepted:
-                response.message = f'in mode {name}'
-            elif self._node.mode == name:  # nobody asked for another one meanwhile
-                self._node.set_mode(before)
-        else:
+        mode, before = mode_of(request.mode), self._context.mode
+        if mode is None:
             response.message = (
                 f'mode {request.mode} does not exist; 0 is LOCALIZE, 1 is PAUSE, 2 is SLAM'
             )
+            return response
+        model_problem = self._pipeline.problem(Asset.MODEL)
+        if mode is Mode.SLAM and self._context.configured and model_problem is not None:
+            response.message = model_problem
+            return response
+        self._control.set_mode(mode)
+        problem = await self._mode_problem(mode)
+        response.accepted = problem is None
+        response.message = f'in mode {mode.name}' if problem is None else problem
+        if problem is not None and self._context.mode is mode:  # nobody chose another meanwhile
+            self._control.set_mode(before)
         return response
 
-    async def _mode_problem(self, name: str) -> str:
-        """Why the mode asked for is not the one it works in; '' where it is."""
-        if name == 'PAUSE' or not self._node.configured:
-            return ''
+    async def _mode_problem(self, mode: Mode) -> str | None:
+        """Why the mode asked for is not the one it works in; None where it is."""
+        if mode is Mode.PAUSE or not self._context.configured:
+            return None
         try:
             await self._on_worker(lambda: None)  # behind what starts or ends SLAM
         except CancelledError as error:
             return str(error)
-        pipeline = self._node.pipeline
-        return '' if (pipeline.slam is not None) == (name == 'SLAM') else pipeline.map_problem
+        if isinstance(self._pipeline.state, Mapping) == (mode is Mode.SLAM):
+            return None
+        return self._pipeline.problem(Asset.MAP)
 
     async def query_image(self, request: Any, response: Any) -> Any:
         image = request.compressed_image if from_ros.is_empty(request.image) else request.image
@@ -115,105 +134,77 @@ class Services:
                 from_ros.stamp_ns(image),
                 pixels,
                 from_ros.frame_id(image) or 'camera',
-                camera=self._node.stream.camera_of(pixels),
+                camera=self._inputs.camera_of(pixels),
             )
-            return self._node.outcome(self._node.pipeline.query(frame), frame.camera_frame)
+            dropped = sum(self._context.health.dropped().values())
+            answer = self._pipeline.query(frame)
+            return outcome_of(answer, self._pipeline, frame.camera_frame, dropped=dropped)
 
         try:
             outcome = await self._on_worker(query)
         except Exception as error:  # whatever it was, the caller gets an answer
             response.message = str(error) or type(error).__name__
             return response
-        limit = request.k or self._node.parameters.node.hypotheses
-        response.hypotheses = to_ros.hypotheses(outcome, self._node.body(), limit)
+        limit = request.k or self._context.config.hypotheses
+        response.hypotheses = to_ros.hypotheses(outcome, self._mounting.body(), limit)
         response.success, response.message = True, outcome.recognition.reason
         return response
 
     async def relocalize(self, request: Any, response: Any) -> Any:
-        refused = self._refusal()
-        if refused:
-            response.outcome, response.message = refused
+        refusal = self._refusal()
+        if refusal is not None:
+            response.outcome, response.message = refusal
             return response
         try:
             prior = self._prior(request)
         except InputError as error:
             response.outcome, response.message = Ending.TF_ERROR, str(error)
             return response
-        config = self._node.parameters.node
-        asked_s = from_ros.duration_s(request.timeout)
-        timeout_s = asked_s if asked_s > 0 else config.relocalize_timeout_s
+        config, timeout_s = self._context.config, from_ros.duration_s(request.timeout)
         attempt = Relocalization(
             request.min_frames or config.relocalize_frames,
-            self._node.parameters.recognizer.distinct_radius_m,
-            self._node.body().T_base_camera,
+            self._context.parameters.recognizer.distinct_radius_m,
+            self._mounting.body().T_base_camera,
             prior,
         )
-        await self._attempt(attempt, timeout_s)
-        response.outcome, response.message = int(attempt.ending()), attempt.text()
-        self._describe(response, attempt)
+        await self._attempt(attempt, timeout_s if timeout_s > 0 else config.relocalize_timeout_s)
+        self.relocalizations.describe(response, attempt, self._mounting.body())
         return response
 
     async def _attempt(self, attempt: Relocalization, timeout_s: float) -> None:
         """Feed it the stream's recognitions until it has enough or time is up."""
-        self._busy, self._outcome = 'relocalize', None
-        self._seen_before = self._node.health.received
-        done = self._future()
+        self.busy, done = 'relocalize', self._future()
         clock = Clock(clock_type=ClockType.STEADY_TIME)  # a paused bag must not stop the timeout
-        timer = self._node.create_timer(
-            timeout_s, lambda: _finish(done, None), self._group, clock=clock
-        )
+        timer = self._node.create_timer(timeout_s, lambda: _finish(done), self._group, clock=clock)
         try:
-            self._relocalization = (attempt, done)
+            seen = self._context.health.received
+            self.relocalizations.begin(attempt, seen, lambda: _finish(done))
             await done
         finally:
-            self._relocalization, self._busy = None, ''
+            self.relocalizations.end()
+            self.busy = None
             self._node.destroy_timer(timer)
 
     def _refusal(self) -> tuple[int, str] | None:
-        node = self._node
-        if self._busy:
-            return Ending.BUSY, f'~/{self._busy} is under way'
-        if not node.processing:
+        state = self._pipeline.state
+        if self.busy:
+            return Ending.BUSY, f'~/{self.busy} is under way'
+        if not self._context.processing:
             return Ending.NOT_ACTIVE, 'activate the node and leave PAUSE first'
-        if node.mode == 'SLAM':
-            return Ending.NOT_ACTIVE, 'a growing map has no frame to be found in; leave SLAM first'
-        if node.pipeline.recognizer is None:
-            return Ending.NO_MAP, node.pipeline.model_problem or node.pipeline.map_problem
+        if self._context.mode is Mode.SLAM:
+            return Ending.NOT_ACTIVE, GROWING
+        if not isinstance(state, Localizing):
+            return Ending.NO_MAP, GROWING if state.problem is None else state.problem.text
         return None
 
     def _prior(self, request: Any) -> Prior | None:
         if not request.use_prior:
             return None
-        frame, wanted = from_ros.frame_id(request.prior), self._node.parameters.node.map_frame
-        if frame != wanted:
-            raise InputError(f'prior: expected a pose in frame {wanted!r}, got {frame!r}')
+        frame, map_frame = from_ros.frame_id(request.prior), self._context.config.map_frame
+        if frame != map_frame:
+            raise InputError(f'prior: expected a pose in frame {map_frame!r}, got {frame!r}')
         covariance = from_ros.pose_covariance(request.prior)
         return Prior(from_ros.pose_matrix(request.prior)[:3, 3], covariance[:3, :3])
-
-    @property
-    def waiting(self) -> bool:
-        """Whether ~/relocalize waits for the next images."""
-        return self._relocalization is not None
-
-    def on_outcome(self, outcome: to_ros.Outcome) -> None:
-        """Called by the worker after each frame."""
-        current = self._relocalization
-        if current is None or outcome.frame_number <= self._seen_before:
-            return
-        self._outcome = outcome
-        if current[0].add(outcome.recognition):
-            _finish(current[1], None)
-
-    def _describe(self, response: Any, attempt: Relocalization) -> None:
-        """Add the last image's best place and, where it is the answer, its pose."""
-        outcome, best = self._outcome, attempt.best
-        if outcome is None or best is None:
-            return
-        body = self._node.body()
-        response.best = to_ros.hypothesis(0, best, body, outcome.keyframe_covariance)
-        if response.outcome == Ending.SUCCESS and best.place.pose is not None:
-            stamp = to_ros.header(outcome.recognition.stamp_ns, body.map_frame)
-            response.pose = to_ros.stamped(stamp, response.best.pose)
 
     def _on_worker(self, job: Callable[[], Any]) -> Future:
         """An awaitable of the worker's result."""
@@ -227,7 +218,7 @@ class Services:
             else:
                 result.set_result(finished.result())
 
-        self._node.worker.post(job).add_done_callback(copy)
+        self._worker.post(job).add_done_callback(copy)
         return result
 
     def _future(self) -> Future:
@@ -244,6 +235,6 @@ def result_code(response: Any, error: BaseException) -> int:
     return int(getattr(response, getattr(error, 'code', 'FAILURE'), response.FAILURE))
 
 
-def _finish(future: Future, result: Any) -> None:
+def _finish(future: Future) -> None:
     if not future.done():
-        future.set_result(result)
+        future.set_result(None)

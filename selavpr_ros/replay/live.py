@@ -31,7 +31,7 @@ from selavpr_model.errors import SourceError
 from selavpr_model.poses import position_quaternion
 from selavpr_model.runtime.progress import progress_bar
 from selavpr_ros.bags.reader import BagFrames, COMPRESSED_IMAGE, Recorded
-from selavpr_ros.node import qos
+from selavpr_ros.node import advanced_config, qos
 from selavpr_ros.replay.answers import LiveRun, NodeAnswers
 
 NODE = 'localizer'
@@ -50,7 +50,8 @@ def play(
 ) -> LiveRun:
     """Start the node with the map, play every image, collect the answers, stop the node.
 
-    configs: prefix of the node's parameters -> configuration; `work` gets node.yaml and node.log.
+    configs: prefix of the node's parameters -> configuration; `work` gets node.yaml,
+    advanced.yaml and node.log.
     """
     namespace = f'/replay_{os.getpid()}'
     work.mkdir(parents=True, exist_ok=True)
@@ -66,16 +67,13 @@ def play(
 def write_parameters(
     path: Path, frames: BagFrames, map_path: Path, configs: Mapping[str, Config]
 ) -> None:
-    """The node's parameters file; JSON is YAML."""
-    values: dict[str, Any] = {
-        f'{prefix}.{name}' if prefix else name: value
-        for prefix, config in configs.items()
-        for name, value in config.to_dict().items()
-        if value is not None  # a parameter cannot be null; not given, it is
-    }
+    """The node's parameters file, and beside it advanced.yaml; JSON is YAML."""
+    values, advanced = advanced_config.split(configs)
+    advanced_config.write(path.parent / 'advanced.yaml', advanced)
     compressed = frames.image_type == COMPRESSED_IMAGE
     values |= {
         'map': str(map_path.absolute()),
+        'advanced_config': str((path.parent / 'advanced.yaml').absolute()),
         'image_transport': 'compressed' if compressed else 'raw',
         'base_camera': list(position_quaternion(frames.base_camera)),
     }

@@ -69,7 +69,7 @@ def test_a_bad_value_says_what_was_expected_and_what_came(values, text):
 
 
 def test_a_list_of_the_wrong_length_or_with_nan_is_refused():
-    seven = r'base_camera: expected 7 numbers x, y, z, qx, qy, qz, qw, got \(0\.0, 1\.0\)'
+    seven = r'base_camera: expected 7 numbers x, y, z, qx, qy, qz, qw or null, got \(0\.0, 1\.0\)'
     with pytest.raises(ConfigError, match=seven):
         NodeConfig.from_dict({'base_camera': [0.0, 1.0]})
     with pytest.raises(ConfigError, match='base_camera'):

@@ -17,7 +17,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from selavpr_model.errors import InputError
 from selavpr_model.records import Candidate, Place, Recognition, State
-from selavpr_ros.convert import encodings, from_ros, to_ros
+from selavpr_ros.convert import closures, encodings, from_ros, to_ros
 
 RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)
 
@@ -335,7 +335,7 @@ def test_no_pose_and_no_closure_while_lost_or_ambiguous():
     for state in (State.LOST, State.AMBIGUOUS):
         outcome = recognised(np.eye(6), state)
         assert to_ros.robot_pose(outcome.recognition, BODY) is None
-        assert to_ros.loop_closure(outcome, BODY) is None
+        assert closures.loop_closure(outcome, BODY) is None
         assert to_ros.hypotheses(outcome, BODY, 5).state == state
         assert len(to_ros.hypotheses(outcome, BODY, 5).hypotheses) == 1
 

@@ -22,7 +22,7 @@ from selavpr_model.records import (
     Reject,
     State,
 )
-from selavpr_ros.convert import debug_image, from_ros, markers, to_ros
+from selavpr_ros.convert import closures, debug_image, from_ros, markers, to_ros
 
 BODY = to_ros.Body('map', 'base', np.eye(4))
 GREY = np.full((120, 160, 3), 90, np.uint8)
@@ -91,9 +91,9 @@ def test_in_slam_a_keyframe_that_has_no_pose_in_the_map_leaves_no_old_arrow_behi
 
 
 def test_an_accepted_place_closes_a_loop_as_far_as_geometry_has_looked() -> None:
-    made = to_ros.loop_closure(outcome(), BODY)
+    made = closures.loop_closure(outcome(), BODY)
     assert (made.type, made.pose_type) == (ClosureMessage.CANDIDATE, ClosureMessage.POSE_NONE)
-    made = to_ros.loop_closure(with_best(outcome(), inliers=70), BODY)
+    made = closures.loop_closure(with_best(outcome(), inliers=70), BODY)
     assert (made.type, made.num_inliers) == (ClosureMessage.VERIFIED, 70)
     assert made.pose_type == ClosureMessage.POSE_NONE and math.isnan(made.pose.pose.position.x)
 
@@ -101,7 +101,7 @@ def test_an_accepted_place_closes_a_loop_as_far_as_geometry_has_looked() -> None
 def test_a_refined_pose_makes_it_metric_in_the_frame_of_the_place() -> None:
     C = np.diag([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     looked = with_best(outcome(), inliers=70, pose=at(6.0, math.pi / 2), covariance=C)
-    made = to_ros.loop_closure(looked, BODY)
+    made = closures.loop_closure(looked, BODY)
     assert made.pose_type == ClosureMessage.POSE_METRIC
     p = made.pose.pose.position
     # the place looks along y of the map: x of the map is -y of the place

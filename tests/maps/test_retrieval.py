@@ -83,7 +83,7 @@ def test_poses_of_a_session_that_is_not_aligned_are_left_out_unless_their_frame_
 ):
     alone = PlaceMap.empty(IDENTITY, place_map.config)
     alone.extend(place_map)
-    alone.adrift = {'run'}
+    alone.unaligned_sessions = {'run'}
     query = Query.of_row(alone, 7)
     assert all(c.place.pose is None for c in rank(alone, query).candidates)
     named = rank(alone, query, frame_of=lambda row: f'run/{row % 2}')

@@ -131,7 +131,7 @@ def test_the_debug_image_shows_query_and_match_to_who_asks(robot: Robot, camera:
     from sensor_msgs.msg import Image
 
     robot.listen('debug_image', Image, qos.reliable(1))
-    robot.until(lambda: robot.localizer.outputs.wanted('debug_image'), 'subscription')
+    robot.until(lambda: robot.localizer.outputs.has_listener('debug_image'), 'subscription')
     robot.ask(camera, street[6].image)
     robot.until(lambda: robot.heard['debug_image'], 'debug image')
     shown = from_ros.rgb_image(robot.heard['debug_image'][-1])
@@ -172,6 +172,20 @@ def test_odometry_near_the_image_reaches_the_recogniser(
     assert seen[-1].odom[0, 3] == pytest.approx(1.0 + BASE_CAMERA[0])  # the last one before
     robot.ask(camera, robot.picture(street[2].image, stamp + 10**9))
     assert seen[-1].odom is None
+
+
+def test_odometry_in_another_frame_than_the_parameter_says_now_is_reported(robot: Robot):
+    robot.user.create_subscription(Log, '/rosout', robot.heard['log'].append, 100)
+    odometry = robot.user.create_publisher(Odometry, 'odom', 10)
+    assert robot.set('odom_frame', 'wheels').successful
+    robot.until(odometry.get_subscription_count, 'connection')
+
+    def reported() -> bool:
+        odometry.publish(Odometry(header=to_ros.header(robot.next_stamp(), 'odom')))
+        return any("expected frame 'wheels'" in m.msg for m in robot.heard['log'])
+
+    robot.until(reported, 'report')
+    assert robot.set('odom_frame', 'odom').successful
 
 
 def test_camera_info_is_shown_in_the_diagnostics(robot: Robot, camera: Any, street: Any):

@@ -40,8 +40,10 @@ def test_a_map_that_is_not_there_is_named_and_the_parameter_cures_it(
     with Robot(map='/nowhere/map') as robot:
         robot.until_active()
         assert robot.until_status('/nowhere/map').level == LocalizerStatus.ERROR
-        robot.until(lambda: robot.diagnostic('Map'), 'diagnostics')
-        assert '/nowhere/map' in robot.diagnostic('Map').message
+        robot.until(
+            lambda: robot.diagnostic('Map') and '/nowhere/map' in robot.diagnostic('Map').message,
+            'diagnostics',
+        )
         assert robot.set('map', str(street_map)).successful
         assert robot.ask(robot.camera(), street[1].image).hypotheses[0].place_id == 1
 
@@ -64,7 +66,7 @@ def test_a_model_that_does_not_load_leaves_the_one_in_use(robot: Robot, camera: 
     robot.until_status('/nowhere/w.safetensors')
     assert robot.ask(camera, street[5].image).hypotheses[0].place_id == 5
     assert robot.set('extractor.weights', ExtractorConfig().weights).successful
-    robot.until(lambda: not robot.localizer.pipeline.model_problem, 'recovery')
+    robot.until(lambda: not robot.localizer.pipeline.state.problem, 'recovery')
 
 
 def test_a_map_that_does_not_load_leaves_the_one_in_use_and_stays_named(
@@ -76,7 +78,7 @@ def test_a_map_that_does_not_load_leaves_the_one_in_use_and_stays_named(
     assert robot.ask(camera, street[5].image).hypotheses[0].place_id == 5
     assert '/nowhere/map' in robot.status().message
     assert robot.set('map', str(street_map)).successful
-    robot.until(lambda: not robot.localizer.pipeline.map_problem, 'recovery')
+    robot.until(lambda: not robot.localizer.pipeline.state.problem, 'recovery')
 
 
 def test_a_bad_parameter_keeps_the_node_unconfigured_until_it_is_corrected(

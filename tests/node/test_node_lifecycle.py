@@ -28,7 +28,7 @@ def test_recognizer_parameters_take_effect_at_once(robot: Robot, camera: Any, st
     assert strict.state == 0 and strict.hypotheses[0].reject_mask & 2
     refused = robot.set('recognizer.min_similarity', 7.0)
     assert not refused.successful and 'RecognizerConfig.min_similarity' in refused.reason
-    assert robot.set('recognizer.min_matches', -1).successful
+    assert robot.set('recognizer.min_matches', None).successful
     assert robot.ask(camera, street[7].image).state == 2
 
 
@@ -71,7 +71,7 @@ def test_a_shutdown_from_python_and_a_load_that_ends_meanwhile_do_not_block_each
         node = robot.until_active().localizer
         destroy = node.destroy_node
         monkeypatch.setattr(node, 'destroy_node', lambda: (ending.set(), destroy()))
-        node.worker.post(lambda: ending.wait(PATIENCE_S)).add_done_callback(node._loaded)
+        node.worker.post(lambda: ending.wait(PATIENCE_S)).add_done_callback(node.control.on_loaded)
     assert 'not saved' not in capfd.readouterr().err
 
 

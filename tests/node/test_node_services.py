@@ -137,7 +137,7 @@ def test_other_services_answer_and_a_second_load_is_busy_while_the_worker_works(
     robot.localizer.worker.post(release.wait)
     try:
         slow = robot.clients['load_map'].call_async(LoadMap.Request(path=str(street_map)))
-        robot.until(lambda: robot.localizer.calls._busy, 'load under way')
+        robot.until(lambda: robot.localizer.calls.busy, 'load under way')
         second = robot.call('load_map', path=str(street_map))
         assert second.result == Load.BUSY and 'load_map' in second.message
         assert robot.call('get_state').current_state.label == 'active'
@@ -193,7 +193,7 @@ def test_query_image_says_what_is_wrong_with_the_image(robot: Robot):
 def relocalize(robot: Robot, camera: Any, images: list[np.ndarray], **request: Any) -> Any:
     """Call it and show the images in turn until it answers."""
     future = robot.clients['relocalize'].call_async(Relocalize.Request(**request))
-    robot.until(lambda: robot.localizer.calls._relocalization or future.done(), 'attempt')
+    robot.until(lambda: robot.localizer.calls.relocalizations.waiting or future.done(), 'attempt')
     shown = 0
     while images and not future.done():
         before = len(robot.heard['hypotheses'])

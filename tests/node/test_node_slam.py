@@ -11,6 +11,8 @@ from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage.store import open_map
 from selavpr_model.records import ClosureKind, Frame
 from selavpr_model.slam.session import SlamConfigs, SlamSession
+from selavpr_ros.config import Mode
+from selavpr_ros.node.pipeline.states import Localizing
 
 pytestmark = pytest.mark.usefixtures('ros')
 FIRST, COUNT = 1_700_000_000, 9
@@ -80,6 +82,8 @@ def test_the_mode_can_be_changed_and_the_grown_map_is_then_localised_in(
         saved = robot.call('save_map', path=str(tmp_path / 'both'), overwrite=False)
         assert saved.result == saved.SUCCESS and saved.map.num_places == before + 3
         assert set(saved.map.sessions) == {'street', 'second'}
+        alone = robot.call('query_image', image=robot.picture(corridor[0].image))
+        assert not alone.success and 'leave SLAM first' in alone.message
         refused = robot.call('relocalize')
         assert refused.outcome == refused_code('NOT_ACTIVE') and 'SLAM' in refused.message
         assert robot.call('set_mode', mode=SetMode.Request.LOCALIZE).accepted
@@ -111,4 +115,5 @@ def test_slam_that_could_not_save_its_map_is_refused_with_the_reason(street_map,
         assert robot.set('map', str(tmp_path)).successful
         answer = robot.call('set_mode', mode=SetMode.Request.SLAM)
         assert not answer.accepted and 'holiday.jpg' in answer.message
-        assert robot.localizer.mode == 'LOCALIZE' and robot.localizer.pipeline.slam is None
+        assert robot.localizer.shared.mode is Mode.LOCALIZE
+        assert isinstance(robot.localizer.pipeline.state, Localizing)

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from selavpr_ros.node.health.health import Health, StampJudge, STRAYS
+from selavpr_model.records import State
+from selavpr_ros.node.health.clocks import StampJudge, STRAYS
+from selavpr_ros.node.health.health import Health
 from selavpr_ros.node.pipeline.worker import Worker
 
 LONG_S = 30.0
@@ -188,7 +190,7 @@ def test_health_counts_drops_by_reason_and_starts_anew():
 def test_percentiles_are_over_the_frames_of_each_stage():
     health = Health()
     for ms in range(1, 101):
-        health.done('LOST', '', {'forward': ms * 1_000_000})
+        health.done(State.LOST, '', {'forward': ms * 1_000_000})
     p50, p95 = health.percentiles_ms()['forward']
     assert p50 == pytest.approx(50.5) and p95 == pytest.approx(95.05)
 
@@ -197,5 +199,5 @@ def test_a_failing_frame_shows_until_one_succeeds():
     health = Health()
     health.failed(RuntimeError('no'))
     assert health.failing and health.last_error == 'RuntimeError: no'
-    health.done('LOST', '', {})
+    health.done(State.LOST, '', {})
     assert not health.failing and health.errors == 1

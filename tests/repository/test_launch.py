@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 import yaml
 
-from selavpr_ros.config import GROUPS
+from selavpr_ros.config import GROUPS, parameter_name, ROS_PARAMETERS
 
 from where import ROOT
 
-OFFLINE = ('train_', 'ablations', 'compare_')  # recipes and plans, not the node's
+OTHERS = ('train_', 'ablations', 'compare_', 'advanced')  # no parameters of the node
 FILES = sorted((ROOT / 'launch').glob('*.launch.py'))
 REQUIRED = {
     'localize': {'map', 'image_topic'},
@@ -214,11 +214,22 @@ class TestLocalize:
         with pytest.raises(ValueError, match='base_camera: expected x,y,z,qx'):
             module.localizer(values_of(module, map='m', image_topic='i', base_camera=text))
 
-    def test_a_missing_params_file_is_named(self, launch_file: Any) -> None:
+    @pytest.mark.parametrize('argument', ['params_file', 'advanced_config'])
+    def test_a_missing_file_is_named(self, launch_file: Any, argument: str) -> None:
         module = launch_file('localize')
-        values = values_of(module, map='m', image_topic='i', params_file='/nowhere.yaml')
-        with pytest.raises(FileNotFoundError, match='params_file: there is no file /nowhere'):
+        values = values_of(module, map='m', image_topic='i', **{argument: '/nowhere.yaml'})
+        with pytest.raises(FileNotFoundError, match=f'{argument}: there is no file /nowhere'):
             module.localizer(values)
+
+    def test_the_advanced_file_is_passed_on_by_its_whole_path(
+        self, launch_file: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / 'advanced.yaml').touch()
+        monkeypatch.chdir(tmp_path)
+        module = launch_file('localize')
+        values = values_of(module, map='m', image_topic='i', advanced_config='advanced.yaml')
+        (given,) = module.localizer(values).kwargs['parameters']
+        assert given['advanced_config'].args[0] == str(tmp_path / 'advanced.yaml')
 
     @pytest.mark.parametrize(
         ('namespace', 'logger'),
@@ -316,7 +327,7 @@ class TestOverrides:
 
     @pytest.fixture(
         params=[
-            p for p in sorted((ROOT / 'config').glob('*.yaml')) if not p.name.startswith(OFFLINE)
+            p for p in sorted((ROOT / 'config').glob('*.yaml')) if not p.name.startswith(OTHERS)
         ],
         ids=lambda path: path.name,
     )
@@ -330,6 +341,7 @@ class TestOverrides:
         self, path: Path
     ) -> None:
         for prefix, values in groups_of(path):
+            assert {parameter_name(prefix, key) for key in values} <= set(ROS_PARAMETERS)
             made = GROUPS[prefix].from_dict(values).to_dict()  # raises on names, types and ranges
             same = [name for name in values if made[name] == GROUPS[prefix]().to_dict()[name]]
             assert not same, f'{path.name} repeats the default of {same}'

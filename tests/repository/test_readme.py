@@ -9,7 +9,6 @@ from pathlib import Path
 import re
 import shlex
 import subprocess
-import sys
 from typing import Any
 import xml.etree.ElementTree as ElementTree
 
@@ -122,15 +121,6 @@ def test_the_replay_scores_every_image(exit_codes: dict[str, int], town: Path) -
     assert summary['frames'] == summary['processed'] == images > 10
     assert summary['in_map_frames'] + summary['outside_map_frames'] == images
     assert (out / 'report.html').stat().st_size > 10_000
-
-
-def test_the_parameters_are_those_of_the_code() -> None:
-    words = [sys.executable, str(ROOT / 'tools' / 'readme_parameters.py')]
-    table = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    _, _, rest = TEXT.partition('<!-- parameters: begin -->\n')
-    written, _, _ = rest.partition('<!-- parameters: end -->\n')
-    assert table.count('\n') > 30
-    assert written == table, 'run: python tools/readme_parameters.py --write'
 
 
 def test_every_make_target_exists() -> None:

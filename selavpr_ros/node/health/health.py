@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the node counts about itself, and its judgement of stamps. Thread-safe; knows no ROS."""
+"""What the node counts about itself, and a line of what it says. Thread-safe; knows no ROS."""
 
 from __future__ import annotations
 
@@ -10,9 +10,25 @@ import time
 
 import numpy as np
 
-SECOND = 1_000_000_000
+from selavpr_model.records import SECOND, State
+
+OK, WARN, ERROR = 0, 1, 2
 WINDOW = 200  # frames behind p50 and p95
-STRAYS = 5  # odd stamps in a row that show that the clock is another one, not one late frame
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One line of the diagnostics. level: OK, WARN or ERROR."""
+
+    name: str
+    level: int
+    message: str
+    values: dict[str, object] = field(default_factory=dict)
+
+
+def worst(parts: list[Part]) -> Part:
+    """The most serious line, the first of equals."""
+    return max(parts, key=lambda part: part.level)
 
 
 @dataclass
@@ -29,7 +45,7 @@ class Health:
     image: str = ''
     last_image_ns: int = 0
     last_result_ns: int = 0
-    state: str = ''
+    state: State | None = None  # of the last result
     reason: str = ''
     _stages: dict[str, deque[int]] = field(default_factory=dict)
     _arrivals: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW))
@@ -54,7 +70,7 @@ class Health:
             self.failing = True
             self.last_error = f'{type(error).__name__}: {error}'
 
-    def done(self, state: str, reason: str, timings_ns: dict[str, int]) -> None:
+    def done(self, state: State, reason: str, timings_ns: dict[str, int]) -> None:
         with self._lock:
             self.processed += 1
             self.last_result_ns = time.monotonic_ns()
@@ -97,43 +113,5 @@ class Health:
             self.drops.clear()
             self._stages.clear()
             self._arrivals.clear()
-            self.last_drop = self.last_error = self.state = self.reason = ''
-
-
-class StampJudge:
-    """Tells a late frame, a restarted clock and a foreign clock apart.
-
-    A bag replayed without use_sim_time carries stamps that are days old: they are of another
-    clock, and dropping them all as too old would leave the user with nothing.
-    """
-
-    def __init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        self.foreign = False
-        self._last_ns: int | None = None
-        self._strays = 0
-        self._fits_seen = False
-
-    def jumped_back(self, stamp_ns: int, jump_ns: int) -> bool:
-        """Whether the clock was restarted before this stamp; 0 means no stamp and never jumps."""
-        if stamp_ns == 0:
-            return False
-        last, self._last_ns = self._last_ns, stamp_ns
-        return last is not None and stamp_ns < last - jump_ns
-
-    def observe(self, stamp_ns: int, now_ns: int, foreign_ns: int) -> None:
-        """Learn from an arriving frame whether the camera's clock is ours."""
-        if stamp_ns == 0:
-            return
-        if abs(now_ns - stamp_ns) <= foreign_ns:
-            self._fits_seen, self._strays, self.foreign = True, 0, False
-        else:
-            self._strays += 1
-            self.foreign = not self._fits_seen or self._strays >= STRAYS
-
-    def too_old(self, stamp_ns: int, now_ns: int, limit_ns: int) -> bool:
-        """Whether to drop the frame for its age; limit 0 drops none."""
-        judged = limit_ns > 0 and stamp_ns != 0 and not self.foreign
-        return judged and now_ns - stamp_ns > limit_ns
+            self.last_drop = self.last_error = self.reason = ''
+            self.state = None

@@ -5,283 +5,293 @@ from __future__ import annotations
 
 from dataclasses import replace
 import gc
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from selavpr_model.config import ExtractorConfig, RecognizerConfig
 from selavpr_model.errors import MapNotFoundError, SelaVPRError
-from selavpr_model.records import Frame, LoopClosure, ModelIdentity, Place, Recognition
-from selavpr_ros.node.pipeline import growing
+from selavpr_model.records import Frame, Recognition
+from selavpr_ros.node.pipeline import drives
 from selavpr_ros.node.pipeline.request import (
     fits,
     is_map,
-    missing,
     NO_MAP,
     NotReadyError,
+    open_map,
+    reason,
+    Request,
     runs,
-    Wanted,
+)
+from selavpr_ros.node.pipeline.states import (
+    Answer,
+    Asset,
+    Empty,
+    Extractor,
+    Localizing,
+    Mapping,
+    PlaceMap,
+    PlaceRecognizer,
+    Problem,
+    problem_with,
+    refused,
+    State,
 )
 
-if TYPE_CHECKING:
-    from selavpr_model.features.extractor import Extractor
-    from selavpr_model.geometry.overlay import MatchOverlay
-    from selavpr_model.maps.place_map import PlaceMap
-    from selavpr_model.recognizer import PlaceRecognizer
-    from selavpr_model.slam.session import SlamSession
-
-logger = logging.getLogger(__name__)
+NEW_MAP = 'a new map is about to grow'
+NOT_CONFIGURED = 'not loaded: the node is not configured'
+ENDED_EMPTY = 'no map: SLAM ended before its first keyframe'
+GROWING = 'a growing map answers no single images; leave SLAM first'
 
 
 class Pipeline:
-    """A failed load changes nothing but `model_problem` or `map_problem`.
+    """One state at a time, swapped in one assignment; other threads may read `state`.
 
-    Other threads may read the attributes; only the worker thread calls the methods.
+    Only the worker thread calls the methods. The transitions:
+
+    event                     from                   to
+    load                      any                    Localizing, or Mapping where SLAM is asked
+    load, no map is named     Empty, Failed          Empty, or Mapping where SLAM is asked
+    load, start_slam fails    Empty, Failed          Failed
+    load, start_slam fails    Localizing, Mapping    the same, with the problem beside it
+    load_map                  any with a model       Localizing, or Mapping where SLAM is asked
+    load_map fails            any                    the same; it raises
+    start_slam                any with a model       Mapping
+    end_slam                  Mapping                Localizing in the grown map; Empty without
+                                                     a keyframe
+    end_slam fails            Mapping                Mapping; it raises
+    release                   any                    Empty; Mapping where the map was not saved
+
+    A growing map is saved before another map or model takes its place.
     """
 
     def __init__(self) -> None:
-        self.extractor: Extractor | None = None
-        self.place_map: PlaceMap | None = None
-        self.recognizer: PlaceRecognizer | None = None
-        self.slam: SlamSession | None = None
-        self.closures: tuple[LoopClosure, ...] | None = None  # of the last frame, in SLAM
-        self.keyframe: Place | None = None  # what the last frame became in SLAM
-        self.model_problem = 'not loaded yet'
-        self.map_problem = 'not loaded yet'
-        self._wanted: Wanted | None = None
+        self.state: State = Empty(Problem(Asset.MODEL, 'not loaded yet'))
+        self._request: Request | None = None
 
     @property
-    def identity(self) -> ModelIdentity | None:
-        extractor = self.extractor
-        return None if extractor is None else extractor.identity
+    def extractor(self) -> Extractor | None:
+        return self.state.extractor
 
-    def load(self, wanted: Wanted) -> None:
+    @property
+    def place_map(self) -> PlaceMap | None:
+        return self.state.place_map
+
+    def problem(self, asset: Asset) -> str | None:
+        """What is wrong with the model or the map; None where nothing is."""
+        return problem_with(self.state, asset)
+
+    def load(self, request: Request) -> None:
         """Make true what the parameters ask for; what is loaded already stays loaded.
 
-        Does not raise: a problem is left in `model_problem` or `map_problem`. A growing map is
-        saved before another map or model takes its place.
+        Does not raise: the problem is in the state.
         """
-        if self.slam is not None:
-            if not growing.is_other(self.slam, self._wanted, wanted):
-                self._wanted = wanted
+        if isinstance(self.state, Mapping):
+            if not drives.is_other(self.state.slam, self._request, request):
+                self._request = request
                 return
-            try:
-                self.end_slam()
-            except (SelaVPRError, OSError) as error:  # it stays, and so does what it was made by
-                self.map_problem = self._told(error)
+            self.leave_slam()
+            if isinstance(self.state, Mapping):  # it cannot be saved and stays
                 return
-        self._wanted = wanted
-        extractor = self._load_model(wanted.extractor)
-        if extractor is not None:
-            self._load_map(wanted, extractor)
-            if wanted.slam is not None and not self.map_problem:
-                self.start_slam(wanted)
+        self._request = request
+        extractor = self._try_model(request.extractor)
+        if extractor is None:
+            return
+        try:
+            self.state = self._with_map(request, extractor)
+        except Exception as error:  # a MapError, or what the system says
+            self._refuse(Asset.MAP, error, extractor)
+        else:
+            self.start_slam(request)
 
-    def _load_model(self, config: ExtractorConfig) -> Extractor | None:
+    def _try_model(self, config: ExtractorConfig) -> Extractor | None:
+        """The model; None, with the problem in the state, where it does not load."""
         if self.extractor is not None and self.extractor.config == config:
-            self.model_problem = ''
             return self.extractor
         try:
             from selavpr_model.features.extractor import load_extractor
 
-            extractor = load_extractor(config)
+            return load_extractor(config)
         except Exception as error:  # such as no torch, no file, no memory, no GPU
-            self.model_problem = self._told(error)
+            self._refuse(Asset.MODEL, error)
             return None
-        self.model_problem = ''
-        if self.extractor is None:  # keep it even if the map turns out bad
-            self.extractor = extractor
-        return extractor
 
-    def _load_map(self, wanted: Wanted, extractor: Extractor) -> None:
+    def _with_map(self, request: Request, extractor: Extractor) -> State:
+        """The state in which the requested map is used; raises what is wrong with it."""
         here = self.place_map
         kept = here.path if here is not None else None
-        path = Path(wanted.map).expanduser() if wanted.map else kept
-        try:
-            if here is not None and path == kept and fits(here, extractor):
-                self._use(extractor, here, wanted)
-            elif wanted.slam is not None and path is not None and not is_map(path):
-                growing.require_room(path, wanted.slam)
-                self.extractor = extractor
-                self.place_map = self.recognizer = None  # a new one will grow
-            elif path is not None:
-                self._use(extractor, self._open(path, extractor), wanted)
-            self.map_problem = '' if path is not None or wanted.slam is not None else NO_MAP
-        except Exception as error:  # a MapError, or what the system says
-            self.map_problem = self._told(error)
+        path = Path(request.map).expanduser() if request.map else kept
+        if here is not None and path == kept and (path is None or fits(here, extractor)):
+            return self._localizing(extractor, here, request)
+        if request.slam is not None and path is not None and not is_map(path):
+            drives.require_room(path, request.slam)
+            return Empty(Problem(Asset.MAP, NEW_MAP), extractor)
+        if path is not None:
+            return self._localizing(extractor, open_map(path, extractor), request)
+        return Empty(Problem(Asset.MAP, NO_MAP), extractor)
 
-    def load_map(self, path: str, wanted: Wanted) -> None:
+    def load_map(self, path: str, request: Request) -> None:
         """Replace the map; raises what is wrong with the new one and then keeps the old one. One
         that grows is saved first, and raises if that fails.
         """
-        if self.extractor is None and self._wanted is not None:
-            self._load_model(wanted.extractor)
-        if self.extractor is None:
-            raise NotReadyError(f'no model to use the map with: {self.model_problem}')
-        place_map = self._open(Path(path).expanduser(), self.extractor)
-        if self.slam is not None:
+        extractor = self.extractor
+        if extractor is None and self._request is not None:
+            extractor = self._try_model(request.extractor)
+        if extractor is None:
+            raise NotReadyError(
+                f'no model to use the map with: {self.problem(Asset.MODEL) or NOT_CONFIGURED}'
+            )
+        place_map = open_map(Path(path).expanduser(), extractor)
+        if isinstance(self.state, Mapping):
             self.end_slam()
-            place_map = self._open(Path(path).expanduser(), self.extractor)  # may have grown
-        self._wanted = wanted = replace(wanted, map=path)
-        self._use(self.extractor, place_map, wanted)
-        self.map_problem = ''
-        self.start_slam(wanted)
+            place_map = open_map(Path(path).expanduser(), extractor)  # may have grown
+        request = replace(request, map=path)
+        self.state, self._request = self._localizing(extractor, place_map, request), request
+        self.start_slam(request)
 
-    def _open(self, path: Path, extractor: Extractor) -> PlaceMap:
-        from selavpr_model.maps.storage.store import open_map
-
-        return open_map(path, extractor.identity)
-
-    def _use(self, extractor: Extractor, place_map: PlaceMap, wanted: Wanted) -> None:
-        """Swap in all three, or none when the recogniser refuses them.
-
-        One that runs with just these stays, and with it what it believes about the robot.
-        """
+    def _localizing(
+        self, extractor: Extractor, place_map: PlaceMap, request: Request
+    ) -> Localizing:
+        """A recogniser that runs with just these stays, and with it what it believes."""
         from selavpr_model.recognizer import PlaceRecognizer
 
-        if self.recognizer is not None and runs(self.recognizer, extractor, place_map, wanted):
-            return
-        recognizer = PlaceRecognizer(
-            extractor, place_map, wanted.recognizer, wanted.temporal, wanted.geometry
+        state = self.state
+        if isinstance(state, Localizing) and runs(state.recognizer, extractor, place_map, request):
+            return Localizing(state.recognizer)
+        return Localizing(
+            PlaceRecognizer(
+                extractor, place_map, request.recognizer, request.temporal, request.geometry
+            )
         )
-        self.extractor, self.place_map, self.recognizer = extractor, place_map, recognizer
 
-    def _told(self, error: Exception) -> str:
-        """The text of an error we expect; others with their name and, in the log, where."""
-        if isinstance(error, ImportError):
-            error = NotReadyError(missing(error))
-        expected = isinstance(error, (SelaVPRError, OSError))
-        logger.error('%s', error, exc_info=None if expected else error)
-        return str(error) if expected else f'{type(error).__name__}: {error}'
+    def _refuse(self, asset: Asset, error: Exception, extractor: Extractor | None = None) -> None:
+        self.state = refused(self.state, Problem(asset, reason(error)), extractor)
 
-    def configure_recognizer(self, wanted: Wanted) -> None:
+    def configure_recognizer(self, request: Request) -> None:
         """New thresholds for the frames to come; forgets the temporal state when they differ. In
         SLAM they wait for its end.
         """
-        if self._wanted is not None:
-            self._wanted = replace(
-                self._wanted, recognizer=wanted.recognizer, temporal=wanted.temporal,
-                geometry=wanted.geometry,
+        if self._request is not None:
+            self._request = replace(
+                self._request, recognizer=request.recognizer, temporal=request.temporal,
+                geometry=request.geometry,
             )  # fmt: skip
-        if self.slam is None and self.extractor is not None and self.place_map is not None:
-            self._use(self.extractor, self.place_map, wanted)
+        state = self.state
+        if isinstance(state, Localizing):
+            changed = self._localizing(state.extractor, state.place_map, request)
+            self.state = replace(changed, problem=state.problem)
 
-    def process(self, frame: Frame, asked: bool = False) -> Recognition:
+    def process(self, frame: Frame, force_verification: bool = False) -> Answer:
         """Recognise a frame of the camera's stream; in SLAM it may become a place.
 
-        asked: somebody waits for this answer, so geometry is to look at it in any case.
+        force_verification: somebody waits for this answer, so geometry looks at it in any case.
         """
-        if self.slam is None:
-            self.closures = self.keyframe = None
-            return self._ready().process(frame, asked)
-        step = self.slam.process(frame)
-        self.closures, self.keyframe = step.closures, step.place
-        return step.recognition
+        if isinstance(self.state, Mapping):
+            step = self.state.slam.process(frame)
+            return Answer(step.recognition, step.closures, step.place)
+        return Answer(self._recognizer().process(frame, force_verification))
 
-    def joined(self, recognition: Recognition) -> MatchOverlay | None:
-        """What joins the last frame with its best place, for a picture."""
-        part = self.slam or self.recognizer
-        return None if part is None else part.overlay(recognition)
+    def overlay(self, recognition: Recognition) -> Any:
+        """The matches of the last frame with its best place, for a picture; None without."""
+        if isinstance(self.state, Mapping):
+            return self.state.slam.overlay(recognition)
+        return self._recognizer().overlay(recognition)
 
     @property
     def ready(self) -> bool:
-        return self.slam is not None or self.recognizer is not None
+        return isinstance(self.state, Localizing | Mapping)
 
-    def start_slam(self, wanted: Wanted) -> None:
+    def start_slam(self, request: Request) -> None:
         """Let the map grow, or a new one where there is none; a damaged one is not replaced.
 
-        Does not raise: where the map could not be saved, `map_problem` says so and nothing grows.
+        Does nothing where SLAM is not asked for. Does not raise: where the map could not be
+        saved, the state says so and nothing grows.
         """
-        if self.slam is not None or self.extractor is None or wanted.slam is None:
+        extractor, here = self.extractor, self.place_map
+        if isinstance(self.state, Mapping) or extractor is None or request.slam is None:
             return
-        known = None if self.place_map is None else self.place_map.path
-        target = Path(wanted.map).expanduser() if wanted.map else known
-        if target is not None and target != known and is_map(target):
-            return  # it is there and could not be opened: `map_problem` says why
+        origin = None if here is None else here.path
+        target = Path(request.map).expanduser() if request.map else origin
+        if target is not None and target != origin and is_map(target):
+            return  # it is there and could not be opened: the state says why
         try:
-            growing.require_room(target, wanted.slam)
-            if known is not None and target != known:
-                self.place_map = self.recognizer = None  # what is wanted is a map of its own
-            self.slam = growing.begin(self.extractor, self.place_map, wanted, wanted.slam, target)
-            self.place_map = self.slam.place_map
+            drives.require_room(target, request.slam)
+            if origin is not None and target != origin:
+                here = None  # a map of its own is asked for
+            self.state = Mapping(drives.begin(extractor, here, request, request.slam, target))
         except (SelaVPRError, OSError) as error:
-            self.map_problem = self._told(error)
-        else:
-            self.map_problem = ''
+            self._refuse(Asset.MAP, error)
 
     def leave_slam(self) -> None:
-        """end_slam, with what is wrong left in `map_problem`."""
+        """end_slam, with the problem in the state instead of raised."""
         try:
             self.end_slam()
         except (SelaVPRError, OSError) as error:
-            self.map_problem = self._told(error)
+            self._refuse(Asset.MAP, error)
 
     def end_slam(self) -> None:
-        """Save what has grown, where `map` says, and localise in it from now on.
+        """Save the grown map, where `map` says, and localise in it from now on.
 
         Raises, and lets the map go on growing, where it can be saved nowhere.
         """
-        slam, wanted = self.slam, self._wanted
-        if slam is None or wanted is None:
+        state, request = self.state, self._request
+        if not isinstance(state, Mapping) or request is None:
             return
-        if slam.added and slam.configs.slam.save_at_end:
-            growing.save(slam, wanted.map)
-        self.slam = self.closures = self.recognizer = None  # it knew fewer places
-        if len(slam.place_map):
-            self._use(slam.extractor, slam.place_map, wanted)
+        if state.slam.added and state.slam.configs.slam.save_at_end:
+            drives.save(state.slam, request.map)
+        if len(state.place_map):
+            self.state = self._localizing(state.extractor, state.place_map, request)
         else:
-            self.place_map = None
-            self.map_problem = 'no map: SLAM ended before its first keyframe'
+            self.state = Empty(Problem(Asset.MAP, ENDED_EMPTY), state.extractor)
 
-    def query(self, frame: Frame) -> Recognition:
+    def query(self, frame: Frame) -> Answer:
         """Recognise a single image without touching the stream's temporal state."""
         from selavpr_model.recognizer import PlaceRecognizer
 
-        ready = self._ready()
+        ready = self._recognizer()
         alone = PlaceRecognizer(
             ready.extractor, ready.place_map, ready.config, geometry=ready.geometry
         )
-        return alone.process(frame, force_verification=True)
+        return Answer(alone.process(frame, force_verification=True))
 
-    def _ready(self) -> PlaceRecognizer:
-        if self.recognizer is None:
-            growing = 'a growing map answers no single images; leave SLAM first'
-            raise NotReadyError(self.model_problem or self.map_problem or growing)
-        return self.recognizer
+    def _recognizer(self) -> PlaceRecognizer:
+        if isinstance(self.state, Localizing):
+            return self.state.recognizer
+        raise NotReadyError(GROWING if self.state.problem is None else self.state.problem.text)
 
     def save_map(self, path: str, overwrite: bool) -> None:
         """Write the map in use; '' means where it came from."""
         from selavpr_model.maps.storage.store import save_map
 
-        if self.place_map is None:
-            raise MapNotFoundError(f'nothing to save: {self.model_problem or self.map_problem}')
-        known = self.place_map.path or (self._wanted.map if self._wanted else '')
-        target = Path(path or known).expanduser() if path or known else None
+        place_map, problem = self.place_map, self.state.problem
+        if place_map is None:
+            raise MapNotFoundError(f'nothing to save: {problem.text if problem else NO_MAP}')
+        origin = place_map.path or (self._request.map if self._request else '')
+        target = Path(path or origin).expanduser() if path or origin else None
         if target is None:
             raise MapNotFoundError('the map was never saved; give a path')
-        save_map(self.place_map, target, overwrite)
+        save_map(place_map, target, overwrite)
 
     def keyframe_covariance(self) -> np.ndarray:
         """(6, 6) of taking a place's pose for the robot's: as measured on the map, else wide."""
         from selavpr_model.decision.calibration import keyframe_covariance
 
-        config = self.recognizer.config if self.recognizer else RecognizerConfig()
-        calibration = None if self.place_map is None else self.place_map.calibration
-        return keyframe_covariance(calibration, config)
+        place_map, request = self.place_map, self._request
+        config = RecognizerConfig() if request is None else request.recognizer
+        return keyframe_covariance(None if place_map is None else place_map.calibration, config)
 
     def reset(self) -> None:
         """Forget the temporal state, as after a jump of the clock."""
-        for part in (self.recognizer, self.slam):
-            if part is not None:
-                part.reset()
+        if isinstance(self.state, Localizing):
+            self.state.recognizer.reset()
+        elif isinstance(self.state, Mapping):
+            self.state.slam.reset()
 
     def release(self) -> None:
         """Give the memory of model and map back; not of a grown map that can be saved nowhere."""
         self.leave_slam()
-        if self.slam is not None:
+        if isinstance(self.state, Mapping):
             return
-        self.extractor = self.place_map = self.recognizer = self._wanted = None
-        self.model_problem = self.map_problem = 'not loaded: the node is not configured'
+        self.state, self._request = Empty(Problem(Asset.MODEL, NOT_CONFIGURED)), None
         gc.collect()

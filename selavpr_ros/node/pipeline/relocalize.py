@@ -63,26 +63,27 @@ class Relocalization:
     def add(self, recognition: Recognition) -> bool:
         """Take the next image's answer; True when enough agree."""
         self.seen['images'] += 1
-        found = best_alone(recognition)
-        trouble = self._trouble(recognition.alone, found)
-        self.best = None if found is None else judged(found, recognition.alone, trouble)
-        if trouble:
+        best = best_alone(recognition)
+        trouble = self._trouble(recognition.alone, best)
+        self.best = None if best is None else judged(best, recognition.alone, trouble)
+        if trouble is not None:
             self.seen[trouble] += 1
             self._agreeing.clear()
-        if trouble in ('', 'jumps') and found is not None:
-            self._agreeing.append(found.place)
+        if trouble in (None, 'jumps') and best is not None:
+            self._agreeing.append(best.place)
         return len(self._agreeing) >= self._needed
 
-    def _trouble(self, alone: State, found: Candidate | None) -> str:
-        if found is None or alone is State.LOST:
+    def _trouble(self, alone: State, best: Candidate | None) -> str | None:
+        """The key of `seen` for which this image does not count; None where it does."""
+        if best is None or alone is State.LOST:
             return 'lost'
         if alone is State.AMBIGUOUS:
             return 'ambiguous'
-        if self._prior is not None and not self._fits(self._prior, found.place):
+        if self._prior is not None and not self._fits(self._prior, best.place):
             return 'outside prior'
-        if self._agreeing and not self._same_place(self._agreeing[-1], found.place):
+        if self._agreeing and not self._same_place(self._agreeing[-1], best.place):
             return 'jumps'
-        return ''
+        return None
 
     def _fits(self, prior: Prior, place: Place) -> bool:
         return place.pose is not None and prior.fits(place.pose @ self._T_camera_base)
@@ -118,7 +119,7 @@ def best_alone(recognition: Recognition) -> Candidate | None:
     )
 
 
-def judged(candidate: Candidate, alone: State, trouble: str) -> Candidate:
+def judged(candidate: Candidate, alone: State, trouble: str | None) -> Candidate:
     """The candidate with status and reasons of this frame instead of those of the sequence."""
     if alone is State.LOCALIZED and trouble != 'outside prior':
         return replace(candidate, status=Status.ACCEPTED, reject=Reject.NONE)

@@ -4,39 +4,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from selavpr_model.config import (
     ExtractorConfig,
     GeometryConfig,
     KeyframeConfig,
+    MapConfig,
     RecognizerConfig,
     SlamConfig,
     TemporalConfig,
 )
 from selavpr_model.errors import SelaVPRError
+from selavpr_ros.node.pipeline.states import Extractor, PlaceMap, PlaceRecognizer
 
-if TYPE_CHECKING:
-    from selavpr_model.features.extractor import Extractor
-    from selavpr_model.maps.place_map import PlaceMap
-    from selavpr_model.recognizer import PlaceRecognizer
-
+logger = logging.getLogger(__name__)
 NO_MAP = 'no map is given; set the parameter `map` or call ~/load_map'
 PACKAGES = {'faiss': 'faiss-cpu', 'cv2': 'opencv-python-headless'}  # where names differ
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the parameters ask for; map '' is none."""
+class Request:
+    """What the parameters ask for; map '' is none. slam: None where the map is not to grow."""
 
     extractor: ExtractorConfig
     map: str
     recognizer: RecognizerConfig
     temporal: TemporalConfig
-    slam: SlamConfig | None = None  # None: the map is not to grow
+    slam: SlamConfig | None = None
     keyframes: KeyframeConfig = KeyframeConfig()  # noqa: RUF009, frozen
     geometry: GeometryConfig = GeometryConfig()  # noqa: RUF009, frozen
+    storage: MapConfig = MapConfig()  # noqa: RUF009, frozen
 
 
 class NotReadyError(SelaVPRError):
@@ -57,21 +56,37 @@ def is_map(path: Path) -> bool:
     return (path / MANIFEST).exists()
 
 
+def open_map(path: Path, extractor: Extractor) -> PlaceMap:
+    """The map of that folder, which this model must have made."""
+    from selavpr_model.maps.storage import store
+
+    return store.open_map(path, extractor.identity)
+
+
 def fits(place_map: PlaceMap, extractor: Extractor) -> bool:
     """Whether this model made the map."""
-    return place_map.identity.fingerprint == extractor.identity.fingerprint
+    return bool(place_map.identity.fingerprint == extractor.identity.fingerprint)
 
 
 def runs(
-    recognizer: PlaceRecognizer, extractor: Extractor, place_map: PlaceMap, wanted: Wanted
+    recognizer: PlaceRecognizer, extractor: Extractor, place_map: PlaceMap, request: Request
 ) -> bool:
     """Whether the recogniser is what building it from these would give."""
     same = recognizer.extractor is extractor and recognizer.place_map is place_map
     configs = (recognizer.config, recognizer.temporal, recognizer.geometry)
-    return same and configs == (wanted.recognizer, wanted.temporal, wanted.geometry)
+    return bool(same and configs == (request.recognizer, request.temporal, request.geometry))
 
 
 def missing(error: ImportError) -> str:
     """Which Python package is not there, and how to get it."""
     package = PACKAGES.get(error.name or '', error.name)
     return f'{error}; install it: python3 -m pip install {package}'
+
+
+def reason(error: Exception) -> str:
+    """Log the error and return its text; one that we do not expect with its name and a trace."""
+    if isinstance(error, ImportError):
+        error = NotReadyError(missing(error))
+    expected = isinstance(error, (SelaVPRError, OSError))
+    logger.error('%s', error, exc_info=None if expected else error)
+    return str(error) if expected else f'{type(error).__name__}: {error}'

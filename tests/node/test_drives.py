@@ -10,21 +10,30 @@ import shutil
 from typing import Any
 
 import numpy as np
-from pipeline_helpers import Drive, drive_on, driver, FRAMES, sessions, slam_in
+from pipeline_helpers import (
+    Drive,
+    drive_on,
+    driver,
+    FRAMES,
+    map_problem,
+    pipeline_with,
+    sessions,
+    slam_in,
+)
 import pytest
 
 from selavpr_model.config import RecognizerConfig, TemporalConfig
 from selavpr_model.errors import MapExistsError, MapSpaceError
 from selavpr_model.maps.storage.store import open_map
 from selavpr_model.records import Frame, State
-from selavpr_ros.node.pipeline.pipeline import Pipeline
-from selavpr_ros.node.pipeline.request import NotReadyError, Wanted
+from selavpr_ros.node.pipeline.request import NotReadyError, Request
+from selavpr_ros.node.pipeline.states import Localizing, Mapping
 
 pytestmark = pytest.mark.usefixtures('rescued')
 
 
 @pytest.fixture
-def wanted(extractor: Any, tmp_path: Path) -> Wanted:
+def wanted(extractor: Any, tmp_path: Path) -> Request:
     return slam_in(tmp_path / 'grown', extractor)
 
 
@@ -36,7 +45,7 @@ def driven(extractor: Any, street: list[Frame]) -> Drive:
 def test_a_map_that_is_not_there_yet_is_no_problem_in_slam(driven, wanted, caplog):
     with caplog.at_level(logging.INFO):
         pipeline = driven(wanted)
-    assert pipeline.map_problem == ''
+    assert pipeline.state.problem is None
     assert [r for r in caplog.records if r.levelno > logging.INFO] == []
     assert f'a new map grows, to be saved to {wanted.map}' in caplog.text
     pipeline.end_slam()
@@ -53,8 +62,7 @@ def test_a_run_of_the_same_name_gets_a_name_of_its_own(driven, wanted):
 
 
 def test_slam_that_saw_nothing_says_so(extractor, wanted):
-    pipeline = Pipeline()
-    pipeline.extractor = extractor
+    pipeline = pipeline_with(extractor)
     pipeline.load(wanted)
     pipeline.end_slam()
     with pytest.raises(NotReadyError, match='before its first keyframe'):
@@ -71,21 +79,19 @@ def test_slam_does_not_start_where_its_map_could_not_be_saved(extractor, wanted,
         path.write_bytes(b'x')
     else:
         wanted = dataclasses.replace(wanted, map='/proc/grown')
-    pipeline = Pipeline()
-    pipeline.extractor = extractor
+    pipeline = pipeline_with(extractor)
     pipeline.load(wanted)
-    assert pipeline.slam is None and wanted.map in pipeline.map_problem
-    assert not pipeline.ready and pipeline.map_problem in caplog.text
+    assert not isinstance(pipeline.state, Mapping) and wanted.map in map_problem(pipeline)
+    assert not pipeline.ready and map_problem(pipeline) in caplog.text
 
 
 def test_a_damaged_map_is_neither_grown_nor_replaced(extractor, wanted):
     path = Path(wanted.map)
     path.mkdir()
     (path / 'manifest.json').write_text('{')
-    pipeline = Pipeline()
-    pipeline.extractor = extractor
+    pipeline = pipeline_with(extractor)
     pipeline.load(wanted)
-    assert pipeline.slam is None and str(path) in pipeline.map_problem
+    assert not isinstance(pipeline.state, Mapping) and str(path) in map_problem(pipeline)
     assert (path / 'manifest.json').read_text() == '{'
 
 
@@ -94,15 +100,15 @@ def test_without_a_folder_it_says_at_once_where_it_will_be_saved(driven, wanted,
     assert str(rescued) in caplog.text and '~/save_map' in caplog.text
     pipeline.end_slam()
     (spare,) = rescued.iterdir()
-    assert pipeline.slam is None and sessions(spare) == ['drive'] * FRAMES
+    assert isinstance(pipeline.state, Localizing) and sessions(spare) == ['drive'] * FRAMES
     assert str(spare) in caplog.text
 
 
 def test_a_folder_given_while_it_grows_is_where_it_is_saved(driven, wanted):
     pipeline = driven(dataclasses.replace(wanted, map=''))
-    slam = pipeline.slam
+    slam = pipeline.state.slam
     pipeline.load(wanted)
-    assert pipeline.slam is slam and slam.added == FRAMES
+    assert pipeline.state.slam is slam and slam.added == FRAMES
     pipeline.end_slam()
     assert sessions(wanted.map) == ['drive'] * FRAMES
 
@@ -124,9 +130,9 @@ def test_what_can_be_saved_nowhere_grows_on(driven, wanted, tmp_path, monkeypatc
     (Path(wanted.map) / 'holiday.jpg').write_bytes(b'x')
     with pytest.raises((MapExistsError, MapSpaceError)):
         pipeline.end_slam()
-    assert pipeline.slam is not None and pipeline.slam.added == FRAMES
+    assert isinstance(pipeline.state, Mapping) and pipeline.state.slam.added == FRAMES
     pipeline.load(dataclasses.replace(wanted, map=str(tmp_path / 'other')))
-    assert pipeline.slam is not None and '/proc/home' in pipeline.map_problem
+    assert isinstance(pipeline.state, Mapping) and '/proc/home' in map_problem(pipeline)
 
 
 @pytest.mark.parametrize('enabled', [False, True])
@@ -135,15 +141,14 @@ def test_after_slam_the_sequence_knows_the_new_places(
 ):
     path = Path(shutil.copytree(street_map, tmp_path / 'copy'))
     wanted = dataclasses.replace(wanted, map=str(path), temporal=TemporalConfig(enabled=enabled))
-    pipeline = Pipeline()
-    pipeline.extractor = extractor
+    pipeline = pipeline_with(extractor)
     pipeline.load(dataclasses.replace(wanted, slam=None))
     pipeline.start_slam(wanted)
     drive_on(pipeline, street[:FRAMES])
     late = dataclasses.replace(wanted, recognizer=RecognizerConfig(candidates=7))
     pipeline.configure_recognizer(late)  # waits
     pipeline.end_slam()
-    answers = [pipeline.process(frame) for frame in street]
+    answers = [pipeline.process(frame).recognition for frame in street]
     assert {len(answer.candidates) for answer in answers} == {7}
     assert {answer.candidates[0].row for answer in answers} <= set(range(16))
 
@@ -155,25 +160,23 @@ def test_places_of_another_runs_odometry_give_no_pose_in_the_frame_of_the_map(
     path = Path(shutil.copytree(street_map, tmp_path / 'copy'))
     posed = open_map(path)
     alone = dataclasses.replace(wanted, map=str(path), temporal=TemporalConfig(enabled=False))
-    pipeline = Pipeline()
-    pipeline.extractor = extractor
+    pipeline = pipeline_with(extractor)
     pipeline.load(alone)
     new = [dataclasses.replace(f, image=np.ascontiguousarray(f.image[:, ::-1])) for f in street]
-    drive_on(pipeline, new)
-    assert pipeline.slam is not None and pipeline.slam.added == len(new)
-    assert pipeline.keyframe is not None and pipeline.keyframe.pose is None
+    *_, last = drive_on(pipeline, new)
+    assert isinstance(pipeline.state, Mapping) and pipeline.state.slam.added == len(new)
+    assert last.keyframe is not None and last.keyframe.pose is None
     pipeline.end_slam()
     if reopened:
-        pipeline = Pipeline()
-        pipeline.extractor = extractor
+        pipeline = pipeline_with(extractor)
         pipeline.load(dataclasses.replace(alone, slam=None))
     assert pipeline.place_map.unaligned_sessions == {'drive'}
-    told = [pipeline.process(frame) for frame in new]
+    told = [pipeline.process(frame).recognition for frame in new]
     assert all(answer.candidates[0].place.session == 'drive' for answer in told)
     localized = [answer for answer in told if answer.state is State.LOCALIZED]
     assert localized and all('own odometry' in answer.reason for answer in localized)
     assert all(a.pose is None and a.candidates[0].place.pose is None for a in told)
     for row, frame in enumerate(street):
-        answer = pipeline.process(frame)
+        answer = pipeline.process(frame).recognition
         assert answer.candidates[0].row == row and answer.state is State.LOCALIZED
         np.testing.assert_array_equal(answer.pose, posed.places[row].pose)

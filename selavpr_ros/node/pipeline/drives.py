@@ -1,32 +1,28 @@
 # SPDX-License-Identifier: MIT
-"""Where a drive in SLAM begins and where what has grown goes; for the pipeline, no ROS."""
+"""Where a drive in SLAM begins and where the grown map goes; for the pipeline, no ROS."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from selavpr_model.config import MapConfig, SlamConfig
+from selavpr_model.config import SlamConfig
 from selavpr_model.errors import SelaVPRError
-from selavpr_ros.node.pipeline.request import is_map, rescued, Wanted
-
-if TYPE_CHECKING:
-    from selavpr_model.features.extractor import Extractor
-    from selavpr_model.maps.place_map import PlaceMap
-    from selavpr_model.slam.session import SlamSession
+from selavpr_ros.node.pipeline.request import is_map, Request, rescued
+from selavpr_ros.node.pipeline.states import Extractor, PlaceMap, SlamSession
 
 logger = logging.getLogger(__name__)
 
 
-def is_other(slam: SlamSession, before: Wanted | None, wanted: Wanted) -> bool:
-    """Whether another map or model is asked for than what is growing; before: what was wanted."""
+def is_other(slam: SlamSession, before: Request | None, request: Request) -> bool:
+    """Whether another map or model is asked for than what is growing; before: the last request."""
     path = slam.place_map.path
-    if before is None or wanted.extractor != before.extractor:
+    if before is None or request.extractor != before.extractor:
         return True
-    target = Path(wanted.map).expanduser()
-    named = wanted.map and not before.map and path is None and not is_map(target)
-    return wanted.map != before.map and target != path and not named
+    target = Path(request.map).expanduser()
+    named = request.map and not before.map and path is None and not is_map(target)
+    return request.map != before.map and target != path and not named
 
 
 def require_room(target: Path | None, config: SlamConfig) -> None:
@@ -38,7 +34,7 @@ def require_room(target: Path | None, config: SlamConfig) -> None:
 
 
 def begin(
-    extractor: Extractor, place_map: PlaceMap | None, wanted: Wanted, config: SlamConfig,
+    extractor: Extractor, place_map: PlaceMap | None, request: Request, config: SlamConfig,
     target: Path | None,
 ) -> SlamSession:  # fmt: skip
     """A drive in `place_map`, or in a new one; target: where it will be saved, if known."""
@@ -47,27 +43,30 @@ def begin(
 
     if config.save_at_end and target is None:
         logger.warning(
-            'SLAM: no map is given, so what grows will be saved below %s; set the parameter '
+            'SLAM: no map is given, so the grown map will be saved below %s; set the parameter '
             '`map`, or call ~/save_map with a path', rescued(),
         )  # fmt: skip
     if place_map is None:
         logger.info('SLAM: a new map grows, to be saved to %s', target or rescued())
-        place_map = PlaceMap.empty(extractor.identity, MapConfig(frame_id=ODOMETRY))
+        storage = replace(request.storage, frame_id=ODOMETRY)
+        place_map = PlaceMap.empty(extractor.identity, storage)
     configs = SlamConfigs(
-        config, wanted.keyframes, wanted.recognizer, wanted.temporal, wanted.geometry
+        config, request.keyframes, request.recognizer, request.temporal, request.geometry
     )
     return SlamSession(extractor, place_map, configs)
 
 
-def save(slam: SlamSession, wanted: str) -> None:
-    """To the folder that is wanted, else, so that no drive is lost, to one of our own."""
+def save(slam: SlamSession, path: str) -> None:
+    """Save the grown map at `path`, else where it came from, else, so that no drive is lost, in a
+    folder of our own.
+    """
     from selavpr_model.maps.storage.store import save_map
 
-    target = Path(wanted).expanduser() if wanted else slam.place_map.path
+    target = Path(path).expanduser() if path else slam.place_map.path
     spare = rescued() / f'{slam.session}-{slam.place_map.map_id[:8]}'
     if target is None:
         save_map(slam.place_map, spare, overwrite=True)
-        logger.warning('no map was given: what has grown was saved to %s', spare)
+        logger.warning('no map was given: the grown map was saved to %s', spare)
         return
     try:
         save_map(slam.place_map, target, overwrite=True)
