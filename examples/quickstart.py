@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Build a map from the images of one day and find an image of another day in it."""
+"""Build a map from the images of one day and find the images of another day in it."""
 
 import sys
+
+import numpy as np
 
 import selavpr_model as selavpr
 
@@ -10,8 +12,8 @@ extractor = selavpr.load_extractor()
 place_map = selavpr.build_map(summer, extractor, out='build/maps/quickstart', overwrite=True)
 recognizer = selavpr.PlaceRecognizer(extractor, place_map)
 
-query = winter[len(winter) // 2]
-answer = recognizer.process(selavpr.Frame(query.stamp_ns, query.image))
-best = answer.candidates[0]
-print(f'{query.name}: {answer.state.name}, {answer.reason}')
-print(f'best place {best.place.name}, confidence {best.confidence:.3f}')
+for frame in winter:
+    answer = recognizer.process(selavpr.Frame(frame.stamp_ns, frame.image))
+    if answer.state is selavpr.State.LOCALIZED:
+        off_m = np.linalg.norm(answer.pose[:3, 3] - frame.pose[:3, 3])
+        print(f'{frame.name}: {answer.reason}, {off_m:.1f} m off')

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 import functools
 import json
+import os
 from pathlib import Path
 import re
 import shlex
@@ -13,7 +15,7 @@ import subprocess
 import sys
 from typing import Any
 
-from docs_text import after_selavpr, DOCS, README, Text, TEXTS
+from docs_text import DOCS, README, Text, TEXTS
 import pytest
 from replay_helpers import command
 import typer
@@ -64,6 +66,9 @@ def program(words: list[str]) -> str:
     return Path(words[0]).name
 
 
+RUNNABLE = [text for text in TEXTS if any(map(takes_seconds, text.selavpr_commands()))]
+
+
 class TestCommands:
     def test_pages_show_what_they_tell(self) -> None:
         shown = {leaf(words)[0] for _, words in SELAVPR}
@@ -83,8 +88,7 @@ class TestCommands:
                  'bash'}  # fmt: skip
         assert sorted({program(words) for _, words in COMMANDS} - known) == []
 
-    @pytest.mark.parametrize('text', [t for t in TEXTS if any(map(takes_seconds, t.selavpr_commands()))],
-                             ids=lambda text: text.name)  # fmt: skip
+    @pytest.mark.parametrize('text', RUNNABLE, ids=lambda text: text.name)
     @pytest.mark.usefixtures('ros')
     def test_the_short_ones_run_in_the_order_of_the_page(
         self, text: Text, town: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -97,7 +101,7 @@ class TestCommands:
         assert codes and not any(codes.values()), codes
         for code in text.blocks('python'):
             if "'build/" in code:
-                exec(compile(code, text.name, 'exec'), {})  # noqa: S102
+                exec(compile(code, text.name, 'exec'), {})
 
     def test_what_maps_tells_gives_what_it_says(
         self, town: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -177,40 +181,36 @@ class TestOtherPrograms:
 
 @functools.cache
 def help_of(script: str) -> str:
-    """What a script says to --help, with the commands below it where it has such."""
-    path = ROOT / script
-    if 'rclpy' in path.read_text(encoding='utf-8') or 'gtsam' in path.read_text(encoding='utf-8'):
-        return path.read_text(encoding='utf-8')  # needs what may not be installed
-    source = path.read_text(encoding='utf-8')
-    below = re.findall(r'@app\.command\(\)\ndef (\w+)', source) if 'typer' in source else []
-    asked = [[], *([name] for name in below)]
-    found = [
-        subprocess.run(
-            [sys.executable, str(path), *words, '--help'], capture_output=True, text=True,
-            timeout=100, env=environment(),
-        ).stdout
-        for words in asked
-    ]  # fmt: skip
-    return ' '.join(found)
+    """What a script says to --help, also of the commands below it; its source where it cannot run.
+
+    Some need what may not be installed here: GTSAM, rclpy.
+    """
+    source = (ROOT / script).read_text(encoding='utf-8')
+    below = re.findall(r'@app\.command\(\)\ndef (\w+)', source)
+    told = ' '.join(output(script, *name, '--help') for name in ([], *([name] for name in below)))
+    return told if '--help' in told else source
 
 
-def environment() -> dict[str, str]:
-    import os
-
-    return {**os.environ, 'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}',
-            'COLUMNS': '200'}  # fmt: skip
+def output(*words: str) -> str:
+    """What a script of ours prints."""
+    ours = f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'
+    done = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, env={**os.environ, 'PYTHONPATH': ours, 'COLUMNS': '200'},
+        capture_output=True, text=True, timeout=150,
+    )  # fmt: skip
+    return done.stdout
 
 
 def declared_arguments(file: str) -> dict[str, bool]:
-    """Argument -> whether it must be given; with those of the launch files it includes."""
+    """Argument -> whether it must be given; with those of the launch file it includes."""
     source = (ROOT / 'launch' / file).read_text(encoding='utf-8')
-    found: dict[str, bool] = {}
-    if file != 'localize.launch.py' and 'localize.launch.py' in source:
-        found = dict.fromkeys(declared_arguments('localize.launch.py'), False)
-    for call in re.findall(r"declare\(\s*'(\w+)'(.*?)\n        \)|declare\('(\w+)'(.*)\)", source,
-                           re.DOTALL):  # fmt: skip
-        name, rest = (call[0], call[1]) if call[0] else (call[2], call[3])
-        found[name] = 'default_value' not in rest
+    included = file != 'localize.launch.py' and "'localize.launch.py'" in source
+    found = dict.fromkeys(declared_arguments('localize.launch.py'), False) if included else {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id == 'declare' and isinstance(node.args[0], ast.Constant):
+                given = {keyword.arg for keyword in node.keywords}
+                found[str(node.args[0].value)] = 'default_value' not in given
     return found
 
 
@@ -279,9 +279,10 @@ def named_paths(text: Text) -> set[str]:
 
 class TestSite:
     def test_it_builds_without_a_warning(self, tmp_path: Path) -> None:
+        here = {**os.environ, 'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'}
         words = [sys.executable, '-m', 'mkdocs', 'build', '--strict', '--quiet']
         done = subprocess.run([*words, '--site-dir', str(tmp_path / 'site')], cwd=ROOT,
-                              capture_output=True, text=True, env=environment())  # fmt: skip
+                              capture_output=True, text=True, env=here)  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         api = (tmp_path / 'site' / 'api' / 'index.html').read_text(encoding='utf-8')
         import selavpr_model

@@ -71,8 +71,10 @@ class TestSteps:
         words = [sys.executable, str(QUICKSTART), *folders]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=150)
         assert done.returncode == 0, done.stderr
-        assert re.search(r'\.png: (LOST|AMBIGUOUS|LOCALIZED), ', done.stdout), done.stdout
-        assert re.search(r'best place \d+\.png, confidence [01]\.\d+', done.stdout), done.stdout
+        found = re.findall(
+            r'^\d+\.png: \d+ matches with place \d+, (.+) m off$', done.stdout, re.M
+        )
+        assert len(found) >= 2 and all(float(off) < 5.0 for off in found), done.stdout
 
 
 class TestNumbers:
@@ -111,7 +113,8 @@ def town_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from selavpr_ros.bags.reader import BagFrames
 
     out = tmp_path_factory.mktemp('town')
-    for run in demo_images.RUNS:
+    # every second place of the map, and frames of the winter drive that are inside it
+    for run, chosen in (('summer', slice(None, None, 2)), ('winter', slice(12, 156, 6))):
         frames = list(BagFrames(ROOT / 'demo' / run, pose_topic='/ground_truth/pose'))
-        demo_images.write(frames[::12], out / run)
+        demo_images.write(frames[chosen], out / run)
     return out
