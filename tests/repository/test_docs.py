@@ -194,10 +194,10 @@ def help_of(script: str) -> str:
 def output(*words: str) -> str:
     """What a script of ours prints."""
     ours = f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'
+    here = {**os.environ, 'PYTHONPATH': ours, 'COLUMNS': '200'}
     done = subprocess.run(
-        [sys.executable, *words], cwd=ROOT, env={**os.environ, 'PYTHONPATH': ours, 'COLUMNS': '200'},
-        capture_output=True, text=True, timeout=150,
-    )  # fmt: skip
+        [sys.executable, *words], cwd=ROOT, env=here, capture_output=True, text=True, timeout=150
+    )
     return done.stdout
 
 
@@ -206,11 +206,12 @@ def declared_arguments(file: str) -> dict[str, bool]:
     source = (ROOT / 'launch' / file).read_text(encoding='utf-8')
     included = file != 'localize.launch.py' and "'localize.launch.py'" in source
     found = dict.fromkeys(declared_arguments('localize.launch.py'), False) if included else {}
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            if node.func.id == 'declare' and isinstance(node.args[0], ast.Constant):
-                given = {keyword.arg for keyword in node.keywords}
-                found[str(node.args[0].value)] = 'default_value' not in given
+    calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    for call in calls:
+        declares = getattr(call.func, 'id', '') in ('declare', 'DeclareLaunchArgument')
+        if declares and isinstance(call.args[0], ast.Constant):
+            given = {keyword.arg for keyword in call.keywords}
+            found[str(call.args[0].value)] = 'default_value' not in given
     return found
 
 
