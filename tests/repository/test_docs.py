@@ -240,6 +240,20 @@ class TestReferences:
         assert folders > apart
         assert [name for name in sorted(folders - apart) if f'`{name}/`' not in told] == []
 
+    def test_what_the_node_is_quoted_to_say_is_what_it_says(self) -> None:
+        sources = [*ROOT.glob('selavpr_model/**/*.py'), *ROOT.glob('selavpr_ros/**/*.py')]
+        said = ' '.join(path.read_text(encoding='utf-8') for path in sources)
+        said = re.sub(r"'\n\s*f?'", '', said)  # of a text that goes on in the next line
+        _, _, table = Text('docs/robot.md').whole.partition('| it says |')
+        rows = re.findall(
+            r'^\| (?:LOST, |AMBIGUOUS, |LOCALIZED, )?`([^`]+)` \|', table, re.MULTILINE
+        )
+        assert len(rows) > 5
+        for quoted in rows:
+            parts = re.split(r'\.\.\.|\b[A-Z]\b|\d[\d.]*', quoted)
+            longest = max(parts, key=len).strip(' ,')
+            assert len(longest) > 7 and longest in said, quoted
+
 
 def anchors(file: Path) -> set[str]:
     """What headings are called in links."""
