@@ -20,10 +20,10 @@ import numpy as np
 from tqdm import tqdm
 
 from selavpr_model.config import ExtractorConfig, ScoreConfig
+from selavpr_model.decision.distinct import distinct_from
 from selavpr_model.evaluation.slam_score import same_by_pose
 from selavpr_model.features.extractor import Extractor, load_extractor
 from selavpr_model.geometry.map_geometry import MapGeometry, MetricPose
-from selavpr_model.geometry.verdict import look
 from selavpr_model.maps.building.builder import build_map
 from selavpr_model.poses import inverse
 from selavpr_model.recognizer import PlaceRecognizer
@@ -89,11 +89,15 @@ def poses(
 def ask(query: Frame, recognizer: PlaceRecognizer) -> dict[str, Any]:
     """The pose that geometry gives at the place with the most matches, whatever was decided."""
     answer = recognizer.process(query)
-    best = max(answer.candidates, key=lambda c: (c.mutual_matches, -c.global_rank))
+    order = sorted(answer.candidates, key=lambda c: (-c.mutual_matches, c.global_rank))
+    best = order[0]
+    far = distinct_from(best.place, [c.place for c in order], recognizer.config)
+    near = [c.row for c, elsewhere in zip(order, far, strict=True) if not elsewhere]
+    rival = next((c.row for c, elsewhere in zip(order, far, strict=True) if elsewhere), None)
     local = recognizer.extractor.extract(query.image).local
     assert query.camera is not None and query.pose is not None and best.place.pose is not None
     geometry = MapGeometry(recognizer.place_map, recognizer.geometry)
-    seen = look(best, answer.candidates, geometry, local, query.camera, recognizer.config)
+    seen = geometry.locate(local, query.camera, near, rival)
     pose = MetricPose(0, 'no camera') if seen is None else seen[1]
     own = float(np.linalg.norm(best.place.pose[:3, 3] - query.pose[:3, 3]))
     return metric_row(query.stamp_ns, 'posed', pose, query.pose, own)
