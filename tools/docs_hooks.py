@@ -68,5 +68,5 @@ def public_names() -> str:
 def section(name: str, value: Any) -> str:
     """Classes and functions are documented by mkdocstrings, where they are defined."""
     if inspect.isclass(value) or inspect.isfunction(value):
-        return f'## {name}\n\n::: {value.__module__}.{value.__qualname__}'
-    return f'## {name}\n\nThe value is `{value!r}`.'
+        return f'::: {value.__module__}.{value.__qualname__}'
+    return f'## `{name}`\n\nThe value is `{value!r}`.'
