@@ -88,12 +88,14 @@ class TestCommands:
                  'bash'}  # fmt: skip
         assert sorted({program(words) for _, words in COMMANDS} - known) == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize('text', RUNNABLE, ids=lambda text: text.name)
     @pytest.mark.usefixtures('ros')
     def test_the_short_ones_run_in_the_order_of_the_page(self, text: Text, reader: Reader) -> None:
         codes = reader(text)[1]
         assert codes and not any(codes.values()), codes
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures('ros')
     def test_what_maps_tells_gives_what_it_says(self, reader: Reader, town: Path) -> None:
         text = Text('docs/maps.md')
@@ -133,6 +135,7 @@ class TestOtherPrograms:
             required = {name for name, needed in declared.items() if needed}
             assert required <= given or '-s' in words, shlex.join(words)
 
+    @pytest.mark.slow
     def test_python_scripts_have_the_options(self) -> None:
         scripts = [words[1:] for _, words in COMMANDS if program(words).startswith('python')]
         scripts = [words for words in scripts if not words[0].startswith('-')]
@@ -280,6 +283,7 @@ def named_paths(text: Text) -> set[str]:
 
 
 class TestSite:
+    @pytest.mark.slow
     def test_it_builds_without_a_warning(self, tmp_path: Path) -> None:
         here = {**os.environ, 'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'}
         words = [sys.executable, '-m', 'mkdocs', 'build', '--strict', '--quiet']

@@ -66,6 +66,7 @@ class TestSteps:
         assert licence == '# SPDX-License-Identifier: MIT' and code == rest
         assert len(QUICKSTART.read_text(encoding='utf-8').splitlines()) <= 20
 
+    @pytest.mark.slow
     def test_the_quickstart_runs(self, town_images: Path, tmp_path: Path) -> None:
         folders = [str(town_images / run) for run in ('summer', 'winter')]
         words = [sys.executable, str(QUICKSTART), *folders]
