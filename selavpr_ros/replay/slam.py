@@ -129,7 +129,7 @@ def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
 
 
 def open_session(request: SlamRequest, extractor: Extractor) -> SlamSession:
-    empty = PlaceMap.empty(extractor.identity, MapConfig(frame_id=ODOMETRY))
+    empty = PlaceMap.for_extractor(extractor, MapConfig(frame_id=ODOMETRY))
     return SlamSession(extractor, empty, request.configs)
 
 

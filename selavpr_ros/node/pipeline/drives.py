@@ -49,7 +49,7 @@ def begin(
     if place_map is None:
         logger.info('SLAM: a new map grows, to be saved to %s', target or rescued())
         storage = replace(request.storage, frame_id=ODOMETRY)
-        place_map = PlaceMap.empty(extractor.identity, storage)
+        place_map = PlaceMap.for_extractor(extractor, storage)
     configs = SlamConfigs(
         config, request.keyframes, request.recognizer, request.temporal, request.geometry
     )

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: MIT
+"""README and docs keep their word: commands run, links lead somewhere, the site builds."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+import functools
+import json
+import os
+from pathlib import Path
+import re
+import shlex
+import subprocess
+import sys
+from typing import Any
+
+from docs_text import DOCS, README, Text, TEXTS
+import pytest
+from replay_helpers import command
+import typer
+
+from selavpr_ros.bags.reader import BagFrames
+from selavpr_ros.bags.writer import write_bag
+from selavpr_ros.cli import app
+
+from where import ROOT
+
+STEP = 15  # of the demo's bags every 15th image is used, so that it takes seconds
+# These take minutes, need image sets that are not in the repository or change the user's cache.
+ONLY_PARSED = {'benchmark', 'evaluate', 'demo', 'weights fetch', 'weights import', 'train',
+               'ablate', 'export'}  # fmt: skip
+PLAIN = {'cd', 'source', 'rosdep', 'colcon', 'git'}  # not ours
+COMMANDS = [(text, words) for text in TEXTS for words in text.commands()]
+SELAVPR = [(text, words) for text in TEXTS for words in text.selavpr_commands()]
+
+
+def named(pairs: list[tuple[Text, list[str]]]) -> list[Any]:
+    return [pytest.param(t, w, id=f'{t.name}: {shlex.join(w)}') for t, w in pairs]
+
+
+def leaf(words: list[str]) -> tuple[str, Any, list[str]]:
+    """Name and command at the end of the leading words, and the arguments it is given."""
+    target: Any = typer.main.get_command(app)
+    for used, word in enumerate(words):
+        below = getattr(target, 'commands', None)
+        if below is None:
+            return ' '.join(words[:used]), target, words[used:]
+        assert word in below, f'no command {word!r} in: selavpr {shlex.join(words)}'
+        target = below[word]
+    return ' '.join(words), target, []
+
+
+def takes_seconds(words: list[str]) -> bool:
+    """Whether it uses what is in the repository or what the page has made, and soon ends.
+
+    Without --live, which plays a bag in its own time and is tested in test_live_replay.py.
+    """
+    paths = [word for word in words if '/' in word and not word.startswith(('/', '--'))]
+    ours = all(path.startswith(('demo/', 'build/')) for path in paths)
+    return leaf(words)[0] not in ONLY_PARSED and '--live' not in words and ours
+
+
+def program(words: list[str]) -> str:
+    """The first word, without the folder it is in."""
+    return Path(words[0]).name
+
+
+RUNNABLE = [text for text in TEXTS if any(map(takes_seconds, text.selavpr_commands()))]
+
+Reader = Callable[[Text], tuple[Path, dict[str, int]]]
+
+
+class TestCommands:
+    def test_pages_show_what_they_tell(self) -> None:
+        shown = {leaf(words)[0] for _, words in SELAVPR}
+        wanted = {'map build', 'map info', 'map check', 'map merge', 'replay', 'slam', 'evaluate',
+                  'train', 'ablate', 'benchmark', 'weights fetch', 'weights import'}  # fmt: skip
+        assert wanted <= shown
+
+    @pytest.mark.parametrize(('text', 'words'), named(SELAVPR))
+    def test_the_command_line_takes_it(self, text: Text, words: list[str]) -> None:
+        name, target, arguments = leaf(words)
+        target.make_context(name, list(arguments))  # raises for what is missing or not known
+
+    def test_every_other_command_has_a_check(self) -> None:
+        known = {*PLAIN, 'selavpr', 'torchrun', 'ros2', 'make', 'pip', 'python', 'python3',
+                 'bash'}  # fmt: skip
+        assert sorted({program(words) for _, words in COMMANDS} - known) == []
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize('text', RUNNABLE, ids=lambda text: text.name)
+    @pytest.mark.usefixtures('ros')
+    def test_the_short_ones_run_in_the_order_of_the_page(self, text: Text, reader: Reader) -> None:
+        codes = reader(text)[1]
+        assert codes and not any(codes.values()), codes
+
+    @pytest.mark.slow
+    @pytest.mark.usefixtures('ros')
+    def test_what_maps_tells_gives_what_it_says(self, reader: Reader, town: Path) -> None:
+        text = Text('docs/maps.md')
+        here, commands = reader(text)[0], {leaf(w)[0]: w for w in text.selavpr_commands()}
+        built = here / option(commands['map build'], '--out')
+        places = len(BagFrames(town / 'demo' / 'summer'))
+        counts = json.loads((built / 'manifest.json').read_text())['counts']
+        assert counts['places'] == counts['with_pose'] == places > 10
+        out = here / option(commands['replay'], '--out')
+        summary = json.loads((out / 'summary.json').read_text())
+        images = len(BagFrames(town / 'demo' / 'winter'))
+        assert summary['frames'] == summary['processed'] == images > 10
+        assert (out / 'report.html').stat().st_size > 10_000
+
+
+def option(words: list[str], flag: str) -> Path:
+    return Path(words[words.index(flag) + 1])
+
+
+class TestOtherPrograms:
+    def test_every_make_target_exists(self) -> None:
+        made = (ROOT / 'Makefile').read_text(encoding='utf-8')
+        targets = set(re.findall(r'^([a-z]+):(?!=)', made, re.MULTILINE))
+        shown = {w for _, words in COMMANDS if program(words) == 'make'
+                 for w in words[1:] if w.isalpha()}  # fmt: skip
+        shown |= {target for text in TEXTS for target in re.findall(r'`make ([a-z]+)', text.prose)}
+        assert {'demo', 'test'} <= shown <= targets
+
+    def test_launch_lines_give_arguments_that_are_declared(self) -> None:
+        launched = [words for _, words in COMMANDS if words[:2] == ['ros2', 'launch']]
+        launched = [words for words in launched if words[2] == 'selavpr']
+        assert len(launched) > 5
+        for words in launched:
+            declared = declared_arguments(words[3])
+            given = {word.partition(':=')[0] for word in words[4:] if ':=' in word}
+            assert given <= set(declared), shlex.join(words)
+            required = {name for name, needed in declared.items() if needed}
+            assert required <= given or '-s' in words, shlex.join(words)
+
+    @pytest.mark.slow
+    def test_python_scripts_have_the_options(self) -> None:
+        scripts = [words[1:] for _, words in COMMANDS if program(words).startswith('python')]
+        scripts = [words for words in scripts if not words[0].startswith('-')]
+        assert len(scripts) > 5
+        for script, *arguments in scripts:
+            assert (ROOT / script).is_file(), script
+            told = help_of(script)
+            for argument in arguments:
+                if argument == '--ros-args':
+                    break
+                if argument.startswith('--'):
+                    assert argument in told, f'{script} has no {argument}'
+
+    def test_services_topics_and_nodes_are_ours(self) -> None:
+        calls = [words for _, words in COMMANDS if words[:3] == ['ros2', 'service', 'call']]
+        assert calls
+        for words in calls:
+            kind = words[4].removeprefix('selavpr/srv/')
+            assert (ROOT / 'srv' / f'{kind}.srv').is_file(), shlex.join(words)
+
+    def test_pip_installs_extras_that_are_declared(self) -> None:
+        declared = (ROOT / 'setup.py').read_text(encoding='utf-8')
+        wanted = {
+            extra
+            for text in TEXTS
+            for found in re.findall(r"pip install '\.\[([\w,]+)\]'", text.whole)
+            for extra in found.split(',')
+        }
+        wanted |= set(re.findall(r'extras: `([\w`, ]+)`', README.whole)[0].split('`, `'))
+        assert wanted >= {'weights', 'train', 'report', 'bags', 'gpu', 'dev'}
+        assert [extra for extra in sorted(wanted) if f"'{extra}'" not in declared] == []
+
+
+@functools.cache
+def help_of(script: str) -> str:
+    """What a script says to --help, also of the commands below it; its source where it cannot run.
+
+    Some need what may not be installed here: GTSAM, rclpy.
+    """
+    source = (ROOT / script).read_text(encoding='utf-8')
+    below = re.findall(r'@app\.command\(\)\ndef (\w+)', source)
+    told = ' '.join(output(script, *name, '--help') for name in ([], *([name] for name in below)))
+    return told if '--help' in told else source
+
+
+def output(*words: str) -> str:
+    """What a script of ours prints."""
+    ours = f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'
+    here = {**os.environ, 'PYTHONPATH': ours, 'COLUMNS': '200'}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, env=here, capture_output=True, text=True, timeout=150
+    )
+    return done.stdout
+
+
+def declared_arguments(file: str) -> dict[str, bool]:
+    """Argument -> whether it must be given; with those of the launch file it includes."""
+    source = (ROOT / 'launch' / file).read_text(encoding='utf-8')
+    included = file != 'localize.launch.py' and "'localize.launch.py'" in source
+    found = dict.fromkeys(declared_arguments('localize.launch.py'), False) if included else {}
+    calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    for call in calls:
+        declares = getattr(call.func, 'id', '') in ('declare', 'DeclareLaunchArgument')
+        if declares and isinstance(call.args[0], ast.Constant):
+            given = {keyword.arg for keyword in call.keywords}
+            found[str(call.args[0].value)] = 'default_value' not in given
+    return found
+
+
+class TestReferences:
+    @pytest.mark.parametrize('text', TEXTS, ids=lambda text: text.name)
+    def test_every_link_leads_somewhere(self, text: Text) -> None:
+        for target in re.findall(r'\]\(([^)\s]+)\)', text.prose):
+            path, _, anchor = target.partition('#')
+            if '://' in target or path.startswith('../../actions/'):
+                continue
+            file = (text.path.parent / path).resolve() if path else text.path
+            assert file.is_file(), f'{text.name}: {target}'
+            if anchor:
+                assert anchor in anchors(file), f'{text.name}: {target}'
+
+    @pytest.mark.parametrize('text', [README, *DOCS], ids=lambda text: text.name)
+    def test_every_path_in_backticks_exists(self, text: Text) -> None:
+        known = tracked()
+        lost = {
+            path
+            for path in named_paths(text)
+            if not {path, f'{path}/'} & known and not any(k.endswith(f'/{path}') for k in known)
+        }
+        assert not lost, f'{text.name} names what is not here: {sorted(lost)}'
+
+    def test_every_interface_of_ours_exists(self) -> None:
+        shown = {name for text in TEXTS for name in re.findall(r'`selavpr/(\w+)`', text.prose)}
+        defined = {path.stem for path in [*ROOT.glob('msg/*.msg'), *ROOT.glob('srv/*.srv')]}
+        assert {'PlaceHypotheses', 'Relocalize'} <= shown <= defined
+
+    @pytest.mark.parametrize('text', TEXTS, ids=lambda text: text.name)
+    def test_nothing_is_left_to_fill_in(self, text: Text) -> None:
+        assert not re.findall(r'<<.*|\bTODO\b.*|\bTBD\b.*|\bXXX\b.*|@[A-Z]+@', text.whole)
+
+    def test_the_folders_of_the_method_are_all_explained(self) -> None:
+        told = Text('docs/how_it_works.md').whole
+        folders = {path.parent.name for path in ROOT.glob('selavpr_model/*/__init__.py')}
+        apart = {'config', 'runtime', 'data', 'cli'}  # no step of the method
+        assert folders > apart
+        assert [name for name in sorted(folders - apart) if f'`{name}/`' not in told] == []
+
+    def test_what_the_node_is_quoted_to_say_is_what_it_says(self) -> None:
+        sources = [*ROOT.glob('selavpr_model/**/*.py'), *ROOT.glob('selavpr_ros/**/*.py')]
+        said = ' '.join(path.read_text(encoding='utf-8') for path in sources)
+        said = re.sub(r"'\n\s*f?'", '', said)  # of a text that goes on in the next line
+        _, _, table = Text('docs/robot.md').whole.partition('| it says |')
+        rows = re.findall(
+            r'^\| (?:LOST, |AMBIGUOUS, |LOCALIZED, )?`([^`]+)` \|', table, re.MULTILINE
+        )
+        assert len(rows) > 5
+        for quoted in rows:
+            parts = re.split(r'\.\.\.|\b[A-Z]\b|\d[\d.]*', quoted)
+            longest = max(parts, key=len).strip(' ,')
+            assert len(longest) > 7 and longest in said, quoted
+
+
+def anchors(file: Path) -> set[str]:
+    """What headings are called in links."""
+    headings = re.findall(r'^#+ (.+)$', file.read_text(encoding='utf-8'), re.MULTILINE)
+    plain = (re.sub(r'[^\w\s-]', '', heading.lower()).strip() for heading in headings)
+    return {re.sub(r'[\s]+', '-', heading) for heading in plain}
+
+
+@functools.cache
+def tracked() -> frozenset[str]:
+    """Files of the repository, and the folders they are in with a slash at the end."""
+    words = ['git', '-C', str(ROOT), 'ls-files', '--cached', '--others', '--exclude-standard']
+    listed = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split('\n')
+    files = {line for line in listed if line and (ROOT / line).is_file()}
+    return frozenset(files | {f'{folder}/' for file in files for folder in Path(file).parents})
+
+
+def named_paths(text: Text) -> set[str]:
+    """What in backticks looks like a path in the repository, or like one of its files' names."""
+    spans = set(re.findall(r'`([\w./-]+)`', text.prose))
+    roots = {name.split('/')[0] for name in tracked() if '/' in name and name != './'}
+    inside = {s for s in spans if '/' in s and s.split('/')[0] in roots and s != 'demo/winter'}
+    return inside | {s for s in spans if re.fullmatch(r'[\w-]+\.(py|md|msg|srv|toml)', s)}
+
+
+class TestSite:
+    @pytest.mark.slow
+    def test_it_builds_without_a_warning(self, tmp_path: Path) -> None:
+        here = {**os.environ, 'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'}
+        words = [sys.executable, '-m', 'mkdocs', 'build', '--strict', '--quiet']
+        done = subprocess.run([*words, '--site-dir', str(tmp_path / 'site')], cwd=ROOT,
+                              capture_output=True, text=True, env=here)  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        api = (tmp_path / 'site' / 'api' / 'index.html').read_text(encoding='utf-8')
+        import selavpr_model
+
+        assert len(selavpr_model.__all__) > 20
+        for name in selavpr_model.__all__:
+            assert re.search(rf'<h2[^>]*>(?:(?!</h2>).)*\b{name}\b', api, re.DOTALL), name
+
+    def test_every_page_is_in_the_menu(self) -> None:
+        menu = (ROOT / 'mkdocs.yml').read_text(encoding='utf-8')
+        assert [text.name for text in DOCS if f': {text.path.name}\n' not in menu] == []
+
+
+@pytest.fixture(scope='module')
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with demo/summer and demo/winter, each thinned to a few images."""
+    here = tmp_path_factory.mktemp('reader')
+    (here / 'demo').mkdir()
+    for run in ('summer', 'winter'):
+        frames = BagFrames(ROOT / 'demo' / run)
+        thinned = [frame for index, frame in enumerate(frames) if index % STEP == 0]
+        write_bag(here / 'demo' / run, thinned, base_camera=frames.base_camera)
+    yield here
+
+
+@pytest.fixture(scope='module')
+def reader(town: Path, tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """Does what a page says, once: its short commands in order, then Python that uses them.
+
+    Gives the folder it worked in and the exit code of each command.
+    """
+
+    @functools.cache
+    def read(text: Text) -> tuple[Path, dict[str, int]]:
+        here = tmp_path_factory.mktemp('page')
+        (here / 'demo').symlink_to(town / 'demo')
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(here)
+            ready = [words for words in text.selavpr_commands() if takes_seconds(words)]
+            codes = {shlex.join(words): command(*words) for words in ready}
+            for code in text.blocks('python'):
+                if "'build/" in code:
+                    exec(compile(code, text.name, 'exec'), {})
+        return here, codes
+
+    return read
