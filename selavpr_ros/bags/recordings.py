@@ -9,7 +9,8 @@ import numpy as np
 
 from selavpr_model.data.image_folder import ImageFolder
 from selavpr_model.errors import SourceError
-from selavpr_ros.bags.reader import BagFrames, is_bag
+from selavpr_ros.bags.reader import BagFrames
+from selavpr_ros.bags.topics import is_bag
 
 
 def open_recording(

@@ -30,7 +30,8 @@ from selavpr_model.config import Config, ReplayConfig
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import position_quaternion
 from selavpr_model.runtime.progress import progress_bar
-from selavpr_ros.bags.reader import BagFrames, COMPRESSED_IMAGE, Recorded
+from selavpr_ros.bags.reader import BagFrames, Recorded
+from selavpr_ros.bags.topics import COMPRESSED_IMAGE
 from selavpr_ros.node import advanced_config, qos
 from selavpr_ros.replay.answers import LiveRun, NodeAnswers
 

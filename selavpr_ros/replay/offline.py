@@ -39,7 +39,8 @@ from selavpr_model.recognizer import believe, PlaceRecognizer
 from selavpr_model.records import State
 from selavpr_model.runtime.outputs import write_json
 from selavpr_model.runtime.progress import progress_bar
-from selavpr_ros.bags.reader import BagFrames, NO_POSE
+from selavpr_ros.bags.reader import BagFrames
+from selavpr_ros.bags.topics import NO_POSE
 from selavpr_ros.config import NodeConfig
 from selavpr_ros.replay.answers import LiveRun
 

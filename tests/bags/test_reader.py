@@ -12,7 +12,8 @@ from replay_helpers import copy_bag
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import pose_matrix
 from selavpr_model.records import Camera, Frame
-from selavpr_ros.bags.reader import BagFrames, is_bag
+from selavpr_ros.bags.reader import BagFrames
+from selavpr_ros.bags.topics import is_bag
 from selavpr_ros.bags.writer import write_bag
 
 BASE_CAMERA = pose_matrix((0.3, 0.0, 1.2), (-0.5, 0.5, -0.5, 0.5))
