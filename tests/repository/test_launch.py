@@ -13,18 +13,16 @@ import dataclasses
 import importlib.util
 from pathlib import Path
 import re
-import sys
-from types import ModuleType
 from typing import Any
 
+from launch_helpers import Kept, load, values_of
 import pytest
 import yaml
 
-from selavpr_ros.config import GROUPS, parameter_name, ROS_PARAMETERS
+from selavpr_ros.config import GROUPS
 
 from where import ROOT
 
-OTHERS = ('train_', 'ablations', 'compare_', 'advanced')  # no parameters of the node
 FILES = sorted((ROOT / 'launch').glob('*.launch.py'))
 REQUIRED = {
     'localize': {'map', 'image_topic'},
@@ -34,58 +32,10 @@ REQUIRED = {
 }
 
 
-class Kept:
-    """An object of launch or launch_ros: remembers its arguments."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.args, self.kwargs = args, kwargs
-
-
-class Keeper(ModuleType):
-    """A module all of whose names are classes that keep their arguments."""
-
-    __path__: tuple[str, ...] = ()
-
-    def __getattr__(self, name: str) -> type[Kept]:
-        made = type(name, (Kept,), {})
-        setattr(self, name, made)
-        return made
-
-
 def has_real_launch() -> bool:
     """Our folder launch/ looks like a package to Python; the real one has an __init__.py."""
     spec = importlib.util.find_spec('launch')
     return spec is not None and spec.origin is not None
-
-
-def load(name: str) -> Any:
-    """launch/<name>.launch.py as a module."""
-    path = ROOT / 'launch' / f'{name}.launch.py'
-    spec = importlib.util.spec_from_file_location(f'{name}_launch', path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def launch_file(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """launch_file('localize') -> the module, on top of the keepers."""
-    for name in ('launch', 'launch.actions', 'launch.substitutions', 'launch_ros',
-                 'launch.launch_description_sources', 'launch_ros.actions',
-                 'launch_ros.event_handlers', 'launch_ros.parameter_descriptions',
-                 'launch_ros.substitutions'):  # fmt: skip
-        monkeypatch.setitem(sys.modules, name, Keeper(name))
-    return load
-
-
-def values_of(module: Any, **given: str) -> dict[str, str]:
-    """What context.launch_configurations holds for these arguments."""
-    defaults = {a.args[0]: a.kwargs.get('default_value') for a in module.arguments()}
-    assert set(given) <= set(defaults)
-    values = defaults | given
-    assert None not in values.values()
-    return values
 
 
 def field_of(parameter: str) -> dataclasses.Field[Any]:
@@ -270,89 +220,6 @@ class TestLocalize:
                 module, map='m', image_topic='i', rviz=answer
             )
             assert len(module.start(context)) == count
-
-
-class TestReplay:
-    """replay.launch.py"""
-
-    @pytest.mark.parametrize('sim_time', ['true', 'false'])
-    def test_the_bag_brings_the_clock_where_it_is_wanted(
-        self, launch_file: Any, sim_time: str
-    ) -> None:
-        module = launch_file('replay')
-        context = Kept()
-        context.launch_configurations = values_of(  # type: ignore[attr-defined]
-            module, bag='/b', use_sim_time=sim_time, bag_arguments='--loop'
-        )
-        words = module.play(context)[1].kwargs['cmd']
-        assert words[:4] == ['ros2', 'bag', 'play', '/b']
-        assert ('--clock' in words, words[-1]) == (sim_time == 'true', '--loop')
-
-    @pytest.mark.parametrize(('answer', 'count'), [('true', 1), ('false', 0)])
-    def test_everything_ends_with_the_bag_if_wanted(
-        self, launch_file: Any, answer: str, count: int
-    ) -> None:
-        module = launch_file('replay')
-        context = Kept()
-        context.launch_configurations = values_of(  # type: ignore[attr-defined]
-            module, bag='/b', exit_with_bag=answer
-        )
-        assert len(module.play(context)[1].kwargs['on_exit']) == count
-
-
-class TestBuildMap:
-    """build_map.launch.py"""
-
-    def test_its_options_are_those_of_the_command(self, launch_file: Any) -> None:
-        import typer.main
-
-        from selavpr_ros.cli import app
-
-        command = typer.main.get_command(app).commands['map'].commands['build']  # type: ignore[attr-defined]
-        known = {option for parameter in command.params for option in parameter.opts}
-        module = launch_file('build_map')
-        assert {*module.OPTIONS.values(), '--out', '--overwrite'} <= known
-        context = Kept()
-        context.launch_configurations = values_of(  # type: ignore[attr-defined]
-            module, source='/bag', map='/m', distance_m='2.5', overwrite='true'
-        )
-        (process,) = module.build(context)
-        assert process.kwargs['cmd'][1:] == [
-            'map', 'build', '/bag', '--out', '/m', '--distance-m', '2.5', '--overwrite',
-        ]  # fmt: skip
-
-
-class TestOverrides:
-    """config/*.yaml"""
-
-    @pytest.fixture(
-        params=[
-            p for p in sorted((ROOT / 'config').glob('*.yaml')) if not p.name.startswith(OTHERS)
-        ],
-        ids=lambda path: path.name,
-    )
-    def path(self, request: pytest.FixtureRequest) -> Path:
-        return request.param
-
-    def test_it_says_that_it_is_not_used(self, path: Path) -> None:
-        assert 'THIS FILE IS NOT USED AUTOMATICALLY' in path.read_text()
-
-    def test_each_key_is_a_parameter_with_a_valid_value_other_than_the_default(
-        self, path: Path
-    ) -> None:
-        for prefix, values in groups_of(path):
-            assert {parameter_name(prefix, key) for key in values} <= set(ROS_PARAMETERS)
-            made = GROUPS[prefix].from_dict(values).to_dict()  # raises on names, types and ranges
-            same = [name for name in values if made[name] == GROUPS[prefix]().to_dict()[name]]
-            assert not same, f'{path.name} repeats the default of {same}'
-
-
-def groups_of(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Prefix and values of each group of parameters in a file."""
-    (parameters,) = (node['ros__parameters'] for node in yaml.safe_load(path.read_text()).values())
-    nested = {name: value for name, value in parameters.items() if isinstance(value, dict)}
-    yield '', {name: value for name, value in parameters.items() if name not in nested}
-    yield from nested.items()
 
 
 def test_rviz_shows_topics_that_the_node_publishes() -> None:

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""Images of every encoding become RGB, or an error that names what is wrong."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from convert_helpers import encode, message, picture
+import cv2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+from sensor_msgs.msg import CompressedImage
+
+from selavpr_model.errors import InputError
+from selavpr_ros.convert import encodings, from_ros
+
+
+def expected(rgb: np.ndarray, encoding: str) -> np.ndarray:
+    return np.repeat(rgb[:, :, 1:2], 3, 2) if encoding.startswith('mono') else rgb
+
+
+@pytest.mark.parametrize('padding', [0, 10])
+@pytest.mark.parametrize('big', [False, True])
+@pytest.mark.parametrize('encoding', sorted(encodings.LAYOUTS))
+def test_every_encoding_gives_the_picture_back(encoding: str, big: bool, padding: int):
+    rgb = picture()
+    rows = encode(rgb, encoding, big)
+    padded = np.pad(rows, ((0, 0), (0, padding)), constant_values=99)
+    msg = message(encoding, *rgb.shape[:2], padded.tobytes(), padded.shape[1], int(big))
+    got = from_ros.rgb_image(msg).astype(int)
+    assert got.shape == rgb.shape
+    inner = (slice(2, -2), slice(2, -2))  # demosaicing has no neighbours at the border
+    exact = encoding in ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'mono16')
+    tolerance = 0 if exact else 20
+    assert np.abs(got - expected(rgb, encoding))[inner].max() <= tolerance
+
+
+@pytest.mark.parametrize(
+    'encoding', [e for e, layout in encodings.LAYOUTS.items() if layout.bridged]
+)
+def test_cv_bridge_and_opencv_agree_where_both_are_used(encoding: str, monkeypatch: Any):
+    rows = encode(picture(), encoding)
+    msg = message(encoding, 24, 32, rows.tobytes(), rows.shape[1])
+    bridged = from_ros.rgb_image(msg)
+    monkeypatch.setattr(encodings, '_cv_bridge', lambda: None)  # as on a machine without ROS
+    np.testing.assert_array_equal(from_ros.rgb_image(msg), bridged)
+
+
+@pytest.mark.parametrize('encoding', sorted(encodings.LAYOUTS))
+def test_the_image_does_not_share_the_memory_of_the_message(encoding: str):
+    rows = encode(picture(), encoding)
+    msg = message(encoding, 24, 32, rows.tobytes(), rows.shape[1])
+    image = from_ros.rgb_image(msg)
+    before = image.copy()
+    np.frombuffer(msg.data, np.uint8)[:] = 0
+    np.testing.assert_array_equal(image, before)
+    assert image.flags.writeable
+
+
+@given(
+    encoding=st.sampled_from(sorted(encodings.LAYOUTS)),
+    height=st.integers(0, 40),
+    width=st.integers(0, 40),
+    step=st.integers(0, 400),
+    data=st.binary(max_size=5000),
+    big=st.booleans(),
+)
+@settings(max_examples=300, deadline=None)
+def test_any_sizes_give_an_image_or_an_error_that_names_them(
+    encoding: str, height: int, width: int, step: int, data: bytes, big: bool
+):
+    msg = SimpleNamespace(
+        encoding=encoding, height=height, width=width, step=step, is_bigendian=big, data=data
+    )
+    try:
+        image = from_ros.rgb_image(msg)
+    except InputError as error:
+        assert encoding in str(error)
+    else:
+        assert image.shape == (height, width, 3) and image.dtype == np.uint8
+
+
+@given(
+    encoding=st.sampled_from(sorted(encodings.LAYOUTS)),
+    height=st.integers(1, 12),
+    width=st.integers(1, 12),
+    padding=st.integers(0, 9),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=300, deadline=None)
+def test_well_formed_images_of_any_size_are_decoded_and_padding_never_matters(
+    encoding: str, height: int, width: int, padding: int, seed: int
+):
+    layout = encodings.LAYOUTS[encoding]
+    height += height % 2 if 'h' in layout.even else 0
+    width += width % 2 if 'w' in layout.even else 0
+    row = width * layout.channels * int(layout.dtype[1])
+    rows = height * 3 // 2 if layout.semi_planar else height
+    random = np.random.default_rng(seed)
+    data = random.integers(0, 256, (rows, row + padding), np.uint8)
+    padded = message(encoding, height, width, data.tobytes(), row + padding)
+    packed = message(encoding, height, width, data[:, :row].tobytes(), row)
+    try:
+        image = from_ros.rgb_image(packed)
+    except InputError as error:  # OpenCV needs a few pixels to demosaic
+        assert encoding.startswith('bayer') and min(height, width) < 3, error
+    else:
+        np.testing.assert_array_equal(from_ros.rgb_image(padded), image)
+
+
+def test_the_last_row_may_come_without_its_padding():
+    rows = np.pad(encode(picture(), 'rgb8'), ((0, 0), (0, 5)))
+    data = rows.tobytes()[:-5]
+    np.testing.assert_array_equal(
+        from_ros.rgb_image(message('rgb8', 24, 32, data, 101)), picture()
+    )
+
+
+def test_short_data_names_encoding_expected_and_got():
+    with pytest.raises(InputError, match=r'rgb8 4x3 .* 36 bytes, got 35'):
+        from_ros.rgb_image(message('rgb8', 3, 4, bytes(35), 12))
+
+
+@pytest.mark.parametrize(
+    ('encoding', 'cure'),
+    [
+        ('16UC1', 'depth'),
+        ('32FC1', 'depth'),
+        ('8UC3', 'channel order'),
+        ('jpeg', 'rgb8'),
+        ('', 'rgb8'),
+    ],
+)
+def test_what_is_no_picture_is_refused_with_the_cure(encoding: str, cure: str):
+    with pytest.raises(InputError, match=cure):
+        from_ros.rgb_image(message(encoding, 2, 2, bytes(100), 8))
+
+
+@pytest.mark.parametrize('form', ['png', 'bgr8; png compressed bgr8', 'rgb8; png compressed bgr8'])
+def test_compressed_images_are_decoded(form: str):
+    png = cv2.imencode('.png', picture()[:, :, ::-1])[1].tobytes()
+    got = from_ros.rgb_image(CompressedImage(format=form, data=png))
+    np.testing.assert_array_equal(got, picture())
+
+
+def test_compressed_data_that_was_rgb_is_not_swapped():
+    png = cv2.imencode('.png', picture())[1].tobytes()
+    msg = CompressedImage(format='rgb8; png compressed rgb8', data=png)
+    np.testing.assert_array_equal(from_ros.rgb_image(msg), picture())
+
+
+def test_jpeg_and_sixteen_bit_and_grey_files_are_decoded():
+    jpeg = cv2.imencode('.jpg', picture()[:, :, ::-1])[1].tobytes()
+    got = from_ros.rgb_image(CompressedImage(format='jpeg', data=jpeg)).astype(int)
+    assert np.abs(got - picture()).mean() < 6
+    grey16 = cv2.imencode('.png', picture()[:, :, 1].astype(np.uint16) << 8)[1].tobytes()
+    got = from_ros.rgb_image(CompressedImage(format='mono16; png compressed mono16', data=grey16))
+    np.testing.assert_array_equal(got, expected(picture(), 'mono8'))
+
+
+@pytest.mark.parametrize('form', ['16UC1; png compressed 16UC1', '16UC1; compressedDepth png'])
+def test_compressed_depth_is_refused(form: str):
+    png = cv2.imencode('.png', np.ones((4, 4), np.uint16))[1].tobytes()
+    with pytest.raises(InputError, match='depth'):
+        from_ros.rgb_image(CompressedImage(format=form, data=png))
+
+
+@given(data=st.binary(max_size=300), form=st.text(max_size=30))
+@settings(max_examples=200, deadline=None)
+def test_compressed_garbage_is_an_input_error(data: bytes, form: str):
+    with pytest.raises(InputError):
+        from_ros.rgb_image(SimpleNamespace(data=data, format=form))
+
+
+@given(cut=st.integers(0, 10_000), flip=st.integers(0, 10_000), seed=st.integers(0, 255))
+@settings(max_examples=200, deadline=None)
+def test_a_damaged_jpeg_never_crashes(cut: int, flip: int, seed: int):
+    jpeg = bytearray(cv2.imencode('.jpg', picture())[1].tobytes())
+    jpeg[flip % len(jpeg)] ^= seed
+    try:
+        image = from_ros.rgb_image(SimpleNamespace(data=bytes(jpeg[:cut]), format='jpeg'))
+    except InputError as error:
+        assert 'jpeg' in str(error)
+    else:
+        assert image.ndim == 3 and image.dtype == np.uint8
