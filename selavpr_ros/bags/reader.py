@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -19,6 +18,7 @@ from selavpr_model.config import ReplayConfig
 from selavpr_model.errors import InputError
 from selavpr_model.poses import PoseTrack
 from selavpr_model.records import Camera, Frame
+from selavpr_ros.bags import topics
 from selavpr_ros.bags.topics import (
     camera_topic,
     choose_image_topic,
@@ -29,9 +29,6 @@ from selavpr_ros.bags.topics import (
 from selavpr_ros.config import NodeConfig
 from selavpr_ros.convert import from_ros
 from selavpr_ros.convert.transforms import StaticTransforms
-
-with suppress(ModuleNotFoundError):  # a folder of images is read without it; open_bag asks for it
-    from rosbags.highlevel import AnyReader
 
 DEFAULTS = ReplayConfig()
 log = logging.getLogger(__name__)
@@ -109,7 +106,7 @@ class BagFrames:
             for _, group in groupby(recorded, key=lambda r: r.time_ns):
                 yield from sorted(group, key=lambda r: r.is_image)
 
-    def _recorded(self, bag: AnyReader, raw: tuple[Any, int, bytes]) -> Recorded:
+    def _recorded(self, bag: topics.AnyReader, raw: tuple[Any, int, bytes]) -> Recorded:
         connection, time, data = raw
         stamp = from_ros.stamp_ns(bag.deserialize(data, connection.msgtype))
         return Recorded(time, stamp, bytes(data), connection.topic == self.image_topic)
@@ -150,19 +147,19 @@ class BagFrames:
             )  # fmt: skip
 
 
-def _messages(bag: AnyReader, topic: str) -> Iterator[tuple[int, Any]]:
+def _messages(bag: topics.AnyReader, topic: str) -> Iterator[tuple[int, Any]]:
     """(time recorded in ns, message) in recorded order."""
     for connection, time, data in _raw_messages(bag, topic):
         yield time, bag.deserialize(data, connection.msgtype)
 
 
-def _raw_messages(bag: AnyReader, topic: str) -> Iterator[tuple[Any, int, bytes]]:
+def _raw_messages(bag: topics.AnyReader, topic: str) -> Iterator[tuple[Any, int, bytes]]:
     connections = [c for c in bag.connections if c.topic == topic]
     # without this an empty choice would mean every topic
     return iter(bag.messages(connections) if connections else ())
 
 
-def _camera(bag: AnyReader, topic: str) -> tuple[bytes, Camera | None]:
+def _camera(bag: topics.AnyReader, topic: str) -> tuple[bytes, Camera | None]:
     """The first camera_info as it was recorded and as a camera; empty and None without one."""
     for connection, _, data in _raw_messages(bag, topic):
         try:
@@ -173,11 +170,11 @@ def _camera(bag: AnyReader, topic: str) -> tuple[bytes, Camera | None]:
     return b'', None
 
 
-def _first_frame_id(bag: AnyReader, topic: str) -> str:
+def _first_frame_id(bag: topics.AnyReader, topic: str) -> str:
     return next((from_ros.frame_id(message) for _, message in _messages(bag, topic)), '')
 
 
-def _pose_track(bag: AnyReader, topic: str) -> PoseTrack:
+def _pose_track(bag: topics.AnyReader, topic: str) -> PoseTrack:
     """T_map_base (or T_odom_base) of an odometry or stamped pose topic over time."""
     samples = []
     for _, message in _messages(bag, topic) if topic else ():
@@ -188,7 +185,7 @@ def _pose_track(bag: AnyReader, topic: str) -> PoseTrack:
     return PoseTrack([stamp for stamp, _ in samples], [pose for _, pose in samples])
 
 
-def static_transform(bag: AnyReader, parent: str, child: str) -> np.ndarray | None:
+def static_transform(bag: topics.AnyReader, parent: str, child: str) -> np.ndarray | None:
     """(4, 4) T_parent_child from the bag's /tf_static; None if it does not connect them."""
     transforms = StaticTransforms()
     for _, message in _messages(bag, '/tf_static'):
