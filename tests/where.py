@@ -12,17 +12,17 @@ SHARED = ROOT.parent / 'shared' / 'data'
 # Folders and files, below tests/, of tests that take minutes: not in `make quick`.
 SLOW = (
     'benchmark',
+    'docs',
     'evaluation/test_evaluate.py',
-    'features/test_fusion.py',
+    'examples',
+    'features/test_fused.py',
     'features/test_parity.py',
     'features/test_weights.py',
+    'launch',
     'node',
     'replay',
     'repository/test_kidnapping.py',
-    'repository/test_launch.py',
-    'repository/test_readme.py',
-    'repository/test_recipes.py',
     'slam/test_slam.py',
     'training/test_ablate.py',
-    'training/test_train.py',
+    'training/test_trainer.py',
 )

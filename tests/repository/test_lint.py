@@ -77,8 +77,8 @@ def test_make_quick_leaves_out_what_is_slow_and_only_that() -> None:
     words = ['make', '--no-print-directory', '--dry-run', '-C', str(ROOT), 'quick']
     made = subprocess.run(words, capture_output=True, text=True, check=True)
     assert "pytest -m 'not slow'" in made.stdout.splitlines()[-1]
-    some = [str(TESTS / 'replay' / 'test_replay.py'), str(TESTS / 'runtime')]
+    some = [str(TESTS / 'replay' / 'test_offline.py'), str(TESTS / 'runtime')]
     options = ['-m', 'not slow', '--collect-only', '-q', '-p', 'no:cacheprovider']
     words = [sys.executable, '-m', 'pytest', *options, *some]
     listed = subprocess.run(words, capture_output=True, text=True, cwd=ROOT).stdout
-    assert 'tests/runtime/test_threads.py' in listed and 'test_replay.py' not in listed
+    assert 'tests/runtime/test_threads.py' in listed and 'test_offline.py' not in listed
