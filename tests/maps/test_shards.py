@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from where import TESTS
 from pathlib import Path
 import subprocess
 import sys
@@ -14,6 +13,8 @@ import pytest
 
 from selavpr_model.config import KeyframeConfig, MapConfig
 from selavpr_model.maps.storage.store import open_map
+
+from where import TESTS
 
 SCRIPT = """
 import sys

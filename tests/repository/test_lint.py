@@ -32,6 +32,14 @@ def test_make_lint_is_clean(line: str) -> None:
     assert made.returncode == 0, made.stdout + made.stderr
 
 
+def test_ruff_looks_at_every_file_with_code() -> None:
+    words = [f'{sys.prefix}/bin/ruff', 'check', '--show-files', '.']
+    seen = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    words = ['git', '-C', str(ROOT), 'ls-files', '*.py', '*.pyi']
+    tracked = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    assert not {str(ROOT / path) for path in tracked} - set(seen.splitlines())
+
+
 @pytest.mark.parametrize('tool', TOOLS)
 def test_make_lint_and_pre_commit_run_every_tool(tool: str) -> None:
     assert sum(line.startswith(f'.venv/bin/{tool}') for line in lint_lines()) == 1
