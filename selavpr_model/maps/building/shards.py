@@ -52,17 +52,9 @@ def build_map_in_shards(
         )  # fmt: skip
     out, progress = Path(out), progress and rank() == 0
     writer.require_free(out, overwrite)
-    keyframes, config = keyframes or KeyframeConfig(), config or MapConfig()
-    part = _part(frames)
     folders = [_folder(out) / f'{r + 1}-of-{world()}' for r in range(world())]
-    mine = {**(source or {}), 'shard': folders[rank()].name}
-    mine['plan'] = _digest(plan_of(part, extractor, keyframes, config, mine))
-    if not _is_done(folders[rank()], mine['plan']):
-        _folder(out).mkdir(parents=True, exist_ok=True)
-        build_map(
-            part, extractor, folders[rank()], keyframes=keyframes, config=config, source=mine,
-            overwrite=True, progress=progress, calibrated=False,
-        )  # fmt: skip
+    part = _part(frames), keyframes or KeyframeConfig(), config or MapConfig()
+    _build_part(folders[rank()], extractor, *part, source or {}, progress)
     barrier()
     if rank() == 0:
         whole = _source_of(folders, source or {})
@@ -70,6 +62,22 @@ def build_map_in_shards(
         shutil.rmtree(_folder(out))
     barrier()
     return open_map(out, extractor.identity)
+
+
+def _build_part(
+    folder: Path, extractor: Extractor, frames: Iterable[Frame], keyframes: KeyframeConfig,
+    config: MapConfig, source: dict[str, Any], progress: bool,
+) -> None:  # fmt: skip
+    """Build this process's part, unless that was done before a kill."""
+    mine = {**source, 'shard': folder.name}
+    mine['plan'] = _digest(plan_of(frames, extractor, keyframes, config, mine))
+    if _is_done(folder, mine['plan']):
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    build_map(
+        frames, extractor, folder, keyframes=keyframes, config=config, source=mine,
+        overwrite=True, progress=progress, calibrated=False,
+    )  # fmt: skip
 
 
 def _folder(out: Path) -> Path:
