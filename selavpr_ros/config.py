@@ -12,6 +12,7 @@ from selavpr_model.config.maps import KeyframeConfig, MapConfig
 from selavpr_model.config.model import ExtractorConfig
 from selavpr_model.config.options import Config, option
 from selavpr_model.config.slam import SlamConfig
+from selavpr_model.runtime.image_size import MAX_PIXELS
 
 
 class Mode(enum.Enum):
@@ -69,6 +70,14 @@ class NodeConfig(Config):
     )
     max_frame_age_s: float = option(
         1.0, 'images older than this are dropped before inference; 0: none is', unit='s', low=0.0
+    )
+    max_image_px: int = option(
+        MAX_PIXELS,
+        'images with more pixels than this are refused before they are decoded: a small file may '
+        'claim to be huge',
+        unit='px',
+        low=1,
+        high=1_000_000_000,
     )
     no_image_after_s: float = option(
         5.0, 'time without an image after which the node says what is wrong', unit='s', low=0.1

@@ -144,7 +144,8 @@ class Stream:
             return None
 
     def _decoded(self, arrival: Arrival, config: NodeConfig) -> Frame:
-        image, log = from_ros.rgb_image(arrival.message), self._context.log
+        image = from_ros.rgb_image(arrival.message, config.max_image_px)
+        log = self._context.log
         frame = from_ros.frame_id(arrival.message)
         if not frame:
             log.once('images have no frame_id; it is taken to be "camera"')
