@@ -12,6 +12,7 @@ from selavpr_model.runtime.image_size import is_decodable
 
 QUALITY = 80
 MOST_PIXELS = 1 << 22  # of one that is read: they are at most 1024 wide
+MOST_BYTES = 1 << 23
 
 
 def encode(image: np.ndarray | None, width_px: int) -> np.ndarray:
