@@ -203,9 +203,8 @@ class Camera:
 
     def trouble(self) -> str | None:
         """What no lens model can have, in words; None where the numbers can be used."""
-        values, counts = np.asarray(self.distortion), DISTORTIONS
-        if self.model in FISHEYE:
-            counts = FISHEYE_DISTORTIONS
+        values = np.asarray(self.distortion)
+        counts = FISHEYE_DISTORTIONS if self.model in FISHEYE else DISTORTIONS
         if values.ndim != 1 or len(values) not in counts:
             expected = ', '.join(map(str, counts))
             return (

@@ -82,8 +82,8 @@ class CoarseIndex:
         faiss.copy_array_to_vector(np.array(values, '<f4').ravel(), plain.pq.centroids)
         faiss.copy_array_to_vector(np.array(codes).ravel(), plain.codes)
         plain.ntotal, plain.is_trained = len(codes), True
-        padding: Any = faiss.RemapDimensionsTransform(dim, PAIR * pairs, False)
-        index: Any = faiss.IndexPreTransform(padding, faiss.IndexPQFastScan(plain))
+        padding: Any = faiss.RemapDimensionsTransform
+        index: Any = faiss.IndexPreTransform(padding(dim, PAIR * pairs, False), faiss.IndexPQFastScan(plain))
         return cls(index, trained, refine)
 
     @property

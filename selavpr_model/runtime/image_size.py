@@ -59,7 +59,7 @@ def _sizes(data: bytes | memoryview) -> list[tuple[int, int]]:
 
 
 def _png(data: memoryview) -> Sizes:
-    if data[12:16] == b'IHDR':
+    if bytes(data[12:16]) == b'IHDR':
         yield struct.unpack_from('>II', data, 16)
 
 
@@ -102,7 +102,7 @@ def _webp(data: memoryview) -> Sizes:
 
 def _tiff(data: memoryview) -> Sizes:
     """Of the first directory, which is the one that is decoded: the largest of sides and tiles."""
-    order = '<' if data[:2] == b'II' else '>'
+    order = '<' if bytes(data[:2]) == b'II' else '>'
     big = struct.unpack_from(f'{order}H', data, 2)[0] == 43
     count_kind, entry_bytes, word = ('Q', 20, 'Q') if big else ('H', 12, 'I')
     at = struct.unpack_from(f'{order}{word}', data, 8 if big else 4)[0]

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import reprlib
+
 MOST = 80  # characters of a name or a value
 MOST_OF_A_LINE = 1000
+_REPR = reprlib.Repr()  # of lists and objects in lists: never all of a large one
+_REPR.maxother = MOST
 
 
 def shown(value: object, most: int = MOST) -> str:
@@ -13,8 +17,8 @@ def shown(value: object, most: int = MOST) -> str:
     What is not printable is escaped, so that no terminal obeys it.
     """
     if isinstance(value, str):  # repr of a megabyte would be made before it is cut
-        value = shortened(value, most)
-    return shortened(repr(value), most + 2)
+        return shortened(repr(shortened(value, most)), most + 2)
+    return shortened(_REPR.repr(value), most + 2)
 
 
 def shortened(text: str, most: int = MOST) -> str:
