@@ -149,7 +149,7 @@ class NodeConfig(Config):
         high=100,
     )
     frame_limit_s: float = option(
-        2.0,
+        1.0,
         'time that a frame may take; a change of extractor.image_height or image_width in a '
         'running node that would make it longer is refused',
         unit='s',

@@ -18,7 +18,7 @@ def expanded(path: str | Path) -> Path:
     """With ~ and ~user as their home; InputError for what can be no path."""
     if '\0' in str(path) or len(str(path).encode(errors='surrogatepass')) > MOST_PATH:
         raise InputError(
-            f'path: expected at most {MOST_PATH} bytes without NUL, got {shown(path)}; name a folder'
+            f'path: expected at most {MOST_PATH} bytes without NUL, got {shown(path)}; shorten it'
         )
     try:
         return Path(path).expanduser()

@@ -188,6 +188,8 @@ class LocalizerNode(LifecycleNode):
             return
         if names & INPUT_SETTINGS:
             self.inputs.open(self.parameters.node, self.stream.on_image)
+        if any(n.startswith('extractor.') for n in names):
+            self.log.warn('the model is loaded anew, as asked for: no answers until it is there')
         if 'map' in names or any(n.startswith('extractor.') for n in names):
             self.control.load()
         if any(n.startswith(('recognizer.', 'temporal.', 'geometry.')) for n in names):
