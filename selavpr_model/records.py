@@ -15,6 +15,10 @@ import numpy as np
 from selavpr_model.errors import InputError
 
 SECOND = 1_000_000_000  # nanoseconds
+FISHEYE = ('equidistant', 'fisheye')  # lens models, with the lengths of their distortion:
+FISHEYE_DISTORTIONS = (0, 1, 2, 3, 4)  # missing ones are 0
+DISTORTIONS = (0, 4, 5, 8, 12, 14)  # what OpenCV knows
+MOST_DISTORTION, MOST_FOCAL_PX = 1e6, 1e7
 
 
 class State(enum.IntEnum):
@@ -196,6 +200,23 @@ class Camera:
     distortion: np.ndarray
     size: tuple[int, int]
     model: str = 'plumb_bob'
+
+    def trouble(self) -> str | None:
+        """What no lens model can have, in words; None where the numbers can be used."""
+        values = np.asarray(self.distortion)
+        counts = FISHEYE_DISTORTIONS if self.model in FISHEYE else DISTORTIONS
+        if values.ndim != 1 or len(values) not in counts:
+            expected = ', '.join(map(str, counts))
+            return (
+                f'expected {expected} distortion values of {self.model!r:.40}, got {values.size}'
+            )
+        if not (np.isfinite(values).all() and (np.abs(values) < MOST_DISTORTION).all()):
+            return f'expected finite distortion values, got {values.tolist()}'
+        if not (np.isfinite(self.K).all() and (np.abs(self.K) < MOST_FOCAL_PX).all()):
+            return f'expected finite K below {MOST_FOCAL_PX:g} px, got {self.K.ravel().tolist()}'
+        if min(self.K[0, 0], self.K[1, 1]) <= 0:
+            return f'expected focal lengths above 0, got {self.K[0, 0]} and {self.K[1, 1]}'
+        return None
 
     def sees(self, image: np.ndarray) -> bool:
         """Whether (H, W, 3) may be its image: the whole of it, of any size."""

@@ -12,6 +12,9 @@ from selavpr_model.config.maps import KeyframeConfig, MapConfig
 from selavpr_model.config.model import ExtractorConfig
 from selavpr_model.config.options import Config, option
 from selavpr_model.config.slam import SlamConfig
+from selavpr_model.errors import ConfigError
+from selavpr_model.runtime.image_size import MAX_PIXELS
+from selavpr_model.runtime.shown import shown
 
 
 class Mode(enum.Enum):
@@ -22,6 +25,9 @@ class Mode(enum.Enum):
     SLAM = 'slam'
 
 
+SERVICES = ('load_map', 'save_map', 'relocalize', 'set_mode', 'query_image')
+
+
 @dataclass(frozen=True, slots=True)
 class NodeConfig(Config):
     """The ROS node around the recogniser."""
@@ -30,6 +36,17 @@ class NodeConfig(Config):
         '',
         'folder of the map: the node localises in it; in mode slam it goes on with it and saves '
         'it there; empty: none yet',
+    )
+    maps_root: str = option(
+        '~/.ros/selavpr',
+        'folder below which ~/load_map, ~/save_map and changes of map, advanced_config and '
+        'extractor.weights may name files, beside those named at the start; read at the start '
+        'only',
+    )
+    services_off: str = option(
+        '',
+        'services that are not offered, separated by commas: load_map, save_map, relocalize, '
+        'set_mode, query_image; read at the start only',
     )
     mode: str = option(
         Mode.LOCALIZE.value,
@@ -69,6 +86,14 @@ class NodeConfig(Config):
     )
     max_frame_age_s: float = option(
         1.0, 'images older than this are dropped before inference; 0: none is', unit='s', low=0.0
+    )
+    max_image_px: int = option(
+        MAX_PIXELS,
+        'images with more pixels than this are refused before they are decoded: a small file may '
+        'claim to be huge',
+        unit='px',
+        low=1,
+        high=1_000_000_000,
     )
     no_image_after_s: float = option(
         5.0, 'time without an image after which the node says what is wrong', unit='s', low=0.1
@@ -110,12 +135,46 @@ class NodeConfig(Config):
     relocalize_timeout_s: float = option(
         10.0, 'timeout of ~/relocalize where the request gives none', unit='s', low=0.1
     )
+    relocalize_limit_s: float = option(
+        60.0,
+        'longest timeout of ~/relocalize; a longer one is cut, as other calls wait meanwhile',
+        unit='s',
+        low=0.1,
+        high=3600.0,
+    )
+    queries_waiting: int = option(
+        4,
+        'calls of ~/query_image that wait at most; one more is answered at once with the reason',
+        low=1,
+        high=100,
+    )
+    frame_limit_s: float = option(
+        1.0,
+        'time that a frame may take; a change of extractor.image_height or image_width in a '
+        'running node that would make it longer is refused',
+        unit='s',
+        low=0.01,
+    )
     relocalize_frames: int = option(
         3,
         'images in a row that must agree for ~/relocalize, where the request gives no number',
         low=1,
         high=1000,
     )
+
+    def __post_init__(self) -> None:
+        Config.__post_init__(self)
+        unknown = sorted(self.without - set(SERVICES))
+        if unknown:
+            expected = ', '.join(SERVICES)
+            raise ConfigError(
+                f'NodeConfig.services_off: expected some of {expected}; got {shown(unknown[0])}'
+            )
+
+    @property
+    def without(self) -> set[str]:
+        """The names in services_off."""
+        return set(filter(None, (name.strip() for name in self.services_off.split(','))))
 
 
 GROUPS: dict[str, type[Config]] = {
@@ -134,7 +193,8 @@ NODE_SECTION = 'node'
 """Section of NodeConfig in the file of advanced_config; the others are named as their prefix."""
 
 ROS_PARAMETERS = (
-    'map', 'mode', 'autostart', 'advanced_config', 'image_transport', 'qos_image', 'map_frame',
+    'map', 'maps_root', 'services_off', 'mode', 'autostart', 'advanced_config',
+    'image_transport', 'qos_image', 'map_frame',
     'base_frame', 'odom_frame', 'base_camera', 'max_frame_age_s', 'hypotheses', 'initialpose',
     'publish_tf', 'extractor.weights', 'extractor.device', 'extractor.engine',
     'extractor.precision', 'extractor.threads', 'recognizer.candidates',

@@ -68,7 +68,9 @@ class Robot:
         self.namespace = f'/robot{Robot.count}'
         # A busy test machine may take long, and most tests are about single frames; those about
         # age and sequences set these themselves.
-        parameters = {'max_frame_age_s': 0.0, 'temporal__enabled': False, **parameters}
+        parameters = {
+            'max_frame_age_s': 0.0, 'temporal__enabled': False, 'maps_root': '/', **parameters
+        }  # fmt: skip
         given = {k.replace('__', '.'): v for k, v in parameters.items()}
         self._advanced: dict[str, dict[str, Any]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix='robot')

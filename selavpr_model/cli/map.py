@@ -10,13 +10,16 @@ from typing import Annotated, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 import typer
 
 from selavpr_model.cli.options import JsonOut
 from selavpr_model.config import ExtractorConfig, KeyframeConfig, MapConfig
 from selavpr_model.records import Frame
 from selavpr_model.runtime.outputs import require_outputs, write_json
+from selavpr_model.runtime.shown import one_line
 
+MOST = 2000  # characters of a row
 logger = logging.getLogger(__name__)
 map_app = typer.Typer(help='Build, look at and check maps.', no_args_is_help=True)
 Map = Annotated[Path, typer.Argument(metavar='MAP', help='folder of the map')]
@@ -139,7 +142,7 @@ def describe(manifest: dict[str, Any]) -> dict[str, object]:
         f'frame {manifest["frame_id"]!r}',
         'features': f'{model["global_dim"]} global, '
         f'{"x".join(map(str, model["local_shape"]))} local as {manifest["local_dtype"]}',
-        'size': f'{megabytes(size)}, {size / counts["places"] / 1e3:.0f} kB a place',
+        'size': f'{megabytes(size)}, {size / max(1, counts["places"]) / 1e3:.0f} kB a place',
         'source': _source_line(manifest['source']),
         'calibration': _calibration_line(manifest['calibration']),
     }
@@ -170,7 +173,7 @@ def megabytes(size: int) -> str:
 def show(title: str, rows: dict[str, object]) -> None:
     table = Table(show_header=False)
     for name, value in rows.items():
-        table.add_row(name, str(value))
+        table.add_row(name, Text(one_line(str(value), MOST)))  # no markup of others
     console = Console()
     console.print(title, soft_wrap=True, highlight=False, markup=False)
     console.print(table)

@@ -20,6 +20,7 @@ from selavpr_model.data.pose_files import PoseRow
 from selavpr_model.errors import InputError, SourceError
 from selavpr_model.poses import PoseTrack
 from selavpr_model.records import Frame
+from selavpr_model.runtime.image_size import is_decodable
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +46,21 @@ def list_images(folder: Path, recursive: bool = False) -> list[Path]:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB as stored; InputError where there is no whole image."""
+    """(H, W, 3) uint8 RGB as stored; InputError where there is no whole image.
+
+    The size is looked at before anything is decoded: a small file may claim a billion pixels.
+    """
     try:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise InputError(f'{path}: cannot be read: {error.strerror}') from error
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(data, flags) if len(data) else None
+    try:
+        image = cv2.imdecode(data, flags) if is_decodable(data.data) else None
+    except InputError as error:
+        raise InputError(f'{path}: {error}') from error
+    except (cv2.error, MemoryError):
+        image = None
     if image is None:
         raise InputError(
             f'{path}: expected a whole jpg or png, got {len(data)} bytes that are not'

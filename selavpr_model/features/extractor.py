@@ -23,6 +23,9 @@ from selavpr_model.features.vit import grid_of
 from selavpr_model.records import Features, ModelIdentity, require_rgb
 from selavpr_model.runtime.threads import limit_threads
 
+WHOLE_PIXELS = 1 << 24  # of an image that is resized at once: 200 MB in float32
+BAND_PIXELS = 1 << 20
+
 
 class Extractor:
     """A network on a device; what it was made of is in `identity`.
@@ -63,10 +66,30 @@ class Extractor:
         both steps are linear. With antialias it follows the paper's training.
         """
         require_rgb(image)
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
         antialias = self.config.resize == 'antialias'
-        sized = F.interpolate(pixels, self.input_size, mode='bilinear', antialias=antialias)
-        return sized[0].div_(255).clamp_(0, 1)
+        if image.shape[0] * image.shape[1] > WHOLE_PIXELS:
+            sized = _resized_in_bands(image, self.input_size, antialias)
+        else:
+            sized = _resized(image, self.input_size, antialias)
+        return sized.div_(255).clamp_(0, 1)
+
+
+def _resized(image: np.ndarray, size: tuple[int, int], antialias: bool) -> Tensor:
+    """(H, W, 3) uint8 -> (3, h, w) float32 in [0, 255]."""
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
+    return F.interpolate(pixels, size, mode='bilinear', antialias=antialias)[0]
+
+
+def _resized_in_bands(image: np.ndarray, size: tuple[int, int], antialias: bool) -> Tensor:
+    """The same to rounding: each row made as wide as asked, some at a time, then the columns.
+
+    In float32 a huge image is four times as large as it came.
+    """
+    rows = max(1, BAND_PIXELS // image.shape[1])
+    bands = [image[start : start + rows] for start in range(0, len(image), rows)]
+    narrow = [_resized(band, (len(band), size[1]), antialias) for band in bands]
+    tall = torch.cat(narrow, dim=1)[None]
+    return F.interpolate(tall, size, mode='bilinear', antialias=antialias)[0]
 
 
 def load_extractor(config: ExtractorConfig | None = None) -> Extractor:

@@ -13,9 +13,8 @@ import torch.nn.functional as F
 from selavpr_model.features.vit import PATCH
 from selavpr_model.matching.local_codec import DenseCodec
 from selavpr_model.matching.nearest import cell_pixels, mutual_matches
-from selavpr_model.records import Camera
+from selavpr_model.records import Camera, FISHEYE
 
-FISHEYE = ('equidistant', 'fisheye')
 WIDEST_RAD = 1.4  # rays further off the axis leave the plane z = 1 that the solvers work in
 
 

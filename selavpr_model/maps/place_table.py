@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-import io
 import itertools
 import json
+import mmap
 from operator import itemgetter
 import sys
 from typing import Any, overload
@@ -19,6 +19,8 @@ from selavpr_model.records import Place
 
 NO_POSE = np.full((4, 4), np.nan)
 COLUMNS = ('id', 'stamp_ns', 'name', 'session', 'camera_frame')  # of a line of places.jsonl
+MOST_TEXT = 8192  # characters of a name
+MOST_LINE = 1 << 17  # bytes of a line
 LINES_AT_ONCE = 4096  # parsed rows are ten times as large as the columns made of them
 
 
@@ -127,15 +129,15 @@ class PlaceTable(Sequence[Place]):
             }
 
 
-def read_columns(raw: bytes, poses: np.ndarray) -> Columns:
+def read_columns(raw: bytes | mmap.mmap, poses: np.ndarray) -> Columns:
     """places.jsonl and its poses (N, 4, 4); ValueError says which line is no place.
 
     Poses stay where they are: memory-mapped, read-only.
     """
     columns: list[list[Any]] = [[] for _ in COLUMNS]
-    handle = io.BytesIO(raw)
-    while lines := list(itertools.islice(handle, LINES_AT_ONCE)):
-        _append_lines(columns, lines)
+    lines = _lines(raw)
+    while some := list(itertools.islice(lines, LINES_AT_ONCE)):
+        _append_lines(columns, some)
     ids, stamps, *texts = columns
     if len(ids) != len(poses):
         raise ValueError(f'expected {len(poses)} places, got {len(ids)}')
@@ -143,6 +145,19 @@ def read_columns(raw: bytes, poses: np.ndarray) -> Columns:
     if len(np.unique(table.ids)) != len(ids):
         raise ValueError('a place id occurs twice')
     return table
+
+
+def _lines(raw: bytes | mmap.mmap) -> Iterator[bytes]:
+    """One at a time: a file may be larger than memory, and all of it one line."""
+    start = 0
+    while start < len(raw):
+        end = raw.find(b'\n', start, start + MOST_LINE)
+        if end < 0:
+            end = len(raw)
+        if end - start >= MOST_LINE:
+            raise ValueError(f'expected lines of at most {MOST_LINE} bytes')
+        yield raw[start:end]
+        start = end + 1
 
 
 def _append_lines(columns: list[list[Any]], lines: list[bytes]) -> None:
@@ -158,9 +173,19 @@ def _append_lines(columns: list[list[Any]], lines: list[bytes]) -> None:
         str
     }:
         raise ValueError('a value has the wrong type')
+    _check_texts([*names, *(text for column in texts for text in column)])
     if min(ids) < 0 or max(ids) >= 2**64 or min(stamps) < -(2**63) or max(stamps) >= 2**63:
         raise ValueError('expected uint64 ids and int64 stamps')
     # sessions and camera frames repeat: one string for all
     shared = (map(sys.intern, column) for column in texts)
     for column, values in zip(columns, (ids, stamps, names, *shared), strict=True):
         column += values
+
+
+def _check_texts(texts: list[str]) -> None:
+    """ValueError for what neither ROS nor a terminal can hold."""
+    whole = ''.join(texts)
+    # names of files may hold bytes that are no UTF-8; UnicodeEncodeError is a ValueError
+    whole.encode(errors='surrogateescape')
+    if '\0' in whole or max(map(len, texts)) > MOST_TEXT:
+        raise ValueError(f'expected texts of at most {MOST_TEXT} characters without NUL')

@@ -8,8 +8,11 @@ import numpy as np
 
 from selavpr_model.errors import InputError
 from selavpr_model.records import require_rgb
+from selavpr_model.runtime.image_size import is_decodable
 
 QUALITY = 80
+MOST_PIXELS = 1 << 22  # of one that is read: they are at most 1024 wide
+MOST_BYTES = 1 << 23
 
 
 def encode(image: np.ndarray | None, width_px: int) -> np.ndarray:
@@ -29,7 +32,12 @@ def decode(jpeg: np.ndarray) -> np.ndarray | None:
     """(n,) uint8 -> (h, w, 3) uint8 RGB; None for an empty array."""
     if jpeg.size == 0:
         return None
-    image = cv2.imdecode(np.array(jpeg), cv2.IMREAD_COLOR)
+    raw = np.array(jpeg)
+    try:
+        known = is_decodable(raw.data, MOST_PIXELS)
+        image = cv2.imdecode(raw, cv2.IMREAD_COLOR) if known else None
+    except (InputError, cv2.error) as error:
+        raise InputError(f'thumbnail: {error}; build the map again') from error
     if image is None:
         raise InputError('thumbnail: expected a JPEG image; build the map again')
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 
 from selavpr_model.errors import InputError
+from selavpr_model.runtime.image_size import is_decodable, MAX_PIXELS, require_size
+from selavpr_model.runtime.shown import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,16 @@ HINTS = {
 
 
 def decode_raw(
-    data: Any, height: int, width: int, step: int, encoding: str, is_bigendian: bool
-) -> np.ndarray:
+    data: Any, height: int, width: int, step: int, encoding: str, is_bigendian: bool,
+    max_pixels: int = MAX_PIXELS,
+) -> np.ndarray:  # fmt: skip
     """Bytes of a sensor_msgs/Image -> (H, W, 3) uint8 RGB that owns its memory.
 
     16-bit samples keep their upper byte. Raises InputError for an unknown encoding or wrong sizes.
     """
     layout = _layout(encoding)
+    if min(height, width) > 0:  # else _rows says what the encoding needs
+        require_size(width, height, max_pixels)
     rows = _rows(data, height, width, step, encoding, layout)
     if layout.dtype == 'u2':
         rows = (rows.view('>u2' if is_bigendian else '<u2') >> 8).astype(np.uint8)
@@ -95,7 +100,7 @@ def _layout(encoding: str) -> Layout:
     if encoding in LAYOUTS:
         return LAYOUTS[encoding]
     cure = HINTS.get(encoding, f'use one of {", ".join(LAYOUTS)}')
-    raise InputError(f'image: encoding {encoding!r} is not supported; {cure}')
+    raise InputError(f'image: encoding {shown(encoding)} is not supported; {cure}')
 
 
 def _rows(
@@ -137,29 +142,29 @@ def _bridged(bridge: Any, rows: np.ndarray, height: int, width: int, encoding: s
     return image.copy() if encoding == 'rgb8' else image
 
 
-def decode_compressed(data: Any, form: str) -> np.ndarray:
+def decode_compressed(data: Any, form: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Bytes of a sensor_msgs/CompressedImage (jpeg, png) -> (H, W, 3) uint8 RGB.
 
     `form` is the message's `format`, such as 'jpeg' or 'bgr8; jpeg compressed bgr8'.
     """
     source = form.split(';')[0].strip()
     if source in ('16UC1', '32FC1') or 'compressedDepth' in form:
-        raise InputError(f'image: format {form!r}: {HINTS["16UC1"]}')
-    image = _imdecode(np.frombuffer(data, np.uint8), form)
+        raise InputError(f'image: format {shown(form)}: {HINTS["16UC1"]}')
+    image = _imdecode(np.frombuffer(data, np.uint8), form, max_pixels)
     # Old image_transport encodes rgb8 without swapping; then decoding already gives RGB.
     swapped = form.rstrip().endswith('compressed rgb8')
     return image if swapped else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _imdecode(data: np.ndarray, form: str) -> np.ndarray:
+def _imdecode(data: np.ndarray, form: str, max_pixels: int) -> np.ndarray:
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(data, flags) if data.size else None
-    except cv2.error:  # such as a header that claims more pixels than OpenCV allows
+        image = cv2.imdecode(data, flags) if is_decodable(data.data, max_pixels) else None
+    except (cv2.error, MemoryError):  # such as a header that contradicts what follows
         image = None
     if image is None:
         raise InputError(
-            f'image: {data.size} bytes of format {form!r} cannot be decoded as jpeg or png; '
+            f'image: {data.size} bytes of format {shown(form)} cannot be decoded as jpeg or png; '
             'they are damaged or of another format'
         )
     return image

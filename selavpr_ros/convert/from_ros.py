@@ -13,23 +13,26 @@ import numpy as np
 from selavpr_model.errors import InputError
 from selavpr_model.poses import pose_matrix as matrix
 from selavpr_model.records import Camera, SECOND
+from selavpr_model.runtime.image_size import MAX_PIXELS
+from selavpr_model.runtime.shown import shortened
 from selavpr_ros.convert import encodings
 
 
-def rgb_image(msg: Any) -> np.ndarray:
+def rgb_image(msg: Any, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """sensor_msgs Image or CompressedImage -> (H, W, 3) uint8 RGB; InputError if that fails."""
     if hasattr(msg, 'encoding'):
         return encodings.decode_raw(
-            msg.data, msg.height, msg.width, msg.step, msg.encoding, bool(msg.is_bigendian)
-        )
-    return encodings.decode_compressed(msg.data, msg.format)
+            msg.data, msg.height, msg.width, msg.step, msg.encoding, bool(msg.is_bigendian),
+            max_pixels,
+        )  # fmt: skip
+    return encodings.decode_compressed(msg.data, msg.format, max_pixels)
 
 
 def describe_image(msg: Any) -> str:
     """Size and encoding for people, such as '640x480 rgb8' or 'jpeg'."""
     if hasattr(msg, 'encoding'):
-        return f'{msg.width}x{msg.height} {msg.encoding}'
-    return str(msg.format)
+        return f'{msg.width}x{msg.height} {shortened(msg.encoding)}'
+    return shortened(str(msg.format))
 
 
 def is_empty(msg: Any) -> bool:
@@ -92,4 +95,7 @@ def camera(message: Any) -> Camera:
             f'camera_info: expected a focal length above 0, got {K[0, 0]}; calibrate the camera'
         )
     size = (int(message.width), int(message.height))
-    return Camera(K, np.asarray(message.d, float), size, str(message.distortion_model))
+    made = Camera(K, np.asarray(message.d, float), size, str(message.distortion_model))
+    if trouble := made.trouble():
+        raise InputError(f'camera_info: {trouble}; calibrate the camera')
+    return made

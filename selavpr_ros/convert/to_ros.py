@@ -109,10 +109,10 @@ def hypothesis(rank: int, c: Candidate, body: Body, covariance: np.ndarray) -> P
     return PlaceHypothesis(
         rank=rank,
         place_id=c.place.id,
-        session_id=c.place.session,
+        session_id=text(c.place.session),
         place_stamp=time(c.place.stamp_ns),
-        place_name=c.place.name,
-        camera_frame_id=c.place.camera_frame,
+        place_name=text(c.place.name),
+        camera_frame_id=text(c.place.camera_frame),
         global_similarity=float(c.global_similarity),
         global_rank=int(c.global_rank),
         num_matches=int(c.mutual_matches),
@@ -123,6 +123,11 @@ def hypothesis(rank: int, c: Candidate, body: Body, covariance: np.ndarray) -> P
         pose_type=kind,
         pose=pose,
     )
+
+
+def text(value: str) -> str:
+    """As DDS can carry it: names of files may hold bytes that are no UTF-8."""
+    return value.encode(errors='replace').decode().replace('\0', '?')
 
 
 def or_nan(value: float | None) -> float:

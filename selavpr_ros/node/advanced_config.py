@@ -14,6 +14,8 @@ import yaml
 
 from selavpr_model.config import Config
 from selavpr_model.errors import ConfigError
+from selavpr_model.runtime.paths import expanded
+from selavpr_model.runtime.shown import one_line, shown
 from selavpr_ros.config import (
     GROUPS,
     is_advanced,
@@ -22,6 +24,7 @@ from selavpr_ros.config import (
     parameter_name,
 )
 
+MOST_BYTES = 1 << 20
 SECTIONS = {prefix or NODE_SECTION: prefix for prefix in GROUPS}
 """Section of the file -> prefix in GROUPS."""
 
@@ -42,19 +45,30 @@ def _sections(path: str) -> dict[str, dict[str, Any]]:
         if name not in SECTIONS:
             raise ConfigError(f'unknown section {name!r}; {_nearest(str(name), list(SECTIONS))}')
         if not isinstance(values, dict):
-            raise ConfigError(f'{name}: expected keys with values, got {values!r}')
+            raise ConfigError(f'{name}: expected keys with values, got {shown(values)}')
         _check(SECTIONS[name], name, values)
     return {name: _as_tuples(values) for name, values in document.items()}
 
 
 def _document(path: str) -> dict[Any, Any]:
     try:
-        document = yaml.safe_load(Path(path).expanduser().read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f'cannot be read: {" ".join(str(error).split())}') from error
+        document = yaml.safe_load(_text(expanded(path)))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ConfigError(f'cannot be read: {one_line(" ".join(str(error).split()))}') from error
     if not isinstance(document, dict | None):
-        raise ConfigError(f'expected sections {", ".join(SECTIONS)}, got {document!r}')
+        raise ConfigError(f'expected sections {", ".join(SECTIONS)}, got {shown(document)}')
     return document or {}  # all comments
+
+
+def _text(path: Path) -> str:
+    """A FIFO or device would hold the node up, or never end."""
+    if path.exists() and not path.is_file():
+        raise OSError('expected a file, got something else')
+    with path.open('rb') as file:
+        raw = file.read(MOST_BYTES + 1)
+    if len(raw) > MOST_BYTES:
+        raise OSError(f'expected at most {MOST_BYTES} bytes')
+    return raw.decode()
 
 
 def _check(prefix: str, section: str, values: Mapping[Any, Any]) -> None:

@@ -67,12 +67,13 @@ class Control:
             worker.post(self._stream.reset)  # nobody saw where the robot went in PAUSE
         context.mode = mode
         if mode is Mode.SLAM:
+            self._stream.interrupt('SLAM was begun')
             request = self.request()
             worker.post(lambda: self._pipeline.start_slam(request))
         elif mode is Mode.LOCALIZE:
             worker.post(self._pipeline.leave_slam).add_done_callback(self.on_loaded)
         else:
-            self._stream.discard('paused')
+            self._stream.stop('paused', 'the node was paused')
         context.active_since_ns = time.monotonic_ns()
         self._reporter.report()
 

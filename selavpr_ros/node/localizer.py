@@ -17,7 +17,9 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
+from selavpr_model.config import ExtractorConfig
 from selavpr_ros.config import Mode
+from selavpr_ros.node import frame_cost
 from selavpr_ros.node.context import Context
 from selavpr_ros.node.control import Control
 from selavpr_ros.node.health.diagnostics import Diagnostics
@@ -35,6 +37,7 @@ from selavpr_ros.node.stream import Stream
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 AUTOSTART_PERIOD_S = 0.05
 STOP_TIMEOUT_S = 5.0
+TYPICAL_FRAME_MS = 100.0  # where none was seen yet
 SAVE_TIMEOUT_S = 60.0
 INPUT_SETTINGS = frozenset({'image_transport', 'qos_image', 'odom_frame'})
 
@@ -51,6 +54,7 @@ class LocalizerNode(LifecycleNode):
         self.log, self.health = self.shared.log, self.shared.health
         self._refused = False
         self._make_parts()
+        self.parameters.cost_refusal = self._cost_refusal
         self.parameters.on_change(self._on_parameters)
         for line in self.parameters.unknown(self._parameter_overrides):
             self.log.warn(line)
@@ -118,7 +122,7 @@ class LocalizerNode(LifecycleNode):
 
     def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
         self.shared.lifecycle = LifecycleState.PRIMARY_STATE_INACTIVE
-        self.stream.discard('not_active')
+        self.stream.stop('not_active', 'the node was deactivated')
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: Any) -> TransitionCallbackReturn:
@@ -136,7 +140,7 @@ class LocalizerNode(LifecycleNode):
         return super().on_error(state)
 
     def _close(self, lifecycle: int) -> None:
-        self.stream.discard('not_active')
+        self.stream.stop('not_active', 'the node was shut down')
         self.inputs.close()
         self.outputs.close()
         self.worker.post(self.pipeline.release)
@@ -165,6 +169,13 @@ class LocalizerNode(LifecycleNode):
             return SetParametersResult(successful=False, reason=refusal)
         return super().set_parameters_atomically(parameter_list)
 
+    def _cost_refusal(self, before: ExtractorConfig, after: ExtractorConfig) -> str | None:
+        """Why a running node may not change to this input size; None before it runs."""
+        if not self.shared.configured:
+            return None
+        _, slowest = self.health.percentiles_ms().get('total', (0.0, TYPICAL_FRAME_MS))
+        return frame_cost.refusal(before, after, slowest / 1e3, self.parameters.node.frame_limit_s)
+
     def _set_map_parameter(self, path: str) -> None:
         self.set_parameters([Parameter('map', value=path)])
 
@@ -177,6 +188,8 @@ class LocalizerNode(LifecycleNode):
             return
         if names & INPUT_SETTINGS:
             self.inputs.open(self.parameters.node, self.stream.on_image)
+        if any(n.startswith('extractor.') for n in names):
+            self.log.warn('the model is loaded anew, as asked for: no answers until it is there')
         if 'map' in names or any(n.startswith('extractor.') for n in names):
             self.control.load()
         if any(n.startswith(('recognizer.', 'temporal.', 'geometry.')) for n in names):

@@ -40,8 +40,9 @@ from selavpr_ros.config import (
 )
 from selavpr_ros.convert.from_ros import checked_pose
 from selavpr_ros.node import advanced_config
+from selavpr_ros.node.roots import Roots
 
-READ_ONLY = frozenset({'autostart'})
+READ_ONLY = frozenset({'autostart', 'maps_root', 'services_off'})
 INT64 = (-(2**63), 2**63 - 1)
 
 
@@ -91,10 +92,13 @@ class Parameters:
     def __init__(self, node: Node) -> None:
         self._node = node
         self.problems: dict[str, str] = {}
+        self.cost_refusal: Callable[[Any, Any], str | None] = lambda before, after: None
+        self._given: dict[str, Any] = {}  # what the node was started with, good or bad
         self._configs: dict[str, Config] = {prefix: GROUPS[prefix]() for prefix in GROUPS}
         for name in ROS_PARAMETERS:
             prefix, _, field = name.rpartition('.')
             self._declare(prefix, GROUPS[prefix].__dataclass_fields__[field])
+        self.roots = Roots(self._given)
 
     @property
     def node(self) -> NodeConfig:
@@ -135,6 +139,8 @@ class Parameters:
 
         def apply(parameters: list[Parameter]) -> SetParametersResult:
             before = self._configs
+            if refusal := self.refusal(parameters):
+                return SetParametersResult(successful=False, reason=refusal)
             try:
                 self._configs = self._with(parameters)
             except ConfigError as error:
@@ -146,13 +152,16 @@ class Parameters:
 
         self._node.add_on_set_parameters_callback(apply)
 
-    def refusal(self, parameters: Iterable[Parameter]) -> str | None:
+    def refusal(self, parameters: Sequence[Parameter]) -> str | None:
         """Why these values cannot be set; None when they can."""
+        for p in parameters:  # before a file of that name is read
+            if refusal := self.roots.refusal(p.name, p.value):
+                return refusal
         try:
-            self._with(parameters)
+            configs = self._with(parameters)
         except ConfigError as error:
             return str(error)
-        return None
+        return self.cost_refusal(self.extractor, configs['extractor'])
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """One line for each given name that is no parameter (a typo, mostly)."""
@@ -180,6 +189,7 @@ class Parameters:
         # Declared without its range first: out of it rclpy would raise and the node would be gone.
         plain = ParameterDescriptor(dynamic_typing=True)
         value = self._node.declare_parameter(name, default, plain).value
+        self._given[name] = value
         try:
             self._configs = self._with([Parameter(name, value=value)])
         except ConfigError as error:

@@ -16,6 +16,7 @@ from selavpr.srv import LoadMap, QueryImage, Relocalize, SaveMap, SetMode
 
 from selavpr_model.errors import InputError
 from selavpr_model.records import Frame
+from selavpr_model.runtime.shown import one_line, shown
 from selavpr_ros.config import Mode
 from selavpr_ros.convert import from_ros, to_ros
 from selavpr_ros.convert.node_messages import mode_of
@@ -24,12 +25,13 @@ from selavpr_ros.node.control import Control
 from selavpr_ros.node.inputs import Inputs
 from selavpr_ros.node.mounting import Mounting
 from selavpr_ros.node.pipeline.pipeline import Pipeline
-from selavpr_ros.node.pipeline.relocalize import Ending, Prior, Relocalization
+from selavpr_ros.node.pipeline.relocalize import Ending, Prior, prior_of, Relocalization
 from selavpr_ros.node.pipeline.states import Asset, Localizing, Mapping
 from selavpr_ros.node.pipeline.worker import Worker
 from selavpr_ros.node.relocalizations import Relocalizations
 from selavpr_ros.node.stream import outcome_of
 
+MOST_FRAMES = 1000  # of one ~/relocalize, as relocalize_frames
 GROWING = 'a growing map has no frame to be found in; leave SLAM first'
 
 
@@ -53,6 +55,7 @@ class Services:
         self.relocalizations = relocalizations
         self._group = ReentrantCallbackGroup()  # a waiting answer must not hold up the next call
         self.busy: str | None = None  # name of the call that excludes others
+        self._queries = 0  # that wait for the worker
         for kind, callback in (
             (LoadMap, self.load_map),
             (SaveMap, self.save_map),
@@ -60,18 +63,21 @@ class Services:
             (SetMode, self.set_mode),
             (QueryImage, self.query_image),
         ):
-            name = f'~/{callback.__name__}'
-            node.create_service(kind, name, callback, callback_group=self._group)
+            name = callback.__name__
+            if name not in context.config.without:
+                node.create_service(kind, f'~/{name}', callback, callback_group=self._group)
 
     async def load_map(self, request: Any, response: Any) -> Any:
         def load() -> None:
-            self._pipeline.load_map(request.path, self._control.request())
+            path = self._context.parameters.roots.map_folder(request.path)
+            self._pipeline.load_map(str(path), self._control.request())
 
         return await self._map_job('load_map', load, response)
 
     async def save_map(self, request: Any, response: Any) -> Any:
         def save() -> None:
-            self._pipeline.save_map(request.path, request.overwrite)
+            path = request.path and self._context.parameters.roots.map_folder(request.path)
+            self._pipeline.save_map(str(path), request.overwrite)
 
         return await self._map_job('save_map', save, response)
 
@@ -87,8 +93,8 @@ class Services:
                 self._control.adopt_map()
             except Exception as error:  # whatever it was, the caller gets an answer
                 response.result = result_code(response, error)
-                response.message = str(error) or type(error).__name__
-                self._node.get_logger().error(f'~/{name}: {response.message}')
+                response.message = one_line(str(error) or type(error).__name__)
+                self._context.log.error(f'~/{name}: {response.message}')
             finally:
                 self.busy = None
         response.map = self._control.map_info()
@@ -126,10 +132,14 @@ class Services:
         return self._pipeline.problem(Asset.MAP)
 
     async def query_image(self, request: Any, response: Any) -> Any:
+        config = self._context.config
+        if self._queries >= config.queries_waiting:
+            response.message = f'{self._queries} calls of ~/query_image wait already; ask again'
+            return response
         image = request.compressed_image if from_ros.is_empty(request.image) else request.image
 
         def query() -> to_ros.Outcome:
-            pixels = from_ros.rgb_image(image)
+            pixels = from_ros.rgb_image(image, config.max_image_px)
             frame = Frame(
                 from_ros.stamp_ns(image),
                 pixels,
@@ -140,11 +150,14 @@ class Services:
             answer = self._pipeline.query(frame)
             return outcome_of(answer, self._pipeline, frame.camera_frame, dropped=dropped)
 
+        self._queries += 1
         try:
             outcome = await self._on_worker(query)
         except Exception as error:  # whatever it was, the caller gets an answer
-            response.message = str(error) or type(error).__name__
+            response.message = one_line(str(error) or type(error).__name__)
             return response
+        finally:
+            self._queries -= 1
         limit = request.k or self._context.config.hypotheses
         response.hypotheses = to_ros.hypotheses(outcome, self._mounting.body(), limit)
         response.success, response.message = True, outcome.recognition.reason
@@ -156,20 +169,37 @@ class Services:
             response.outcome, response.message = refusal
             return response
         try:
-            prior = self._prior(request)
+            prior, frames = self._prior(request), self._frames(request)
         except InputError as error:
-            response.outcome, response.message = Ending.TF_ERROR, str(error)
+            response.outcome, response.message = Ending.TF_ERROR, one_line(str(error))
             return response
-        config, timeout_s = self._context.config, from_ros.duration_s(request.timeout)
         attempt = Relocalization(
-            request.min_frames or config.relocalize_frames,
+            frames,
             self._context.parameters.recognizer.distinct_radius_m,
             self._mounting.body().T_base_camera,
             prior,
         )
-        await self._attempt(attempt, timeout_s if timeout_s > 0 else config.relocalize_timeout_s)
+        await self._attempt(attempt, self._timeout_s(request))
         self.relocalizations.describe(response, attempt, self._mounting.body())
         return response
+
+    def _frames(self, request: Any) -> int:
+        """Images in a row that must agree; InputError for more than can be waited for."""
+        wanted = request.min_frames or self._context.config.relocalize_frames
+        if wanted > MOST_FRAMES:
+            raise InputError(f'min_frames: expected at most {MOST_FRAMES}, got {wanted}')
+        return int(wanted)
+
+    def _timeout_s(self, request: Any) -> float:
+        """As asked for, within what others can wait; where the request says nothing, ours."""
+        config, asked = self._context.config, from_ros.duration_s(request.timeout)
+        if asked > config.relocalize_limit_s:
+            self._context.log.warn(
+                f'~/relocalize: a timeout of {asked:.0f} s was asked for, it is cut to '
+                f'relocalize_limit_s: {config.relocalize_limit_s:g} s'
+            )
+        wanted = asked if asked > 0 else config.relocalize_timeout_s
+        return float(min(wanted, config.relocalize_limit_s))
 
     async def _attempt(self, attempt: Relocalization, timeout_s: float) -> None:
         """Feed it the stream's recognitions until it has enough or time is up."""
@@ -202,9 +232,11 @@ class Services:
             return None
         frame, map_frame = from_ros.frame_id(request.prior), self._context.config.map_frame
         if frame != map_frame:
-            raise InputError(f'prior: expected a pose in frame {map_frame!r}, got {frame!r}')
-        covariance = from_ros.pose_covariance(request.prior)
-        return Prior(from_ros.pose_matrix(request.prior)[:3, 3], covariance[:3, :3])
+            raise InputError(f'prior: expected a pose in frame {map_frame!r}, got {shown(frame)}')
+        return prior_of(
+            from_ros.pose_matrix(request.prior)[:3, 3],
+            from_ros.pose_covariance(request.prior)[:3, :3],
+        )
 
     def _on_worker(self, job: Callable[[], Any]) -> Future:
         """An awaitable of the worker's result."""

@@ -87,6 +87,15 @@ class Stream:
         if self.worker.discard():
             self._context.health.drop(reason)
 
+    def stop(self, reason: str, why: str) -> None:
+        """No more images are used: whoever waits for some is told why."""
+        self.discard(reason)
+        self.interrupt(why)
+
+    def interrupt(self, why: str) -> None:
+        """A call that waits for images gets none that it can use."""
+        self._relocalizations.cancel(why)
+
     def reset(self) -> None:
         """Where the robot was is no longer known."""
         self._pipeline.reset()
@@ -144,7 +153,8 @@ class Stream:
             return None
 
     def _decoded(self, arrival: Arrival, config: NodeConfig) -> Frame:
-        image, log = from_ros.rgb_image(arrival.message), self._context.log
+        image = from_ros.rgb_image(arrival.message, config.max_image_px)
+        log = self._context.log
         frame = from_ros.frame_id(arrival.message)
         if not frame:
             log.once('images have no frame_id; it is taken to be "camera"')

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import struct
 from types import SimpleNamespace
 from typing import Any
+import zlib
 
 from convert_helpers import encode, message, picture
 import cv2
@@ -186,3 +188,29 @@ def test_a_damaged_jpeg_never_crashes(cut: int, flip: int, seed: int):
         assert 'jpeg' in str(error)
     else:
         assert image.ndim == 3 and image.dtype == np.uint8
+
+
+def test_a_bomb_is_refused_before_it_is_decoded() -> None:
+    """130 kB that became 12.8 GB."""
+    rows = zlib.compress(bytes(4097) * 32767, 9)
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack('>I', len(body)) + kind + body + struct.pack('>I', zlib.crc32(kind + body))
+        )
+
+    head = chunk(b'IHDR', struct.pack('>IIBBBBB', 32767, 32767, 1, 0, 0, 0, 0))
+    png = b'\x89PNG\r\n\x1a\n' + head + chunk(b'IDAT', rows) + chunk(b'IEND', b'')
+    with pytest.raises(InputError, match=r'32767x32767.*max_image_px'):
+        encodings.decode_compressed(png, 'png')
+
+
+def test_a_raw_image_above_the_limit_is_refused() -> None:
+    with pytest.raises(InputError, match='at most 99 pixels'):
+        encodings.decode_raw(bytes(100), 10, 10, 10, 'mono8', False, 99)
+
+
+def test_an_encoding_of_a_megabyte_is_cut_in_the_message() -> None:
+    with pytest.raises(InputError) as caught:
+        encodings.decode_raw(b'', 1, 1, 1, 'x\n' * 500_000, False)
+    assert len(str(caught.value)) < 800 and '\n' not in str(caught.value)

@@ -67,3 +67,23 @@ def test_rosbags_messages_are_read_as_well():
     msg = types['sensor_msgs/msg/Image'](header, 24, 32, 'bgr8', 0, 96, rows.ravel())
     np.testing.assert_array_equal(from_ros.rgb_image(msg), picture())
     assert from_ros.stamp_ns(msg) == 5_000_000_007 and from_ros.frame_id(msg) == 'cam'
+
+
+@pytest.mark.parametrize(
+    ('model', 'd', 'told'),
+    [
+        ('plumb_bob', [0.1, 0.2, 0.3], '0, 4, 5, 8, 12, 14 distortion values'),
+        ('plumb_bob', [0.1] * 6, 'distortion values'),
+        ('equidistant', [0.1] * 5, 'distortion values'),
+        ('plumb_bob', [0.1, float('nan'), 0.0, 0.0], 'finite distortion'),
+        ('plumb_bob', [0.1, float('inf'), 0.0, 0.0], 'finite distortion'),
+        ('x' * 10**6, [1e300] * 4, 'finite distortion'),
+    ],
+)
+def test_a_lens_that_no_model_describes_is_refused(model: str, d: list[float], told: str) -> None:
+    """OpenCV raised deep inside the recognition of a frame."""
+    K = [300.0, 0.0, 160.0, 0.0, 300.0, 120.0, 0.0, 0.0, 1.0]
+    info = CameraInfo(width=320, height=240, k=K, d=d, distortion_model=model)
+    with pytest.raises(InputError, match=told) as caught:
+        from_ros.camera(info)
+    assert len(str(caught.value)) < 300

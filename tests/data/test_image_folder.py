@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+import struct
+import zlib
+
 import cv2
 from folder_helpers import folder
 from hypothesis import given
@@ -88,3 +92,14 @@ def test_hidden_files_and_folders_are_not_images(tmp_path):
     folder(tmp_path, 'a.png', '.b.png')
     (tmp_path / 'c.png').mkdir()
     assert [p.name for p in list_images(tmp_path)] == ['a.png']
+
+
+def test_an_image_with_a_bad_header_is_an_input_error(tmp_path: Path) -> None:
+    """69 bytes at which cv2 raised, and a map build ended."""
+    good = cv2.imencode('.png', np.zeros((1, 1, 3), np.uint8))[1].tobytes()
+    for number, sides in enumerate(((0, 1), (0x7FFFFFFF, 0x7FFFFFFF), (40_000, 40_000))):
+        head = b'IHDR' + struct.pack('>II', *sides) + good[24:29]
+        file = tmp_path / f'{number}.png'
+        file.write_bytes(good[:12] + head + struct.pack('>I', zlib.crc32(head)) + good[33:])
+        with pytest.raises(InputError, match=rf'{number}\.png: image: expected at'):
+            read_rgb(file)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from selavpr_model.config import ExtractorConfig
 from selavpr_model.errors import ConfigError, InputError
-from selavpr_model.features import weights
+from selavpr_model.features import extractor, weights
 from selavpr_model.features.engines import choice
 from selavpr_model.features.engines.linears import bf16_is_fast
 from selavpr_model.features.extractor import load_extractor, resolve_device
@@ -168,3 +168,15 @@ def test_a_recorded_precision_without_its_reference_is_measured_again(tmp_path, 
     load_extractor(auto)
     (times,) = json.loads(path.read_text()).values()
     assert 'fused fp32' in times
+
+
+@pytest.mark.parametrize('antialias', [False, True])
+@pytest.mark.parametrize('shape', [(301, 517, 3), (5, 900, 3), (900, 5, 3)])
+def test_bands_give_what_the_whole_gives(
+    antialias: bool, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extractor, 'BAND_PIXELS', 3000)
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    whole = extractor._resized(image, (56, 70), antialias)
+    bands = extractor._resized_in_bands(image, (56, 70), antialias)
+    assert bands.shape == whole.shape and (bands - whole).abs().max() < 1e-3

@@ -94,6 +94,29 @@ def test_an_existing_map_is_refused_before_any_work_and_kept(tmp_path):
     assert len(build(tmp_path / 'map', extractor, overwrite=True)) == 30
 
 
+def test_a_finished_build_run_again_says_so(tmp_path, caplog):
+    """Killed after the work folder was gone it said that a map was there, and ended with 1."""
+    (tmp_path / 'photos').mkdir()
+    file = tmp_path / 'photos' / '0.jpg'
+    file.write_text('x')
+    out, extractor = tmp_path / 'map', CheapExtractor()
+    options = {'source': {'type': 'test', 'path': str(tmp_path / 'photos')}}
+    first = build(out, extractor, **options)
+    extracted = extractor.extracted
+    with caplog.at_level('INFO'):
+        again = build(out, extractor, **options)
+    assert 'finished before' in caplog.text and not (tmp_path / 'map.building').exists()
+    assert (again.map_id, again.revision) == (first.map_id, 1) and extractor.extracted == extracted
+    file.write_text('another')
+    with pytest.raises(MapExistsError):
+        build(out, extractor, **options)
+    file.write_text('x')
+    grown = open_map(out)
+    save_map(grown, out, overwrite=True)
+    with pytest.raises(MapExistsError):
+        build(out, extractor, **options)
+
+
 def test_two_builds_of_one_map_do_not_mix(tmp_path):
     (tmp_path / 'map.building').mkdir()
     with lock(tmp_path / 'map.building'), pytest.raises(MapBusyError):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+import logging
 import sys
 from typing import Any
 
@@ -12,6 +13,7 @@ from rclpy.logging import get_logger
 
 from selavpr_ros.node.health import throttled_logger
 from selavpr_ros.node.health.health import ERROR, OK, Part, WARN
+from selavpr_ros.node.health.ros_logging import RosHandler
 from selavpr_ros.node.health.throttled_logger import ThrottledLogger
 
 
@@ -56,7 +58,10 @@ def test_a_lasting_trouble_is_told_again_after_a_while(
     assert [line for _, line in log.lines] == ['no map 1', 'stamp 0', 'no map 1']
 
 
-def test_it_forgets_what_it_said_before_it_fills_the_memory(log: Log) -> None:
+def test_it_forgets_what_it_said_before_it_fills_the_memory(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttled_logger, 'BURST', 1000)
     logger = ThrottledLogger(log)
     texts = ['x' * n for n in range(3 * throttled_logger.REMEMBERED)]
     for text in texts:
@@ -119,3 +124,29 @@ def test_two_bad_parameters_are_told_once_each(log: Log) -> None:
     logger.log_parts([])
     logger.log_parts(both[:1])
     assert len(log.lines) == 3  # cured, and wrong again
+
+
+def test_a_stranger_cannot_fill_the_disk(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """40 messages with frame ids of 1 MB made 19 MB."""
+    logger, now = ThrottledLogger(log), [1000.0]
+    monkeypatch.setattr(throttled_logger.time, 'monotonic', lambda: now[0])
+    for number in range(1000):
+        name = chr(ord('a') + number % 26) * (10**4 + number) + '\x1b[2J\n' + chr(0x4E00 + number)
+        logger.warn(f'odom: expected frame odom, got {name}; set odom_frame')
+    assert len(log.lines) == throttled_logger.BURST
+    assert all(len(line) < 1100 and line.isprintable() for _, line in log.lines)
+    now[0] += 2.0
+    logger.warn('something else')
+    left_out = 1000 - throttled_logger.BURST
+    assert log.lines[-1][1] == f'something else ({left_out} other lines before it were left out)'
+
+
+def test_lines_of_the_libraries_are_cut_and_counted_too() -> None:
+    written = Log()
+    handler = RosHandler(written)
+    for number in range(200):
+        record = logging.LogRecord('x', logging.WARNING, '', 0, '%s', ('z\n' * 10**5,), None)
+        record.msg = f'{number} %s'
+        handler.emit(record)
+    assert len(written.lines) == throttled_logger.BURST
+    assert all(len(line) < 9000 and '\n' not in line for _, line in written.lines)

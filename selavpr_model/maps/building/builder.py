@@ -15,7 +15,7 @@ from selavpr_model.config import KeyframeConfig, MapConfig, RecognizerConfig
 from selavpr_model.errors import InputError, MapEmptyError
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.building.keyframes import KeyframeSelector
-from selavpr_model.maps.building.work_folder import files_state, WorkFolder
+from selavpr_model.maps.building.work_folder import files_state, PLAN_ENTRY, WorkFolder
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage import writer
 from selavpr_model.maps.storage.manifest import FORMAT_VERSION, model_entry
@@ -51,7 +51,9 @@ def build_map(
     out, source = Path(out), source or {}
     keyframes, config = keyframes or KeyframeConfig(), config or MapConfig()
     work = WorkFolder(out, plan_of(frames, extractor, keyframes, config, source))
-    if not work.is_done():
+    if not overwrite and work.was_done():
+        logger.info('%s: finished before, from the same files with the same settings', out)
+    elif not work.is_done():
         writer.require_free(out, overwrite)
         with work.locked() as map_id:
             build = _Build(frames, extractor, work, KeyframeSelector(keyframes), config, source)
@@ -60,6 +62,7 @@ def build_map(
             place_map.configs = {
                 'extractor': extractor.config.to_dict(),
                 'keyframes': keyframes.to_dict(),
+                PLAN_ENTRY: {'sha256': work.digest},
             }
             if calibrated:
                 _calibrate(place_map, recognizer or RecognizerConfig(), progress)

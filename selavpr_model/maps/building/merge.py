@@ -13,6 +13,7 @@ import numpy as np
 
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.errors import InputError
+from selavpr_model.maps.building.work_folder import PLAN_ENTRY
 from selavpr_model.maps.checks import require_model
 from selavpr_model.maps.place_map import free_name, ODOMETRY, PlaceMap
 from selavpr_model.maps.storage import writer
@@ -43,7 +44,7 @@ def merge_maps(
     _require_different(maps)
     merged = PlaceMap.empty(maps[0].identity, maps[0].config, maps[0].head)
     parts = [_append(merged, one, source is not None) for one in maps]
-    merged.configs = maps[0].configs
+    merged.configs = {k: v for k, v in maps[0].configs.items() if k != PLAN_ENTRY}
     merged.source = source or {'kind': 'merge', 'maps': parts}
     if source is None:  # parts of one drive follow each other
         _warn_of_apart(maps)

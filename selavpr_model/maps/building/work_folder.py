@@ -22,13 +22,15 @@ from selavpr_model.records import ModelIdentity
 
 logger = logging.getLogger(__name__)
 PLAN = 'plan.json'
+PLAN_ENTRY = 'plan'  # in configs of the finished map
+NO_FILES = 'none'
 
 
 def files_state(path: object) -> str:
     """Changes whenever a file at or below `path` does; only names, sizes and times are read."""
     root = Path(str(path))
     if path is None or not root.exists():
-        return 'none'
+        return NO_FILES
     digest = hashlib.sha256()
     for file in sorted([root, *root.rglob('*')]):
         with contextlib.suppress(OSError):  # a file that vanishes meanwhile, a link to nowhere
@@ -58,6 +60,23 @@ class WorkFolder:
             return False
         with contextlib.suppress(MapError):
             return reader.read_manifest(self.out)['map_id'] == stored['map_id']
+        return False
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the plan."""
+        return hashlib.sha256(json.dumps(self.plan, sort_keys=True).encode()).hexdigest()
+
+    def was_done(self) -> bool:
+        """Whether `out` is what this plan made and nothing has changed since: the work folder may
+        be gone. Only files say that a source is the same.
+        """
+        if self.plan.get('files', NO_FILES) == NO_FILES:
+            return False
+        with contextlib.suppress(MapError):
+            manifest = reader.read_manifest(self.out)
+            made_by = manifest['configs'].get(PLAN_ENTRY, {}).get('sha256')
+            return bool(manifest['revision'] == 1 and made_by == self.digest)
         return False
 
     @contextlib.contextmanager

@@ -14,6 +14,7 @@ import numpy as np
 from selavpr_model.config import MapConfig
 from selavpr_model.decision.calibration import Calibration
 from selavpr_model.errors import ConfigError, MapEmptyError
+from selavpr_model.maps import thumbnails
 from selavpr_model.maps.checks import makes_local, require_model, UNIT_TOLERANCE
 from selavpr_model.maps.coarse_index import CoarseIndex
 from selavpr_model.maps.place_table import PlaceTable, read_columns
@@ -23,12 +24,15 @@ from selavpr_model.maps.storage.manifest import (
     CHECKSUMS,
     GLOBAL,
     HEAD,
-    INDEX,
+    INDEX_CODES,
+    INDEX_FILES,
+    INDEX_VALUES,
     LOCAL,
     PLACES,
     POSES,
     THUMBNAIL_OFFSETS,
     THUMBNAILS,
+    TRAINED,
 )
 from selavpr_model.maps.storage.reader import consistently, damaged, Files, read_files
 from selavpr_model.matching.codec import Codec, codec_of
@@ -37,6 +41,7 @@ from selavpr_model.matching.local_head import LocalHead
 from selavpr_model.records import Camera, ModelIdentity
 
 ROWS_AT_ONCE = 256
+MOST_METRES = 1e18  # squares of it are far from the end of what a float holds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,7 +168,8 @@ def _check_poses(file: Path, poses: np.ndarray) -> None:
     """Each pose is finite with a last row 0 0 0 1, or NaN all over: a place without a pose."""
     missing = np.isnan(poses).all(axis=(1, 2))
     rest = poses[~missing]
-    if not (np.isfinite(rest).all() and (rest[:, 3] == [0, 0, 0, 1]).all()):
+    usable = np.isfinite(rest).all() and (np.abs(rest) < MOST_METRES).all()
+    if not (usable and (rest[:, 3] == [0, 0, 0, 1]).all()):
         raise damaged(file, 'a pose is neither a finite rigid transform nor all NaN')
 
 
@@ -173,7 +179,9 @@ def _check_offsets(folder: Path, arrays: dict[str, Any]) -> None:
     if THUMBNAILS not in arrays:
         return
     blob, offsets = arrays[THUMBNAILS], arrays[THUMBNAIL_OFFSETS]
-    ordered = offsets[0] == 0 and offsets[-1] == blob.size and (np.diff(offsets) >= 0).all()
+    ordered = offsets[0] == 0 and offsets[-1] == blob.size and (offsets[1:] >= offsets[:-1]).all()
+    if ordered and np.diff(offsets).max() > thumbnails.MOST_BYTES:
+        raise damaged(folder / THUMBNAILS, f'one is larger than {thumbnails.MOST_BYTES} bytes')
     if blob.ndim != 1 or blob.dtype != np.uint8 or not ordered:
         raise damaged(folder / THUMBNAIL_OFFSETS, 'the offsets do not fit thumbnails.npy')
 
@@ -204,14 +212,17 @@ def _table(files: Files) -> PlaceTable:
 
 def _coarse_index(files: Files, config: MapConfig) -> CoarseIndex | None:
     """The short lists of the map, if it has some; MapDataError if they are not of its rows."""
-    if INDEX not in files.arrays or config.index == 'flat':
+    there = [name for name in INDEX_FILES if name in files.arrays]
+    if len(there) == 1:
+        raise damaged(files.folder, f'only {there[0]} of {" and ".join(INDEX_FILES)} is there')
+    if not there or config.index == 'flat':
         return None
-    try:
-        coarse = CoarseIndex.from_bytes(files.arrays[INDEX], config.index_refine)
-    except ValueError as error:
-        raise damaged(files.folder / INDEX, f'{error}') from error
     rows, dim = files.arrays[GLOBAL].shape
-    if (len(coarse), coarse.dim) != (rows, dim):
-        got = f'{len(coarse)} rows of {coarse.dim}'
-        raise damaged(files.folder / INDEX, f'expected {rows} rows of {dim}, got {got}')
-    return coarse
+    values, codes = files.arrays[INDEX_VALUES], files.arrays[INDEX_CODES]
+    if len(codes) != rows:
+        raise damaged(files.folder / INDEX_CODES, f'expected {rows} rows, got {len(codes)}')
+    trained = files.manifest['counts'][TRAINED]
+    try:
+        return CoarseIndex.from_arrays(values, codes, trained, dim, config.index_refine)
+    except ValueError as error:
+        raise damaged(files.folder / INDEX_VALUES, f'{error}') from error

@@ -15,10 +15,16 @@ from selavpr_model.config import MapConfig
 from selavpr_model.decision.calibration import Calibration
 from selavpr_model.decision.confidence import FEATURES
 from selavpr_model.errors import ConfigError, MapMetadataError, MapVersionError
+from selavpr_model.maps.storage import limited_json
 from selavpr_model.records import Camera, ModelIdentity
+from selavpr_model.runtime.shown import one_line, shown
 
 FORMAT = 'selavpr-map'
 FORMAT_VERSION = 1
+MOST_BYTES = 1 << 25  # of the file
+MOST_CELLS, MOST_CHANNELS, MOST_DIM = 1024, 4096, 1 << 22
+COPY_AGAIN = 'copy the map again from where it was made, or build it again'
+MAP_ID = re.compile(r'[0-9A-Za-z-]{1,64}')  # becomes a part of the names of files
 UNALIGNED = 'unaligned_sessions'  # by this field format 1 is told from the maps before it
 DATA_FOLDER = re.compile(r'data-\d{6,}-[0-9a-f]{8}')
 GLOBAL = 'global.npy'
@@ -28,10 +34,13 @@ PLACES = 'places.jsonl'
 CHECKSUMS = 'checksums.npy'  # (N, 2) uint32: of a place's local features, of its thumbnail
 FILES = (GLOBAL, LOCAL, POSES, PLACES, CHECKSUMS)
 THUMBNAILS, THUMBNAIL_OFFSETS = THUMBNAIL_FILES = ('thumbnails.npy', 'thumbnail_offsets.npy')
-INDEX = 'index.faiss'
+INDEX_VALUES, INDEX_CODES = INDEX_FILES = ('index_values.npy', 'index_codes.npy')
+TRAINED = 'index_trained'  # in counts: for how many places the values were chosen
 HEAD = 'head.npy'  # what makes local features of tokens, where these are stored
-OPTIONAL_FILES = (*THUMBNAIL_FILES, INDEX, HEAD)
+OPTIONAL_FILES = (*THUMBNAIL_FILES, *INDEX_FILES, HEAD)
+EVERY_FILE = (*FILES, *OPTIONAL_FILES, 'index.faiss')  # the last of before the release
 _DIGEST = re.compile(rb'\n "manifest_sha256": "([0-9a-f]{64})"\n}\n\Z')  # the end of the file
+_HEAD = re.compile(rb'\s*\{\s*"format":\s*"selavpr-map",\s*"format_version":')
 FIELDS: dict[str, type | tuple[type, ...]] = {
     'map_id': str,
     'revision': int,
@@ -58,6 +67,7 @@ _MODEL_FIELDS: dict[str, type] = {
     'global_dim': int,
     'local_shape': list,
 }
+_COUNTS = ('places', 'with_pose', 'thumbnails', 'sessions', TRAINED)
 _FILE_FIELDS: dict[str, type] = {'bytes': int, 'sha256': str, 'dtype': str, 'shape': list}
 
 
@@ -66,6 +76,11 @@ def encode(manifest: dict[str, Any]) -> bytes:
     head = {'format': FORMAT, 'format_version': FORMAT_VERSION}
     full = {**head, **manifest, 'manifest_sha256': '0' * 64}
     raw = (json.dumps(full, indent=1, default=str) + '\n').encode()
+    if len(raw) > MOST_BYTES:
+        raise MapMetadataError(
+            f'manifest: expected at most {MOST_BYTES} bytes, got {len(raw)}; '
+            'merge fewer maps, or give their places ids of their own'
+        )
     return _with_digest(raw, hashlib.sha256(raw).hexdigest().encode())
 
 
@@ -78,9 +93,9 @@ def _with_digest(raw: bytes, digest: bytes) -> bytes:
 def decode(raw: bytes, where: Path) -> dict[str, Any]:
     """Parse and check; MapVersionError for another format version, else MapMetadataError."""
     try:
-        manifest = json.loads(raw)
+        manifest = limited_json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise _damaged(where, f'it is not JSON ({error})') from error
+        raise _damaged(where, f'it is not JSON ({one_line(str(error), 200)})') from error
     if not isinstance(manifest, dict) or manifest.get('format') != FORMAT:
         raise _damaged(where, f'format is not {FORMAT!r}')
     _check_version(manifest, where)
@@ -91,10 +106,15 @@ def decode(raw: bytes, where: Path) -> dict[str, Any]:
     return manifest
 
 
+def is_ours(raw: bytes) -> bool:
+    """Whether a program of this name wrote these bytes, which may be damaged or cut off since."""
+    return bool(_HEAD.match(raw))
+
+
 def _check_version(manifest: dict[str, Any], where: Path) -> None:
     version = manifest.get('format_version')
     if type(version) is not int:
-        raise _damaged(where, f'format_version is {version!r}')
+        raise _damaged(where, f'format_version is {shown(version)}')
     if version == FORMAT_VERSION:
         return
     if version < FORMAT_VERSION or UNALIGNED not in manifest:
@@ -124,42 +144,66 @@ def _check_digest(raw: bytes, where: Path) -> None:
 def _check_fields(manifest: dict[str, Any], where: Path) -> None:
     _require(manifest, FIELDS, '', where)
     _require(manifest['model'], _MODEL_FIELDS, 'model.', where)
-    _require(manifest['counts'], {'places': int}, 'counts.', where)
+    _require(manifest['counts'], dict.fromkeys(_COUNTS, int), 'counts.', where)
     for name, entry in manifest['files'].items():
-        _require(entry, _FILE_FIELDS, f'files.{name}.', where)
-        if not all(type(n) is int and n >= 0 for n in entry['shape']):
-            raise _damaged(where, f'files.{name}.shape: expected numbers, got {entry["shape"]}')
-    shape = manifest['model']['local_shape']
-    if len(shape) != 3 or not all(type(n) is int and n > 0 for n in shape):
-        raise _damaged(where, f'model.local_shape: expected 3 positive numbers, got {shape}')
-    if manifest['model']['global_dim'] < 1 or manifest['counts']['places'] < 0:
-        raise _damaged(where, 'model.global_dim or counts.places is out of range')
+        _require(entry, _FILE_FIELDS, f'files.{shown(name)}.', where)
+        if not all(type(n) is int and n >= 0 for n in entry['shape']) or entry['bytes'] < 0:
+            raise _damaged(where, f'files.{name}: expected sizes, got {shown(entry)}')
+    _require(manifest['configs'], dict.fromkeys(manifest['configs'], dict), 'configs.', where)
+    _check_ranges(manifest, where)
     _check_files(manifest, where)
+    _check_source(manifest['source'], where)
+    calibration(manifest, where), cameras(manifest, where), unaligned_sessions(manifest, where)
+
+
+def _check_ranges(manifest: dict[str, Any], where: Path) -> None:
+    shape, dim = manifest['model']['local_shape'], manifest['model']['global_dim']
+    numbers = len(shape) == 3 and all(type(n) is int for n in shape)
+    most = (MOST_CELLS, MOST_CELLS, MOST_CHANNELS)
+    if not numbers or not all(0 < n <= limit for n, limit in zip(shape, most, strict=True)):
+        expected = f'3 numbers from 1 to {", ".join(map(str, most))}'
+        raise _damaged(where, f'model.local_shape: expected {expected}; got {shown(shape)}')
+    if not 1 <= dim <= MOST_DIM or min(manifest['counts'].values()) < 0:
+        raise _damaged(where, f'model.global_dim {dim} or one of counts is out of range')
+    if not 0 <= manifest['revision'] < 2**31:
+        raise _damaged(where, f'revision {manifest["revision"]} is out of range')
+    if not MAP_ID.fullmatch(manifest['map_id']):
+        raise _damaged(where, f'map_id: expected a UUID, got {shown(manifest["map_id"])}')
+
+
+def _check_source(source: Any, where: Path) -> None:
+    """Of merged maps it names the parts, each with a source of its own."""
+    parts = source.get('maps', [])
+    if not isinstance(parts, list):
+        raise _damaged(where, f'source.maps: expected a list, got {shown(parts)}')
+    for part in parts:
+        kinds = {'map_id': str, 'path': str, 'new_ids': dict, 'source': dict}
+        _require(part, kinds, 'source.maps.', where)
+        _check_source(part['source'], where)
 
 
 def _check_files(manifest: dict[str, Any], where: Path) -> None:
     if not DATA_FOLDER.fullmatch(manifest['data']):
-        raise _damaged(where, f'data: expected data-REVISION-ID, got {manifest["data"]!r}')
+        raise _damaged(where, f'data: expected data-REVISION-ID, got {shown(manifest["data"])}')
     if not set(FILES) <= set(manifest['files']) <= {*FILES, *OPTIONAL_FILES}:
-        got = ', '.join(sorted(manifest['files']))
+        got = shown(', '.join(sorted(manifest['files'])), 400)
         raise _damaged(where, f'files: expected {", ".join(sorted(FILES))}, got {got}')
     map_config(manifest, where)
 
 
 def _require(values: Any, kinds: dict[str, Any], prefix: str, where: Path) -> None:
     if not isinstance(values, dict):
-        raise _damaged(where, f'{prefix.rstrip(".")}: expected an object, got {values!r}')
+        raise _damaged(where, f'{prefix.rstrip(".")}: expected an object, got {shown(values)}')
     for name, kind in kinds.items():
         if name not in values:
             raise _damaged(where, f'{prefix}{name} is missing')
         value = values[name]
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise _damaged(where, f'{prefix}{name}: unexpected value {value!r}')
+            raise _damaged(where, f'{prefix}{name}: unexpected value {shown(value)}')
 
 
 def _damaged(where: Path, detail: str) -> MapMetadataError:
-    cure = 'copy the map again from where it was made, or build it again'
-    return MapMetadataError(f'{where}: the manifest is damaged: {detail}; {cure}')
+    return MapMetadataError(f'{where}: the manifest is damaged: {one_line(detail)}; {COPY_AGAIN}')
 
 
 def identity_of(manifest: dict[str, Any]) -> ModelIdentity:
@@ -193,7 +237,7 @@ def map_config(manifest: dict[str, Any], where: Path) -> MapConfig:
         raise _damaged(where, f'configs.storage: {error}') from error
     if config.local_dtype != manifest['local_dtype']:
         stored = manifest['local_dtype']
-        raise _damaged(where, f'local_dtype {stored!r} is not that of configs.storage')
+        raise _damaged(where, f'local_dtype {shown(stored)} is not that of configs.storage')
     return config
 
 
@@ -208,12 +252,14 @@ def calibration(manifest: dict[str, Any], where: Path) -> Calibration | None:
     try:
         features = sorted(values['confidence']['weights'])
         if features == sorted(FEATURES):
-            return Calibration.from_dict(values)
-    except (KeyError, TypeError, ValueError) as error:
+            made = Calibration.from_dict(values)
+            limited_json.require_finite(made.to_dict())
+            return made
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _damaged(where, f'calibration: {error!r}') from error
+    got = one_line(', '.join(map(str, features)), 400)
     raise MapVersionError(
-        f'{where}: expected a confidence of {", ".join(FEATURES)}, got {", ".join(features)}; '
-        'build the map again'
+        f'{where}: expected a confidence of {", ".join(FEATURES)}, got {got}; build the map again'
     )
 
 
@@ -231,7 +277,7 @@ def cameras(manifest: dict[str, Any], where: Path) -> dict[str, Camera]:
     """Session -> camera. Raises MapMetadataError for a bad one."""
     try:
         return {name: _camera(entry) for name, entry in manifest['cameras'].items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise _damaged(where, f'cameras: {error}') from error
 
 
@@ -239,13 +285,16 @@ def unaligned_sessions(manifest: dict[str, Any], where: Path) -> set[str]:
     """Sessions whose poses are not in the frame of the map."""
     names = manifest[UNALIGNED]
     if not all(isinstance(name, str) for name in names):
-        raise _damaged(where, f'{UNALIGNED}: expected names of sessions, got {names!r}')
+        raise _damaged(where, f'{UNALIGNED}: expected names of sessions, got {shown(names)}')
     return set(names)
 
 
 def _camera(entry: dict[str, Any]) -> Camera:
     K, distortion = np.array(entry['K'], float), np.array(entry['distortion'], float)
     width, height = (int(n) for n in entry['size'])
-    if K.shape != (3, 3) or distortion.ndim != 1 or not (np.isfinite(K).all() and K[0, 0] > 0):
-        raise ValueError(f'K: expected finite (3, 3), got {entry["K"]}')
-    return Camera(K, distortion, (width, height), str(entry['model']))
+    if K.shape != (3, 3):
+        raise ValueError(f'K: expected finite (3, 3), got {shown(entry["K"])}')
+    camera = Camera(K, distortion, (width, height), str(entry['model']))
+    if (trouble := camera.trouble()) or not 0 <= min(width, height) <= max(width, height) < 2**31:
+        raise ValueError(trouble or f'size {width}x{height}')
+    return camera

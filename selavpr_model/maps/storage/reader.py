@@ -10,9 +10,9 @@ import errno
 import hashlib
 import logging
 import math
-import os
+import mmap
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -21,12 +21,21 @@ from selavpr_model.errors import (
     MapDataError,
     MapError,
     MapMemoryError,
+    MapMetadataError,
     MapNotFoundError,
 )
 from selavpr_model.maps.storage import manifest as map_manifest
 from selavpr_model.maps.storage import writer
-from selavpr_model.maps.storage.manifest import LOCAL, THUMBNAILS
+from selavpr_model.maps.storage.manifest import COPY_AGAIN, LOCAL, MOST_BYTES, THUMBNAILS
+from selavpr_model.maps.storage.plain_files import (
+    NotPlainError,
+    open_plain,
+    read_plain,
+    reason,
+    require_plain,
+)
 from selavpr_model.maps.storage.writer import MANIFEST
+from selavpr_model.runtime.shown import one_line, shown
 
 logger = logging.getLogger(__name__)
 HASH_CHUNK = 1 << 22
@@ -42,12 +51,14 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def _manifest_bytes(path: Path) -> bytes:
     try:
-        return (path / MANIFEST).read_bytes()
+        return read_plain(path / MANIFEST, MOST_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise MapNotFoundError(_why_no_map(path)) from error
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise MapDataError(f'{path / MANIFEST}: cannot be read: {reason}') from error
+    except NotPlainError as error:
+        raise MapMetadataError(f'{path / MANIFEST}: {error}; {COPY_AGAIN}') from error
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        raise MapDataError(f'{path / MANIFEST}: cannot be read: {why}; {COPY_AGAIN}') from error
 
 
 def _why_no_map(path: Path) -> str:
@@ -63,7 +74,7 @@ def _why_no_map(path: Path) -> str:
 class Files:
     """What lies in the data folder, the bytes that were written.
 
-    arrays: file name -> array, memory-mapped read-only, or the bytes of a table; late: the files
+    arrays: file name -> array, or the bytes of a table, memory-mapped read-only; late: the files
     whose rows are still to be verified when they are read.
     """
 
@@ -96,6 +107,7 @@ def read_files(path: Path, manifest: dict[str, Any], everything: bool) -> Files:
     Raises MapDataError or MapMemoryError for every kind of damage to their bytes.
     """
     folder, files = path / manifest['data'], manifest['files']
+    _check_folder(folder)
     for name, entry in files.items():
         _check_size(folder / name, entry)
     late = frozenset() if everything else _late(files)
@@ -119,8 +131,17 @@ def tidy(path: Path) -> None:
                 writer.remove_leftovers(path, read_manifest(path)['data'])
 
 
-def _check_size(file: Path, entry: dict[str, Any]) -> None:
+def _check_folder(folder: Path) -> None:
     try:
+        require_plain(folder, 'a folder')
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _check_size(file: Path, entry: dict[str, Any]) -> None:
+    """That the file itself is as large as the manifest says."""
+    try:
+        require_plain(file)
         size = file.stat().st_size
     except OSError as error:
         raise _unreadable(file, error) from error
@@ -145,7 +166,7 @@ def _check_hashes(folder: Path, files: dict[str, dict[str, Any]]) -> None:
 
 def _chunks(file: Path) -> Iterator[bytes]:
     try:
-        with file.open('rb') as handle:
+        with open_plain(file) as handle:
             while chunk := handle.read(HASH_CHUNK):
                 yield chunk
     except OSError as error:
@@ -154,32 +175,58 @@ def _chunks(file: Path) -> Iterator[bytes]:
 
 def _read(file: Path, entry: dict[str, Any]) -> Any:
     try:
-        if file.suffix == '.jsonl':
-            return file.read_bytes()  # now: a save may delete it before it is needed
-        return np.fromfile(file, np.uint8) if file.suffix == '.faiss' else _read_array(file, entry)
+        with open_plain(file) as handle:
+            if file.suffix == '.jsonl':  # mapped: a save may delete it meanwhile
+                return mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+            return _read_array(handle, entry)
     except (ValueError, EOFError) as error:
-        raise damaged(file, f'{error}') from error
+        raise damaged(file, one_line(f'{error}')) from error
     except OSError as error:
         raise _unreadable(file, error) from error
 
 
-def _read_array(file: Path, entry: dict[str, Any]) -> np.ndarray:
-    if math.prod(entry['shape']):
-        array: np.ndarray = np.lib.format.open_memmap(file, mode='r')  # refuses objects
-    else:  # nothing cannot be memory-mapped
-        with file.open('rb') as handle:
-            array = np.lib.format.read_array(handle, allow_pickle=False)
-    if list(array.shape) != entry['shape'] or array.dtype.str != entry['dtype']:
-        expected = f'{entry["shape"]} {entry["dtype"]}'
-        raise ValueError(f'expected {expected}, got {list(array.shape)} {array.dtype.str}')
-    return array
+def _read_array(handle: BinaryIO, entry: dict[str, Any]) -> np.ndarray:
+    """Memory-mapped; ValueError unless the file is just the array that the manifest says."""
+    shape, dtype = _header(handle)
+    if list(shape) != entry['shape'] or dtype.str != entry['dtype']:
+        expected = f'{shown(entry["shape"])} {shown(entry["dtype"])}'
+        raise ValueError(f'expected {expected}, got {shown(list(shape))} {dtype.str}')
+    start = handle.tell()
+    size = start + math.prod(shape) * dtype.itemsize
+    if size != entry['bytes']:
+        raise ValueError(f'expected {size} bytes for {shown(shape)}, got {entry["bytes"]}')
+    if size == start:  # nothing cannot be memory-mapped
+        return np.empty(shape, dtype)
+    mapped: np.ndarray = np.memmap(handle, dtype, 'r', start, shape)
+    return mapped
+
+
+def _header(handle: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of the array that follows; ValueError for a pickle, too."""
+    version = np.lib.format.read_magic(handle)
+    if version not in _HEADERS:
+        raise ValueError(f'expected version 1.0 or 2.0 of .npy, got {version}')
+    try:
+        shape, fortran_order, dtype = _HEADERS[version](handle)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # it is Python source to numpy: a dozen kinds
+        raise ValueError(f'no header of .npy ({type(error).__name__}: {error})') from error
+    if dtype.hasobject or fortran_order:
+        raise ValueError('expected numbers in C order, got objects or Fortran order')
+    return shape, dtype
+
+
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 def _unreadable(file: Path, error: OSError) -> MapDataError | MapMemoryError:
-    reason = os.strerror(error.errno) if error.errno else str(error)
     if error.errno == errno.ENOMEM:
-        return MapMemoryError(f'{file}: {reason}; close other programs')
-    return MapDataError(f'{file}: cannot be read: {reason}; copy or build the map again')
+        return MapMemoryError(f'{file}: {reason(error)}; close other programs')
+    return MapDataError(f'{file}: cannot be read: {reason(error)}; copy or build the map again')
 
 
 def damaged(file: Path, detail: str) -> MapDataError:

@@ -104,8 +104,8 @@ def _write(place_map: PlaceMap, path: Path) -> dict[str, Any]:
         writer.lines(map_manifest.PLACES, place_map.table.lines(rows))
         write_thumbnails(writer, jpegs)
         write_checksums(writer, local, jpegs)
-        write_index(writer, place_map, rows)
-    return _described(place_map, revision, rows, folder.name, writer.entries)
+        trained = write_index(writer, place_map, rows)
+    return _described(place_map, revision, rows, folder.name, writer.entries, trained)
 
 
 def write_head(writer: DataWriter, place_map: PlaceMap) -> None:
@@ -129,17 +129,22 @@ def write_checksums(writer: DataWriter, local: list[int], jpegs: Sequence[np.nda
     writer.array(map_manifest.CHECKSUMS, [np.ascontiguousarray(sums)], len(sums))
 
 
-def write_index(writer: DataWriter, place_map: PlaceMap, rows: int) -> None:
-    """Short lists of large maps."""
+def write_index(writer: DataWriter, place_map: PlaceMap, rows: int) -> int:
+    """Short lists of large maps; the rows that their values were chosen for, 0 without."""
     config = place_map.config
-    if needs_index(rows, place_map.identity.global_dim, config.index):
-        coarse = place_map.index.trained(rows, config.index_refine)
-        writer.blob(map_manifest.INDEX, coarse.to_bytes(), rows)
+    if not needs_index(rows, place_map.identity.global_dim, config.index):
+        return 0
+    coarse = place_map.index.trained(rows, config.index_refine)
+    values = coarse.values()
+    writer.array(map_manifest.INDEX_VALUES, [values], len(values))
+    writer.array(map_manifest.INDEX_CODES, [coarse.codes()], rows)
+    return coarse.trained
 
 
 def _described(
-    place_map: PlaceMap, revision: int, rows: int, data: str, files: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
+    place_map: PlaceMap, revision: int, rows: int, data: str, files: dict[str, dict[str, Any]],
+    trained: int,
+) -> dict[str, Any]:  # fmt: skip
     """The manifest."""
     calibration = place_map.calibration
     return {
@@ -155,6 +160,7 @@ def _described(
             'with_pose': int((~np.isnan(place_map.poses[:rows, 0, 0])).sum()),
             'thumbnails': sum(jpeg.size > 0 for jpeg in place_map.jpegs[:rows]),
             'sessions': len(place_map.sessions),
+            map_manifest.TRAINED: trained,
         },
         'local_dtype': place_map.config.local_dtype,
         'data': data,

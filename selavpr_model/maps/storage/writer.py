@@ -27,6 +27,13 @@ import numpy as np
 from selavpr_model.errors import MapBusyError, MapExistsError, MapMemoryError, MapSpaceError
 from selavpr_model.maps.row_checksums import checksum
 from selavpr_model.maps.storage import manifest as map_manifest
+from selavpr_model.maps.storage.plain_files import (
+    create_plain,
+    kind_of,
+    read_plain,
+    require_plain,
+)
+from selavpr_model.runtime.shown import shortened
 
 logger = logging.getLogger(__name__)
 MANIFEST = 'manifest.json'
@@ -59,8 +66,10 @@ def lock(folder: Path, patience_s: float = 1.0) -> Iterator[None]:
     the patience. filelock would do this in fewer lines; but where there is no flock it makes a
     lock file instead, which outlives a killed process.
     """
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    handle = os.open(folder / LOCK, flags, 0o644)  # a link is not followed: it may lead anywhere
     try:
+        require_plain(folder / LOCK)
         try:
             _take(handle, patience_s)
         except BlockingIOError as error:
@@ -131,12 +140,6 @@ class DataWriter:
         self.entries[name] |= {'dtype': dtype.str, 'shape': list(shape)}
         return sums
 
-    def blob(self, name: str, raw: np.ndarray, rows: int) -> None:
-        """Write what another library made of `rows` rows: (n,) uint8."""
-        with self._file(name) as file:
-            file.write(raw.tobytes())
-        self.entries[name] |= {'dtype': 'blob', 'shape': [rows]}
-
     @staticmethod
     def _step(part: np.ndarray) -> int:
         """Rows that make about WRITE_BYTES: a part may be a whole memory-mapped map."""
@@ -202,7 +205,7 @@ def commit(path: Path, manifest: dict[str, Any]) -> None:
     """Make `manifest`, whose data folder is complete and synced, the map at `path`: one rename."""
     sync_folder(path)
     fresh = path / f'{MANIFEST}.new'
-    with fresh.open('wb') as file:
+    with create_plain(fresh) as file:
         file.write(map_manifest.encode(manifest))
         file.flush()
         os.fsync(file.fileno())
@@ -228,34 +231,64 @@ def require_room(path: Path) -> None:
 def _require_free(path: Path, overwrite: bool) -> None:
     if path.exists() and not path.is_dir():
         raise MapExistsError(f'{path}: is a file; choose another name for the map')
-    if (path / MANIFEST).exists():
+    strange = [p for p in path.iterdir() if not _ours(p)] if path.is_dir() else []
+    if os.path.lexists(path / MANIFEST):
+        if not holds_map(path):
+            raise MapExistsError(
+                f'{path}: its {MANIFEST} is not that of a map, so nothing here is replaced; '
+                'choose an empty or new folder'
+            )
         if not overwrite:
             raise MapExistsError(
                 f'{path}: holds a map; choose another folder, or replace it: --overwrite, or '
                 'overwrite: true of the service'
             )
-        return
-    strange = [p.name for p in path.iterdir() if not _ours(p.name)] if path.is_dir() else []
+        strange = [p for p in strange if p.name.startswith((LOCK, MANIFEST, 'data-'))]
     if strange:
         raise MapExistsError(
-            f'{path}: holds no map but other files ({strange[0]}); choose an empty or new folder'
+            f'{path}: holds what is no part of a map ({shortened(strange[0].name)}); choose an '
+            'empty or new folder'
         )
 
 
-def _ours(name: str) -> bool:
-    return name in (LOCK, f'{MANIFEST}.new') or bool(map_manifest.DATA_FOLDER.fullmatch(name))
+def holds_map(path: Path) -> bool:
+    """Whether a map of selavpr was saved there, be it damaged or of another version.
+
+    Any program may have a file of that name.
+    """
+    try:
+        raw = read_plain(path / MANIFEST, map_manifest.MOST_BYTES)
+    except (OSError, ValueError):
+        return False
+    return map_manifest.is_ours(raw)
+
+
+def _ours(entry: Path) -> bool:
+    """Whether saves make something of that name and kind; data folders hold nothing else."""
+    try:
+        kind = kind_of(entry)
+    except OSError:  # a save has just deleted it
+        return True
+    if entry.name in (MANIFEST, LOCK, f'{MANIFEST}.new'):
+        return kind == 'a file'
+    if kind != 'a folder' or not map_manifest.DATA_FOLDER.fullmatch(entry.name):
+        return False
+    with contextlib.suppress(FileNotFoundError):
+        return all(file.name in map_manifest.EVERY_FILE for file in entry.iterdir())
+    return True
 
 
 def leftovers(path: Path, keep: str) -> list[Path]:
     """What killed or replaced saves left in the map at `path`, whose data folder is `keep`."""
-    return [p for p in path.iterdir() if _ours(p.name) and p.name not in (LOCK, keep)]
+    kept = (LOCK, MANIFEST, keep)
+    return [p for p in path.iterdir() if p.name not in kept and _ours(p)]
 
 
 def remove_leftovers(path: Path, keep: str) -> None:
-    """Delete them; the caller holds the lock."""
+    """Delete them; the caller holds the lock. Links are not followed."""
     for entry in leftovers(path, keep):
         logger.debug('%s: removing %s', path, entry.name)
-        if entry.is_dir():
+        if kind_of(entry) == 'a folder':
             shutil.rmtree(entry, ignore_errors=True)
         else:
             entry.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import time
 import numpy as np
 
 from selavpr_model.records import SECOND, State
+from selavpr_model.runtime.shown import one_line, shortened
 
 OK, WARN, ERROR = 0, 1, 2
 WINDOW = 200  # frames behind p50 and p95
@@ -54,7 +55,7 @@ class Health:
     def image_arrived(self, description: str) -> None:
         with self._lock:
             self.received += 1
-            self.image = description
+            self.image = shortened(description)
             self.last_image_ns = time.monotonic_ns()
             self._arrivals.append(self.last_image_ns)
 
@@ -62,13 +63,13 @@ class Health:
         """Count a dropped image; `detail` explains this one case."""
         with self._lock:
             self.drops[reason] += 1
-            self.last_drop = f'{reason}: {detail}' if detail else reason
+            self.last_drop = f'{reason}: {one_line(detail)}' if detail else reason
 
     def failed(self, error: Exception) -> None:
         with self._lock:
             self.errors += 1
             self.failing = True
-            self.last_error = f'{type(error).__name__}: {error}'
+            self.last_error = one_line(f'{type(error).__name__}: {error}')
 
     def done(self, state: State, reason: str, timings_ns: dict[str, int]) -> None:
         with self._lock:

@@ -4,8 +4,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
+from selavpr_model.runtime.shown import one_line
+from selavpr_ros.node.health.throttled_logger import Budget
+
+MOST = 4000  # characters of a line
 PACKAGES = ('selavpr_model', 'selavpr_ros')
 
 
@@ -15,9 +20,15 @@ class RosHandler(logging.Handler):
     def __init__(self, logger: Any) -> None:
         super().__init__()
         self._logger = logger
+        self._budget = Budget()
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record)
+        text = (
+            one_line(self.format(record), MOST) if record.exc_info is None else self.format(record)
+        )
+        if record.levelno > logging.DEBUG and not self._budget.take(time.monotonic()):
+            return
+        text += self._budget.lost()
         # One line of code a level: rclpy refuses a call that changes its severity.
         if record.levelno >= logging.ERROR:
             self._logger.error(text)

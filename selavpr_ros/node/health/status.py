@@ -43,10 +43,10 @@ def map_info(place_map: PlaceMap | None, stamp_ns: int, frame: str) -> Any:
     fields = {
         'map_id': place_map.map_id,
         'revision': place_map.revision,
-        'path': str(place_map.path or ''),
+        'path': to_ros.text(str(place_map.path or '')),
         'frame_id': place_map.config.frame_id,
         'num_places': len(place_map),
-        'sessions': sorted(place_map.sessions - {''}),
+        'sessions': sorted(map(to_ros.text, place_map.sessions - {''})),
         'fingerprint': place_map.identity.fingerprint,
         'model': place_map.identity.weights,
         'local_dtype': place_map.config.local_dtype,
@@ -59,7 +59,7 @@ def map_info(place_map: PlaceMap | None, stamp_ns: int, frame: str) -> Any:
 def _created_ns(manifest: dict[str, Any]) -> int:
     try:
         return round(datetime.fromisoformat(str(manifest.get('created'))).timestamp() * 1e9)
-    except ValueError:
+    except (ValueError, OverflowError):  # also year 1
         return 0
 
 

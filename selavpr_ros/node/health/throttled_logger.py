@@ -9,10 +9,13 @@ import time
 import traceback
 from typing import Any
 
+from selavpr_model.runtime.shown import one_line, shortened
 from selavpr_ros.node.health.health import ERROR, OK, Part
 
 REPEAT_S = 30.0
 REMEMBERED = 100  # lines that are not to be repeated yet
+BURST, PER_SECOND = 50, 1.0  # lines that may come at once, and go on to come: of any kind
+MOST_OF_A_TRACE = 8000
 NUMBER = re.compile(r'0x[0-9a-fA-F]+|\d[\d.]*')
 
 
@@ -28,25 +31,26 @@ class ThrottledLogger:
         self._lock = threading.Lock()
         self._due: dict[str, float] = {}
         self._parts: dict[str, Part] = {}
+        self._budget = Budget()
 
     def warn(self, text: str) -> None:
-        if self._fresh(text):
-            self._logger.warning(text)
+        if (line := self._fresh(text)) is not None:
+            self._logger.warning(line)
 
     def error(self, text: str) -> None:
-        if self._fresh(text):
-            self._logger.error(text)
+        if (line := self._fresh(text)) is not None:
+            self._logger.error(line)
 
     def once(self, text: str) -> None:
         """A warning that is never repeated."""
-        if self._fresh(text, float('inf')):
-            self._logger.warning(text)
+        if (line := self._fresh(text, float('inf'))) is not None:
+            self._logger.warning(line)
 
     def exception(self, text: str, error: BaseException) -> None:
         """With the traceback: this is our mistake, not the user's."""
-        if self._fresh(f'{text}: {error!r}'):
+        if (line := self._fresh(f'{text}: {error!r}')) is not None:
             lines = ''.join(traceback.format_exception(type(error), error, error.__traceback__))
-            self._logger.error(f'{text}: {error}\n{lines}')
+            self._logger.error(f'{line}\n{shortened(lines, MOST_OF_A_TRACE)}')
 
     def log_parts(self, parts: list[Part]) -> None:
         """Log each part that is worse, better or about something else than before."""
@@ -58,27 +62,54 @@ class ThrottledLogger:
                 self._log_part(part, before.get(key, Part(part.name, OK, '')))
 
     def _log_part(self, part: Part, before: Part) -> None:
-        line = f'{part.name}: {part.message}'
+        line = one_line(f'{part.name}: {part.message}')
         new = part.level != before.level
         if part.level == OK:
             if new:
-                self._logger.info(f'{part.name}: well again, {part.message}')
-        elif new or (bare(part.message) != bare(before.message) and self._fresh(line)):
+                self._logger.info(one_line(f'{part.name}: well again, {part.message}'))
+        elif new or (bare(part.message) != bare(before.message) and self._fresh(line) is not None):
             if part.level == ERROR:  # a line of code each: rclpy lets none change its severity
                 self._logger.error(line)
             else:
                 self._logger.warning(line)
 
-    def _fresh(self, text: str, repeat_s: float = REPEAT_S) -> bool:
-        now, text = time.monotonic(), bare(text)
+    def _fresh(self, text: str, repeat_s: float = REPEAT_S) -> str | None:
+        """The line to be written, on one line and of bounded length; None where none is."""
+        line, now = one_line(text), time.monotonic()
+        text = bare(line)
         with self._lock:
             if now < self._due.get(text, 0.0):
-                return False
+                return None
+            if not self._budget.take(now):
+                return None
+            line += self._budget.lost()
             self._due = {line: due for line, due in self._due.items() if due > now}
             if len(self._due) >= REMEMBERED:
                 del self._due[min(self._due, key=self._due.__getitem__)]
             self._due[text] = now + repeat_s
-            return True
+            return line
+
+
+class Budget:
+    """How many lines a stranger can make us write: a burst, then one now and then."""
+
+    def __init__(self) -> None:
+        self._left, self._at, self._lost = float(BURST), 0.0, 0
+
+    def take(self, now: float) -> bool:
+        """Whether one more may be written; counts those that may not."""
+        self._left = min(float(BURST), self._left + PER_SECOND * (now - self._at))
+        self._at = now
+        if self._left < 1.0:
+            self._lost += 1
+            return False
+        self._left -= 1.0
+        return True
+
+    def lost(self) -> str:
+        """To be told with the next line."""
+        lost, self._lost = self._lost, 0
+        return f' ({lost} other lines before it were left out)' if lost else ''
 
 
 def bare(text: str) -> str:

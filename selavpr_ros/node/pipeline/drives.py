@@ -6,9 +6,11 @@ from __future__ import annotations
 from dataclasses import replace
 import logging
 from pathlib import Path
+import re
 
 from selavpr_model.config import SlamConfig
 from selavpr_model.errors import SelaVPRError
+from selavpr_model.runtime.paths import expanded
 from selavpr_ros.node.pipeline.request import is_map, Request, rescued
 from selavpr_ros.node.pipeline.states import Extractor, PlaceMap, SlamSession
 
@@ -20,7 +22,7 @@ def is_other(slam: SlamSession, before: Request | None, request: Request) -> boo
     path = slam.place_map.path
     if before is None or request.extractor != before.extractor:
         return True
-    target = Path(request.map).expanduser()
+    target = expanded(request.map)
     named = request.map and not before.map and path is None and not is_map(target)
     return request.map != before.map and target != path and not named
 
@@ -62,8 +64,8 @@ def save(slam: SlamSession, path: str) -> None:
     """
     from selavpr_model.maps.storage.store import save_map
 
-    target = Path(path).expanduser() if path else slam.place_map.path
-    spare = rescued() / f'{slam.session}-{slam.place_map.map_id[:8]}'
+    target = expanded(path) if path else slam.place_map.path
+    spare = rescued() / file_name(f'{slam.session}-{slam.place_map.map_id[:8]}')
     if target is None:
         save_map(slam.place_map, spare, overwrite=True)
         logger.warning('no map was given: the grown map was saved to %s', spare)
@@ -73,3 +75,8 @@ def save(slam: SlamSession, path: str) -> None:
     except (SelaVPRError, OSError) as error:
         save_map(slam.place_map, spare, overwrite=True)
         logger.error('%s; the grown map was saved to %s instead', error, spare)
+
+
+def file_name(text: str) -> str:
+    """A name of one folder of any text: sessions are named by parameters and by maps."""
+    return re.sub(r'[^\w.-]', '_', text).lstrip('.')[-120:]

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 import gc
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from selavpr_model.config import ExtractorConfig, RecognizerConfig
 from selavpr_model.errors import MapNotFoundError, SelaVPRError
 from selavpr_model.records import Frame, Recognition
+from selavpr_model.runtime.paths import expanded
 from selavpr_ros.node.pipeline import drives
 from selavpr_ros.node.pipeline.request import (
     fits,
@@ -23,6 +23,7 @@ from selavpr_ros.node.pipeline.request import (
     reason,
     Request,
     runs,
+    unusable,
 )
 from selavpr_ros.node.pipeline.states import (
     Answer,
@@ -87,6 +88,9 @@ class Pipeline:
 
         Does not raise: the problem is in the state.
         """
+        if error := unusable(request.map):
+            self._request = self._request or request
+            return self._refuse(Asset.MAP, error)
         if isinstance(self.state, Mapping):
             if not drives.is_other(self.state.slam, self._request, request):
                 self._request = request
@@ -121,7 +125,7 @@ class Pipeline:
         """The state in which the requested map is used; raises what is wrong with it."""
         here = self.place_map
         kept = here.path if here is not None else None
-        path = Path(request.map).expanduser() if request.map else kept
+        path = expanded(request.map) if request.map else kept
         if here is not None and path == kept and (path is None or fits(here, extractor)):
             return self._localizing(extractor, here, request)
         if request.slam is not None and path is not None and not is_map(path):
@@ -132,9 +136,8 @@ class Pipeline:
         return Empty(Problem(Asset.MAP, NO_MAP), extractor)
 
     def load_map(self, path: str, request: Request) -> None:
-        """Replace the map; raises what is wrong with the new one and then keeps the old one. One
-        that grows is saved first, and raises if that fails.
-        """
+        """Replace the map; raises what is wrong with the new one, and then the old one stays, or
+        what keeps one that grows from being saved first."""
         extractor = self.extractor
         if extractor is None and self._request is not None:
             extractor = self._try_model(request.extractor)
@@ -142,10 +145,10 @@ class Pipeline:
             raise NotReadyError(
                 f'no model to use the map with: {self.problem(Asset.MODEL) or NOT_CONFIGURED}'
             )
-        place_map = open_map(Path(path).expanduser(), extractor)
+        place_map = open_map(expanded(path), extractor)
         if isinstance(self.state, Mapping):
             self.end_slam()
-            place_map = open_map(Path(path).expanduser(), extractor)  # may have grown
+            place_map = open_map(expanded(path), extractor)  # may have grown
         request = replace(request, map=path)
         self.state, self._request = self._localizing(extractor, place_map, request), request
         self.start_slam(request)
@@ -212,10 +215,10 @@ class Pipeline:
         if isinstance(self.state, Mapping) or extractor is None or request.slam is None:
             return
         origin = None if here is None else here.path
-        target = Path(request.map).expanduser() if request.map else origin
-        if target is not None and target != origin and is_map(target):
-            return  # it is there and could not be opened: the state says why
         try:
+            target = expanded(request.map) if request.map else origin
+            if target is not None and target != origin and is_map(target):
+                return  # it is there and could not be opened: the state says why
             drives.require_room(target, request.slam)
             if origin is not None and target != origin:
                 here = None  # a map of its own is asked for
@@ -268,7 +271,7 @@ class Pipeline:
         if place_map is None:
             raise MapNotFoundError(f'nothing to save: {problem.text if problem else NO_MAP}')
         origin = place_map.path or (self._request.map if self._request else '')
-        target = Path(path or origin).expanduser() if path or origin else None
+        target = expanded(path or origin) if path or origin else None
         if target is None:
             raise MapNotFoundError('the map was never saved; give a path')
         save_map(place_map, target, overwrite)

@@ -12,8 +12,11 @@ import enum
 
 import numpy as np
 
+from selavpr_model.errors import InputError
 from selavpr_model.poses import inverse
 from selavpr_model.records import Candidate, Place, Recognition, Reject, State, Status
+
+MOST = 1e12  # m and m^2 of a prior
 
 
 class Ending(enum.IntEnum):
@@ -43,6 +46,19 @@ class Prior:
         offset = T_map_base[:3, 3] - self.position
         spread = self.covariance + 1e-4 * np.eye(3)
         return bool(offset @ np.linalg.pinv(spread) @ offset <= 9.0)
+
+
+def prior_of(position: np.ndarray, covariance: np.ndarray) -> Prior:
+    """InputError for numbers that describe no search area."""
+    finite = np.isfinite(position).all() and np.isfinite(covariance).all()
+    if not finite or max(np.abs(position).max(), np.abs(covariance).max()) > MOST:
+        raise InputError(f'prior: expected finite numbers up to {MOST:g}; set pose and covariance')
+    symmetric = (covariance + covariance.T) / 2
+    if np.abs(covariance - symmetric).max() > 1e-3 * max(np.abs(covariance).max(), 1e-6):
+        raise InputError('prior: expected a symmetric covariance; set both of its halves')
+    if np.linalg.eigvalsh(symmetric).min() < -1e-6 * max(np.abs(symmetric).max(), 1e-6):
+        raise InputError('prior: expected a covariance without negative variances')
+    return Prior(position, symmetric)
 
 
 class Relocalization:

@@ -16,7 +16,8 @@ from selavpr_model.config import (
     SlamConfig,
     TemporalConfig,
 )
-from selavpr_model.errors import SelaVPRError
+from selavpr_model.errors import InputError, SelaVPRError
+from selavpr_model.runtime.paths import expanded
 from selavpr_ros.node.pipeline.states import Extractor, PlaceMap, PlaceRecognizer
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,15 @@ def rescued() -> Path:
     from selavpr_model.features.weights import home
 
     return home() / 'rescued'
+
+
+def unusable(path: str) -> InputError | None:
+    """Why this can be no path on this computer; None where it can."""
+    try:
+        expanded(path)
+    except InputError as error:
+        return error
+    return None
 
 
 def is_map(path: Path) -> bool:
