@@ -11,9 +11,7 @@ from pathlib import Path
 import struct
 from typing import NamedTuple
 
-from selavpr_ros.bags.storage.compression import DamagedError, MAX_BYTES
-
-MAX_NAME = 200
+from selavpr_ros.bags.storage.compression import DamagedError, MAX_BYTES, printable
 
 
 class Message(NamedTuple):
@@ -22,12 +20,6 @@ class Message(NamedTuple):
     channel: int
     time_ns: int
     data: bytes | memoryview
-
-
-def printable(text: str) -> str:
-    """A name out of a file of a stranger, fit for one line."""
-    short = text if len(text) < MAX_NAME else f'{text[:MAX_NAME]}...'
-    return ''.join(c if c.isprintable() else '?' for c in short)
 
 
 @dataclass(slots=True)

@@ -18,10 +18,20 @@ MAX_RATIO = 1000
 """Of a compressed file; recordings stay below 100."""
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 BLOCK = 1 << 20
+MAX_TEXT = 200
 
 
 class DamagedError(ValueError):
-    """Bytes that are not what they claim to be; the text says what is wrong."""
+    """Bytes that are not what they claim to be; the text says in one line what is wrong."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(' '.join(text.split())))
+
+
+def printable(text: str) -> str:
+    """What a file of a stranger says, fit for one line."""
+    short = text if len(text) <= MAX_TEXT else f'{text[:MAX_TEXT]}...'
+    return ''.join(c if c.isprintable() else '?' for c in short)
 
 
 def decompress(data: bytes | memoryview, kind: str, limit: int = MAX_BYTES) -> bytes:
