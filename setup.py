@@ -67,7 +67,9 @@ setup(
     ],
     extras_require={
         'bags': [
-            'rosbags>=0.9.20',  # reads and writes ROS 2 bags without ROS: replay, maps of bags
+            'backports.zstd>=1.0; python_version < "3.14"',  # unpacks chunks and files of bags
+            'lz4>=4',  # unpacks chunks of bags
+            'rosbags>=0.9.20',  # messages of bags without ROS, and writes bags: replay, maps
         ],
         'gpu': [
             'faiss-gpu-cu12>=1.8',  # the same search on the GPU

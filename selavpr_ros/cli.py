@@ -41,6 +41,9 @@ ImageTopic = Annotated[str, typer.Option(help='image topic of a bag; empty: the 
 BaseCamera = Annotated[
     str, typer.Option(help='T_base_camera as x,y,z,qx,qy,qz,qw; empty: from /tf_static')
 ]
+Truth = Annotated[
+    str, typer.Option(help='topic of the true poses, or tf:FRAME; none: nothing is scored')
+]
 Rate = Annotated[ReplayConfig, Fields('rate')]
 Geometry = Annotated[GeometryConfig, Fields(enabled='--geometry/--no-geometry')]
 MapWeights = Annotated[
@@ -79,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 @map_app.command('build')
 @with_configs
 def build_map(
-    source: Annotated[Path, typer.Argument(help='folder of images with poses, or ROS 2 bag')],
+    source: Annotated[Path, typer.Argument(help='bag, video, or folder of images, with poses')],
     out: Annotated[Path, typer.Option(help='folder of the map')],
     extractor: Model,
     keyframes: Keyframes,
@@ -87,8 +90,8 @@ def build_map(
     poses: Annotated[
         str,
         typer.Option(
-            help='pose topic of a bag, or pose file here or in the folder; none: without; '
-            'empty: what is found'
+            help='pose topic of a bag, tf:FRAME for the camera in that frame of its /tf, or pose '
+            'file here or in the folder; none: without; empty: what is found'
         ),
     ] = '',
     image_topic: ImageTopic = '',
@@ -114,24 +117,24 @@ def build_map(
         overwrite=overwrite,
         json_out=json_out,
     )
+    say_account(frames)
+
+
+def say_account(frames: Iterable[Frame]) -> None:
+    """How many images were found, left out and why, and have a pose from what."""
+    account = getattr(frames, 'account', None)
+    if account is not None:
+        typer.echo(account())
 
 
 def open_source(
     source: Path, poses: str, image_topic: str, base_camera: np.ndarray | None
 ) -> tuple[Iterable[Frame], dict[str, Any]]:
-    """Frames of a bag or of a folder of images, and what the map says about where it is from."""
-    from selavpr_model.data.image_folder import ImageFolder
-    from selavpr_ros.bags.recordings import open_recording
+    """Frames of any source, and what the map says about where it is from."""
+    from selavpr_ros.bags.recordings import open_recording, origin_of
 
     recording = open_recording(source, poses, image_topic, base_camera)
-    if isinstance(recording, ImageFolder):
-        return recording, {
-            'kind': 'folder',
-            'path': str(source),
-            'poses': str(recording.pose_source),
-        }
-    return recording, {'kind': 'bag', 'path': str(source), 'image': recording.image_topic,
-                   'poses': recording.pose_topic}  # fmt: skip
+    return recording, origin_of(recording, source)
 
 
 def parse_pose(text: str) -> np.ndarray | None:
@@ -159,7 +162,7 @@ def replay(
     bag: Annotated[Path, typer.Argument(help='ROS 2 bag')],
     map_: Annotated[Path, typer.Option('--map', help='folder of the map')],
     out: Annotated[Path, typer.Option(help='folder for predictions, summary and report')],
-    truth: Annotated[str, typer.Option(help='topic of the true poses; none: nothing is scored')],
+    truth: Truth,
     computer: Computer,
     recognizer: Candidates,
     score: Tolerance,

@@ -51,7 +51,7 @@ def fetch_weights(
 def import_weights(
     name: Annotated[str, typer.Argument(help='name to keep the weights under')],
     file: Annotated[
-        Path, typer.Argument(help='file of weights: .pth (SelaVPR or DINOv2) or .safetensors')
+        Path, typer.Argument(help='file of weights: SelaVPR or DINOv2 (.pth, .bin, .safetensors)')
     ],
 ) -> None:
     """Check a file strictly, convert it and put it into the cache.

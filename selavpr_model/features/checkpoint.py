@@ -17,34 +17,19 @@ import re
 import tempfile
 from typing import Any
 
-import numpy as np
-from safetensors import safe_open, SafetensorError
 from safetensors.torch import save_file
 import torch
 from torch import Tensor
 
 from selavpr_model.config import ModelConfig
 from selavpr_model.errors import ConfigError, WeightsError
+from selavpr_model.features import files, foreign, names
+from selavpr_model.features.architecture import infer_config, printable
 from selavpr_model.features.network import SelaVPR
-from selavpr_model.features.vit import SIZES
 
 FORMAT = 'selavpr-1'
-
-# Official name -> ours. DINOv2 files lack `backbone.`, DataParallel adds `module.`.
-_RENAMES = (
-    (r'^module\.', ''),
-    (r'\.adapter1\.', '.serial.'),
-    (r'\.adapter2\.', '.parallel.'),
-    (r'\.D_fc1\.', '.down.'),
-    (r'\.D_fc2\.', '.up.'),
-    (r'^aggregation\.1\.p$', 'gem.p'),
-    (r'^LocalAdapt\.upconv', 'local.up'),
-)
-# What the official training script pickled beside the tensors: the recalls, a numpy array.
-_ALLOWED = (
-    'numpy._core.multiarray._reconstruct', 'numpy._core.multiarray.scalar',
-    'numpy.core.multiarray._reconstruct', 'numpy.core.multiarray.scalar',
-)  # fmt: skip
+FREE_BYTES = 1 << 30
+"""Up to here a file may be smaller than its tensors, which may repeat one number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +46,31 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a `.pth`, `.pt` or `.safetensors` file; WeightsError says what is wrong with it."""
+    """Read weights of any kind we know, by content; WeightsError says what is wrong with them."""
     if not path.is_file():
         raise WeightsError(f'weights: no file {path}; see `selavpr weights list` for known names')
-    if path.suffix == '.safetensors':
-        return _read_own(path)
-    if path.suffix in ('.pth', '.pt'):
-        return from_official(_read_pickle(path), path)
-    raise WeightsError(f'weights: expected .safetensors, .pth or .pt, got {path.name}')
+    kind = files.kind_of(path)
+    if kind != 'safetensors':
+        return from_official(files.read_pickle(path, kind), path)
+    metadata, tensors = files.read_safetensors(path)
+    if 'selavpr' in metadata:
+        return _own(metadata['selavpr'], tensors, path)
+    return from_official(tensors, path)
 
 
-def _read_own(path: Path) -> Checkpoint:
-    try:
-        with safe_open(path, framework='pt') as file:
-            meta = json.loads((file.metadata() or {}).get('selavpr', '{}'))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f'weights: {path} is damaged ({error}); fetch it again') from error
+def _own(header: str, tensors: dict[str, Tensor], path: Path) -> Checkpoint:
+    meta = files.shallow_json(header, f'weights: {path}: its header')
     if meta.get('format') != FORMAT:
-        got = meta.get('format', 'no selavpr header')
+        got = str(meta.get('format', 'none'))[:40]
         raise WeightsError(f'weights: {path}: expected format {FORMAT}, got {got}')
+    model, base = meta.pop('model', None), meta.get('base', '')
     try:
-        config = ModelConfig.from_dict(meta.pop('model'))
-    except (KeyError, AttributeError, TypeError, ConfigError) as error:
+        config = ModelConfig.from_dict(model)
+    except (AttributeError, TypeError, ConfigError, OverflowError) as error:
         raise WeightsError(f'weights: {path}: its header describes no model ({error})') from error
-    return Checkpoint(config, tensors, meta, meta.get('base', ''))
+    if not isinstance(base, str):
+        raise WeightsError(f'weights: {path}: expected the name of a backbone, got {base!r:.40}')
+    return Checkpoint(config, tensors, meta, base)
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -93,7 +78,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     meta = {**checkpoint.meta, 'format': FORMAT, 'model': checkpoint.config.to_dict()}
     if checkpoint.base:
         meta['base'] = checkpoint.base
-    tensors = {k: v.detach().cpu().contiguous() for k, v in sorted(checkpoint.tensors.items())}
+    tensors = _apart(checkpoint.tensors)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
     os.close(handle)
@@ -106,82 +91,56 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-def _read_pickle(path: Path) -> Mapping[str, Any]:
-    """Tensors and the numpy recalls of the official script, and nothing else."""
-    try:
-        with torch.serialization.safe_globals(_numpy_globals()):
-            data = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # torch raises many types for a bad file; all mean the same here
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f'weights: {path} is unsafe or damaged: {first}') from error
-    if not isinstance(data, Mapping):
-        raise WeightsError(f'weights: {path}: expected a state dict, got {type(data).__name__}')
-    return data
-
-
-def _numpy_globals() -> list[Any]:
-    multiarray = getattr(np, '_core', None) or np.core  # numpy 1 has only `core`
-    functions = (multiarray.multiarray._reconstruct, multiarray.multiarray.scalar)
-    allowed: list[Any] = [(f, name) for name in _ALLOWED for f in functions if f.__name__ in name]
-    kinds = {type(np.dtype(code)) for code in ('f4', 'f8', 'i4', 'i8', '?')}
-    return [*allowed, np.ndarray, np.dtype, *kinds]
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous, each alone in its memory, as safetensors wants them."""
+    seen: set[int] = set()
+    apart = {}
+    for key in sorted(tensors):
+        whole = tensors[key].detach().cpu().contiguous()
+        memory = whole.untyped_storage()
+        if memory.data_ptr() in seen or memory.nbytes() != whole.numel() * whole.element_size():
+            whole = whole.clone()
+        seen.add(memory.data_ptr())
+        apart[key] = whole
+    return apart
 
 
 def from_official(data: Mapping[str, Any], path: Path) -> Checkpoint:
-    """A checkpoint from the official SelaVPR or DINOv2 layout; the architecture is read off it."""
-    state = data.get('model_state_dict', data)
-    if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
+    """A checkpoint from the names of SelaVPR, DINOv2, Hugging Face or timm, however wrapped.
+
+    The architecture is read off the names and shapes.
+    """
+    state = names.state_dict(data)
+    if state is None or len(state) > names.MOST_TENSORS:
         raise WeightsError(f'weights: {path}: expected a state dict of named tensors')
-    tensors = {our_name(k): v for k, v in state.items() if isinstance(v, Tensor)}
-    tensors.pop('backbone.mask_token', None)  # only DINOv2's own training needs it
+    plain = names.unprefixed(state)
+    if told := foreign.by_names(plain):
+        raise WeightsError(f'weights: {path}: {told}')
+    _check_tensors(plain, path)
+    tensors, left_out = names.ours(plain)
     meta: dict[str, Any] = {'source': path.name}
-    if 'epoch_num' in data:
-        meta['epoch'] = int(data['epoch_num'])
+    if isinstance(data.get('epoch_num'), int):
+        meta['epoch'] = data['epoch_num']
+    if left_out:
+        meta['left_out'] = sorted({name.partition('.')[0] for name in left_out})
     return Checkpoint(infer_config(tensors, path), tensors, meta)
 
 
-def our_name(official: str) -> str:
-    """Our parameter name for an official SelaVPR or DINOv2 one."""
-    for pattern, replacement in _RENAMES:
-        official = re.sub(pattern, replacement, official)
-    ours = ('backbone.', 'gem.', 'local.')
-    return official if official.startswith(ours) else f'backbone.{official}'
-
-
-def infer_config(tensors: Mapping[str, Tensor], path: Path) -> ModelConfig:
-    """Read the architecture off the tensors' names and shapes; WeightsError when it is no ViT."""
-    cls = tensors.get('backbone.cls_token')
-    widths = {size.dim: name for name, size in SIZES.items()}
-    if cls is None or cls.shape[-1] not in widths:
-        some = ', '.join(sorted(tensors)[:3]) or 'no tensor'
-        raise WeightsError(f'weights: {path} is neither SelaVPR nor DINOv2 (it holds {some}, ...)')
-    dim = cls.shape[-1]
-    numbers = [int(m[1]) for k in tensors if (m := re.match(r'backbone\.blocks\.(\d+)\.', k))]
-    registers = tensors.get('backbone.register_tokens')
-    serial = tensors.get('backbone.blocks.0.serial.down.weight')
-    parallel = tensors.get('backbone.blocks.0.parallel.down.weight')
-    down = serial if serial is not None else parallel
-    up1, up2 = tensors.get('local.up1.weight'), tensors.get('local.up2.weight')
-    plain = down is None and registers is not None  # Meta's own register models
-    values: dict[str, Any] = {
-        'backbone': widths[dim],
-        'registers': 0 if registers is None else registers.shape[1],
-        'blocks': max(numbers, default=-1) + 1,
-        'final_norm': 'backbone.norm.weight' in tensors,
-        'serial_adapter': serial is not None,
-        'parallel_adapter': parallel is not None,
-        'local_head': 'tokens' if up1 is None else 'upconv',
-        'pos_offset': 0.0 if plain else 0.1,
-        'pos_antialias': plain,
-    }
-    if down is not None:
-        values['adapter_ratio'] = down.shape[0] / dim
-    if up1 is not None and up2 is not None:
-        values |= {'local_hidden': up1.shape[1], 'local_channels': up2.shape[1]}
-    try:
-        return ModelConfig(**values)
-    except ConfigError as error:
-        raise WeightsError(f'weights: {path}: {error}') from error
+def _check_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """WeightsError for tensors of another kind, or that would be far larger than the file."""
+    for name, tensor in tensors.items():
+        strided = tensor.layout == torch.strided and tensor.device.type == 'cpu'
+        if not strided or tensor.is_quantized or tensor.is_complex() or tensor.is_nested:
+            raise WeightsError(
+                f'weights: {path}: expected plain numbers in {name[:80]!r}, got {tensor.dtype} '
+                f'{tensor.layout}; take weights that are not quantized'
+            )
+    total = sum(4 * tensor.numel() for tensor in tensors.values())
+    if path.is_file() and total > max(FREE_BYTES, 8 * path.stat().st_size):
+        raise WeightsError(
+            f'weights: {path}: its tensors would take {total} bytes, far more than the file; '
+            f'it is damaged: {files.AGAIN}'
+        )
 
 
 def build_network(checkpoint: Checkpoint) -> SelaVPR:
@@ -189,11 +148,35 @@ def build_network(checkpoint: Checkpoint) -> SelaVPR:
 
     A file without GeM's p (a plain backbone) gets the initial p = 3.
     """
+    check_checkpoint(checkpoint)
     network = SelaVPR(checkpoint.config)
     tensors = {'gem.p': network.gem.p.detach(), **checkpoint.tensors}
-    check_keys(network.state_dict(), tensors)
     network.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=True)
     return network.eval()
+
+
+def check_checkpoint(checkpoint: Checkpoint) -> None:
+    """WeightsError unless every tensor is there, fits and is finite; allocates no network.
+
+    Of a file that holds adapters only, the adapters.
+    """
+    expected = blueprint(checkpoint.config)
+    if checkpoint.base:
+        expected = {k: v for k, v in expected.items() if is_adapter(k)}
+    check_keys(expected, {'gem.p': expected['gem.p'], **checkpoint.tensors})
+    for name, tensor in checkpoint.tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise WeightsError(f'weights: {name} holds NaN or infinity; {files.AGAIN}')
+
+
+def blueprint(config: ModelConfig) -> dict[str, Tensor]:
+    """The names and shapes of a network's tensors, without memory for them."""
+    try:
+        with torch.device('meta'):
+            return dict(SelaVPR(config).state_dict())
+    except (ConfigError, RuntimeError, TypeError, ValueError, OverflowError) as error:
+        first = (str(error).splitlines() or [''])[0][:200]
+        raise WeightsError(f'weights: their header describes no model ({first})') from error
 
 
 def check_keys(expected: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> None:
@@ -214,7 +197,8 @@ def check_keys(expected: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> Non
 
 def _some(keys: list[str], most: int = 12) -> str:
     more = f' and {len(keys) - most} more' if len(keys) > most else ''
-    return f'{len(keys)}: {", ".join(keys[:most])}{more}'
+    shown = ', '.join(printable(key) for key in keys[:most])
+    return f'{len(keys)}: {shown}{more}'
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:

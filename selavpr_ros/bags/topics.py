@@ -1,18 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A bag opened, and which of its topics are the images, the poses and the odometry."""
+"""Which topics of a bag are the images, the poses and the odometry."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-
 from selavpr_model.errors import SourceError
-from selavpr_model.runtime.needs import needs
-
-with suppress(ModuleNotFoundError):  # a folder of images is read without it; open_bag asks for it
-    from rosbags.highlevel import AnyReader, AnyReaderError
-    from rosbags.typesys import get_typestore, Stores
+from selavpr_ros.bags.bag import Bag, Topic
 
 RAW_IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
@@ -20,32 +12,20 @@ IMAGES = (RAW_IMAGE, COMPRESSED_IMAGE)
 ODOMETRY = 'nav_msgs/msg/Odometry'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 STAMPED_POSES = ('geometry_msgs/msg/PoseStamped', 'geometry_msgs/msg/PoseWithCovarianceStamped')
+ONLY_NAMED = (
+    'geometry_msgs/msg/TransformStamped', 'nav_msgs/msg/Path', 'sensor_msgs/msg/NavSatFix',
+    'geometry_msgs/msg/Pose', 'geometry_msgs/msg/PoseWithCovariance',
+)  # fmt: skip
+"""Poses, too, but a path may be planned and a fix has no heading: never taken unasked."""
+POSES = (*STAMPED_POSES, ODOMETRY, *ONLY_NAMED)
+MOST_LISTED = 100
 NO_POSE = 'none'
 """As a pose topic: frames get no pose."""
+TRANSFORMS = 'tf:'
+"""Before a frame's name, as a pose topic: the camera's pose in that frame as /tf says."""
 
 
-@contextmanager
-def open_bag(path: Path) -> Iterator[AnyReader]:
-    """A reader of the bag folder; SourceError when it is none or is damaged."""
-    if not path.exists():
-        raise SourceError(f'{path}: expected a ROS 2 bag folder, found nothing there')
-    with needs('rosbags', extra='bags'):
-        typestore = get_typestore(Stores.ROS2_JAZZY)
-    try:
-        with AnyReader([path], default_typestore=typestore) as bag:
-            yield bag
-    except (AnyReaderError, OSError) as error:
-        raise SourceError(
-            f'{path}: not a readable ROS 2 bag (sqlite3 or mcap); {error}'
-        ) from error
-
-
-def is_bag(path: Path) -> bool:
-    """Whether the path is a bag folder or a bag's storage file."""
-    return (path / 'metadata.yaml').is_file() or path.suffix in ('.mcap', '.db3', '.bag')
-
-
-def choose_image_topic(bag: AnyReader, name: str) -> str:
+def choose_image_topic(bag: Bag, name: str) -> str:
     """The named topic, or the only one; of an image in both forms the raw one."""
     topics = _topics_of(bag, IMAGES)
     if name:
@@ -61,13 +41,18 @@ def choose_image_topic(bag: AnyReader, name: str) -> str:
     return usable[0]
 
 
-def choose_pose_topic(bag: AnyReader, name: str) -> str:
-    """The named topic, or the only stamped pose topic, or the only odometry; empty for none."""
+def choose_pose_topic(bag: Bag, name: str) -> str:
+    """The named topic, or the only stamped pose topic, or the only odometry; empty for none.
+
+    `tf:FRAME` stays as it is.
+    """
     if name == NO_POSE:
         return ''
-    topics = _topics_of(bag, (*STAMPED_POSES, ODOMETRY))
+    if name.startswith(TRANSFORMS):
+        return name
+    topics = _topics_of(bag, POSES)
     if name:
-        return _require(bag, name, topics, (*STAMPED_POSES, ODOMETRY), 'pose topic')
+        return _require(bag, name, topics, POSES, 'pose topic')
     for types in (STAMPED_POSES, (ODOMETRY,)):
         usable = [t for t in topics if topics[t][0] in types and topics[t][1]]
         if len(usable) > 1:
@@ -77,19 +62,23 @@ def choose_pose_topic(bag: AnyReader, name: str) -> str:
     return ''
 
 
-def choose_odometry(bag: AnyReader, pose_topic: str) -> str:
+def choose_odometry(bag: Bag, pose_topic: str) -> str:
     topics = [t for t, (_, count) in _topics_of(bag, (ODOMETRY,)).items() if count]
     if pose_topic in topics:
         return pose_topic
     return topics[0] if len(topics) == 1 else ''
 
 
-def _topics_of(bag: AnyReader, types: tuple[str, ...]) -> dict[str, tuple[str, int]]:
-    return {n: (t.msgtype, t.msgcount) for n, t in bag.topics.items() if t.msgtype in types}
+def _topics_of(bag: Bag, types: tuple[str, ...]) -> dict[str, tuple[str, int]]:
+    return {
+        n: (t.msgtype, t.msgcount)
+        for n, t in bag.topics.items()
+        if t.msgtype in types and t.readable
+    }
 
 
 def _require(
-    bag: AnyReader,
+    bag: Bag,
     name: str,
     topics: dict[str, tuple[str, int]],
     types: tuple[str, ...],
@@ -102,21 +91,29 @@ def _require(
     raise SourceError(_listing(bag, problem, topics) if topics else _nothing(bag, problem, types))
 
 
-def _listing(bag: AnyReader, problem: str, topics: dict[str, tuple[str, int]]) -> str:
-    return f'{bag.paths[0]}: {problem}; the bag has {_listed(topics)}; name one of them'
+def _listing(bag: Bag, problem: str, topics: dict[str, tuple[str, int]]) -> str:
+    return f'{bag.path}: {problem}; the bag has {_listed(topics)}; name one of them'
 
 
-def _nothing(bag: AnyReader, problem: str, types: tuple[str, ...]) -> str:
-    every = {n: (t.msgtype or 'mixed types', t.msgcount) for n, t in bag.topics.items()}
-    wanted, has = ' or '.join(types), _listed(every) or 'no topic at all'
-    return f'{bag.paths[0]}: {problem}; the bag has {has}; record a topic of type {wanted}'
+def _nothing(bag: Bag, problem: str, types: tuple[str, ...]) -> str:
+    every = {n: (described(t), t.msgcount) for n, t in bag.topics.items()}
+    usual = [kind for kind in types if kind not in ONLY_NAMED]
+    wanted, has = ' or '.join(usual), _listed(every) or 'no topic at all'
+    return f'{bag.path}: {problem}; the bag has {has}; record a topic of type {wanted}'
+
+
+def described(topic: Topic) -> str:
+    """Its type, with the encoding where that is one we cannot read."""
+    return topic.msgtype if topic.readable else f'{topic.msgtype} as {topic.encoding or "several"}'
 
 
 def _listed(topics: dict[str, tuple[str, int]]) -> str:
-    return ', '.join(f'{n} ({t}, {count})' for n, (t, count) in sorted(topics.items()))
+    shown = [f'{n} ({t}, {count})' for n, (t, count) in sorted(topics.items())]
+    more = [f'and {len(shown) - MOST_LISTED} more'] if len(shown) > MOST_LISTED else []
+    return ', '.join(shown[:MOST_LISTED] + more)
 
 
-def camera_topic(bag: AnyReader, image_topic: str) -> str:
+def camera_topic(bag: Bag, image_topic: str) -> str:
     """The camera_info beside the images, else the only one; empty for none."""
     topics = [t for t, (_, count) in _topics_of(bag, (CAMERA_INFO,)).items() if count]
     beside = image_topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'

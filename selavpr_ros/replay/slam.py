@@ -32,9 +32,9 @@ from selavpr_model.records import Frame, LoopClosure, Recognition
 from selavpr_model.runtime.outputs import write_json
 from selavpr_model.runtime.progress import progress_bar
 from selavpr_model.slam.session import SlamConfigs, SlamSession
+from selavpr_ros.bags.files import is_bag
 from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.bags.recordings import open_recording
-from selavpr_ros.bags.topics import is_bag
 
 TRUTH_PICTURE = 'truth.png'
 COLUMNS = (

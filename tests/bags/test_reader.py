@@ -12,8 +12,8 @@ from replay_helpers import copy_bag
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import pose_matrix
 from selavpr_model.records import Camera, Frame
+from selavpr_ros.bags.files import is_bag
 from selavpr_ros.bags.reader import BagFrames
-from selavpr_ros.bags.topics import is_bag
 from selavpr_ros.bags.writer import write_bag
 
 BASE_CAMERA = pose_matrix((0.3, 0.0, 1.2), (-0.5, 0.5, -0.5, 0.5))
@@ -108,7 +108,7 @@ def test_no_bag_and_a_bag_without_images_say_so(tmp_path):
     with pytest.raises(SourceError, match='found nothing there'):
         BagFrames(tmp_path / 'none')
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(SourceError, match='not a readable ROS 2 bag'):
+    with pytest.raises(SourceError, match='not a readable bag'):
         BagFrames(tmp_path / 'empty')
 
 
@@ -116,7 +116,7 @@ def test_a_truncated_bag_is_a_source_error(tmp_path):
     write_bag(tmp_path / 'bag', frames(50), 'rgb8')
     storage = next((tmp_path / 'bag').glob('*.mcap'))
     storage.write_bytes(storage.read_bytes()[:5000])
-    with pytest.raises(SourceError, match='not a readable ROS 2 bag'):
+    with pytest.raises(SourceError, match='expected images, got none; the bag has no topic'):
         list(BagFrames(tmp_path / 'bag'))
 
 

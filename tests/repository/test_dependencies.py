@@ -25,6 +25,7 @@ ROS_MODULES = re.compile(
 # Import name -> name on PyPI, where they differ.
 DISTRIBUTIONS = {
     'PIL': 'pillow',
+    'backports': 'backports.zstd',
     'cv2': 'opencv-python-headless',
     'faiss': 'faiss-cpu',
     'jinja2': 'Jinja2',
@@ -127,7 +128,7 @@ class TestNeeds:
 
     def test_every_requirement_is_imported_and_says_why_it_is_there(self) -> None:
         lines = (ROOT / 'setup.py').read_text().splitlines()
-        listed = [line for line in lines if re.match(r" {8,12}'[\w-]+>=", line)]
+        listed = [line for line in lines if re.match(r" {8,12}'[\w.-]+>=", line)]
         assert len(listed) == len(requirements())
         assert not [line for line in listed if not re.search(r',  # \S+ \S+', line)]
         runtime = {r.name for r in requirements()} - {r.name for r in requirements('dev')}
@@ -151,7 +152,7 @@ class TestNeeds:
                 'torch': 'pytorch', 'Jinja2': 'jinja2'}  # fmt: skip
         parts = ('install_requires', 'bags', 'report', 'train', 'weights')
         names = {r.name for part in parts for r in requirements(part)}
-        by_pip = set(re.findall(r'by pip: ([\w ]+)\.', text)[0].split())
+        by_pip = set(re.findall(r'by pip: ([\w. ]+)\.\s', text)[0].split())
         by_key = {n for n in names if f'<exec_depend>python3-{keys.get(n, n)}' in text}
         assert by_key | by_pip == names and not by_key & by_pip
 

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""A video file as frames, which are as long after the start as it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import logging
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from selavpr_model.data import pose_files
+from selavpr_model.errors import SourceError
+from selavpr_model.poses import PoseTrack
+from selavpr_model.records import Frame
+
+SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v', '.webm', '.mpg', '.mpeg')
+POSE_GAP_NS = 500_000_000
+MAX_PIXELS = 8192 * 8192
+logger = logging.getLogger(__name__)
+
+
+def is_video(path: Path) -> bool:
+    """Whether the name is that of a video file."""
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+class VideoFrames:
+    """A sized iterable of Frame; stamps are ns since the start of the video.
+
+    poses: a TUM file whose times are seconds since the start; '' and 'none' for none.
+    base_camera: T_base_camera, when the poses are those of a body. SourceError for a file that is
+    no video, or poses of other times. `dropped` counts the frames that could not be decoded.
+    """
+
+    def __init__(
+        self, path: Path | str, poses: Path | str = '', base_camera: np.ndarray | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.pose_source = 'none'
+        self.poses = PoseTrack([], [])
+        with _Opened(self.path) as video:
+            self.count, self.rate = video.count, video.rate
+        if str(poses) not in ('', 'none'):
+            self._read_poses(Path(poses), base_camera)
+        self.found = self.posed = 0
+        self.dropped = 0
+
+    def _read_poses(self, name: Path, base_camera: np.ndarray | None) -> None:
+        if not name.is_file():
+            raise SourceError(
+                f'{self.path}: --poses {name}: expected a TUM file whose times are seconds since '
+                'the start of the video, found no file'
+            )
+        rows = [r for r in pose_files.read_tum(name, base_camera) if r.pose is not None]
+        stamps = [row.stamp_ns or 0 for row in rows]
+        self.poses = PoseTrack(stamps, [row.pose for row in rows if row.pose is not None])
+        self.pose_source = name.name
+        length = self.count / self.rate
+        if not stamps or min(stamps) / 1e9 > length:
+            first = min(stamps, default=0) / 1e9
+            raise SourceError(
+                f'{self.path}: the video is of 0 to {length:.3f} s, the poses of {name} begin at '
+                f'{first:.3f} s; expected times in seconds since the start of the video'
+            )
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.found = self.posed = 0
+        with _Opened(self.path) as video:
+            for stamp, image in video.images():
+                pose = self.poses.at(stamp, POSE_GAP_NS)
+                self.posed += pose is not None
+                yield Frame(stamp, image, pose=pose, name=f'{self.found:06d}')
+                self.found += 1
+        self.dropped = max(self.count - self.found, 0)
+        if not self.found:
+            raise SourceError(f'{self.path}: not one frame can be decoded; encode it anew')
+        if self.dropped:
+            logger.warning('%s', self.account())
+
+    def account(self) -> str:
+        """How many frames were found, left out and why, and have a pose from what; one line."""
+        reason = ' (the video ends early or is damaged)' if self.dropped else ''
+        return (
+            f'{self.path}: {max(self.count, self.found)} frames, {self.dropped} left out{reason}, '
+            f'{self.posed} with a pose from {self.pose_source}'
+        )
+
+
+class _Opened:
+    """A video being decoded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')  # its complaints become ours
+        self.video = cv2.VideoCapture(str(path))
+
+    def __enter__(self) -> _Opened:
+        if not self.video.isOpened():
+            raise SourceError(
+                f'{self.path}: cannot be opened as a video; its index is missing, as after a '
+                'recorder was killed, or it is none: `ffmpeg -i FILE -c copy NEW.mkv` tells'
+            )
+        width, height = (
+            self.video.get(p) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
+        if not 0 < width * height <= MAX_PIXELS:
+            raise SourceError(
+                f'{self.path}: expected frames of at most {MAX_PIXELS} pixels, got '
+                f'{width:.0f}x{height:.0f}'
+            )
+        count, rate = (self.video.get(p) for p in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS))
+        self.count = round(count) if 0 < count < 1e9 else 0
+        self.rate = rate if 0.01 < rate < 10_000 else 25.0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.video.release()
+
+    def images(self) -> Iterator[tuple[int, np.ndarray]]:
+        """(ns since the start, (H, W, 3) uint8 RGB), upright, as far as they can be decoded."""
+        index, last = 0, -1
+        while True:
+            more, image = self.video.read()
+            if not more or image is None:
+                return
+            told = self.video.get(cv2.CAP_PROP_POS_MSEC)
+            stamp = round(told * 1e6) if told > 0 else 0
+            if stamp <= last:  # containers without times say 0
+                stamp = round(index * 1e9 / self.rate) if index else 0
+            last = max(stamp, last + 1)
+            index += 1
+            yield last, np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
