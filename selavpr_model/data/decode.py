@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from selavpr_model.data.exif import parse_exif
 from selavpr_model.errors import InputError
 
 STRETCH = (1.0, 99.0)
@@ -29,16 +30,28 @@ def read_rgb(path: Path, as_stored: bool = False) -> np.ndarray:
 
 def decode_rgb(data: np.ndarray, name: str, as_stored: bool = False) -> np.ndarray:
     """(H, W, 3) uint8 RGB of (N,) uint8; `name` is said in errors."""
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-    if as_stored:
-        flags |= cv2.IMREAD_IGNORE_ORIENTATION
+    # OpenCV's versions differ in whose orientation they obey: here it is the same for all
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(data, flags) if len(data) else None
     except cv2.error:  # more pixels than OpenCV takes
         image = None
     if image is None:
         raise InputError(f'{name}: expected a whole {FORMATS}; {_what(data)}')
-    return np.asarray(cv2.cvtColor(to_8_bit(image), cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    rgb = np.asarray(cv2.cvtColor(to_8_bit(image), cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    is_tiff = data[:4].tobytes() in (b'II*\0', b'MM\0*')  # its decoder turns it itself
+    return rgb if as_stored or is_tiff else turned(rgb, parse_exif(data.tobytes()).orientation)
+
+
+def turned(image: np.ndarray, orientation: int) -> np.ndarray:
+    """(H, W, 3) as EXIF's orientation (1 to 8) wants it shown."""
+    if orientation >= 5:
+        image = image.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return np.ascontiguousarray(image)
 
 
 def _what(data: np.ndarray) -> str:

@@ -36,8 +36,13 @@ def read_exif(path: Path) -> Exif:
             data = file.read(READ)
     except OSError as error:
         raise InputError(f'{path}: cannot be read: {error.strerror}') from error
-    block = _block(data)
+    return parse_exif(data)
+
+
+def parse_exif(data: bytes) -> Exif:
+    """What the bytes of an image file say."""
     try:
+        block = _block(data)
         return _parsed(block) if block else Exif()
     except (struct.error, IndexError, ValueError, OverflowError):
         return Exif()

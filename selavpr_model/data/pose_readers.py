@@ -144,19 +144,7 @@ def pose_reader(
             base_camera,
         )
     if set(QUATERNION) <= names:
-
-        def turned(xyz: list[float], cell: Cells, where: str) -> np.ndarray | None:
-            quaternion = [number(cell[q], q, where) for q in QUATERNION]
-            seen_from = columns.world_to_camera or columns.centre
-            pose = of_quaternion(xyz, quaternion, where, None if seen_from else base_camera)
-            if pose is None or not seen_from:
-                return pose
-            back = inverse(pose)
-            if columns.centre:
-                back[:3, 3] = xyz
-            return back if base_camera is None else back @ base_camera
-
-        return turned
+        return lambda xyz, cell, where: _turned(columns, xyz, cell, where, base_camera)
     yaw_of, in_degrees = _yaw_reader(path, columns, table), bool(names & set(DEGREES))
 
     def level(xyz: list[float], cell: Cells, where: str) -> np.ndarray | None:
@@ -169,6 +157,21 @@ def pose_reader(
         return level_pose(x, y, z, yaw, base_camera) if math.isfinite(yaw) else None
 
     return level
+
+
+def _turned(
+    columns: Columns, xyz: list[float], cell: Cells, where: str, base_camera: np.ndarray | None
+) -> np.ndarray | None:
+    """The pose of a row with a quaternion, turned round where it is the world's in the camera."""
+    quaternion = [number(cell[q], q, where) for q in QUATERNION]
+    seen_from = columns.world_to_camera or columns.centre
+    pose = of_quaternion(xyz, quaternion, where, None if seen_from else base_camera)
+    if pose is None or not seen_from:
+        return pose
+    back = inverse(pose)
+    if columns.centre:
+        back[:3, 3] = xyz
+    return back if base_camera is None else back @ base_camera
 
 
 def _yaw_reader(
