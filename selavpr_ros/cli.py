@@ -7,7 +7,6 @@ Nothing heavy is imported before a command runs, so that --help is quick.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import typer
 
 from selavpr_model.cli.app import app, run
+from selavpr_model.cli.ask import extractor_of, MapWeights
 from selavpr_model.cli.benchmark import EXTRA_STAGES
 from selavpr_model.cli.map import map_app
 from selavpr_model.cli.options import (
@@ -28,7 +28,6 @@ from selavpr_model.cli.options import (
     with_configs,
 )
 from selavpr_model.config import (
-    ExtractorConfig,
     GeometryConfig,
     MapConfig,
     ReplayConfig,
@@ -43,9 +42,6 @@ BaseCamera = Annotated[
 ]
 Rate = Annotated[ReplayConfig, Fields('rate')]
 Geometry = Annotated[GeometryConfig, Fields(enabled='--geometry/--no-geometry')]
-MapWeights = Annotated[
-    str, typer.Option(help='name or file of weights; empty: those that the map was built with')
-]
 
 
 def publish_stage(rounds: int) -> list[float]:
@@ -129,6 +125,7 @@ def open_source(
             'kind': 'folder',
             'path': str(source),
             'poses': str(recording.pose_source),
+            **recording.report.to_dict(),
         }
     return recording, {'kind': 'bag', 'path': str(source), 'image': recording.image_topic,
                    'poses': recording.pose_topic}  # fmt: skip
@@ -159,22 +156,25 @@ def replay(
     bag: Annotated[Path, typer.Argument(help='ROS 2 bag')],
     map_: Annotated[Path, typer.Option('--map', help='folder of the map')],
     out: Annotated[Path, typer.Option(help='folder for predictions, summary and report')],
-    truth: Annotated[str, typer.Option(help='topic of the true poses; none: nothing is scored')],
     computer: Computer,
     recognizer: Candidates,
     score: Tolerance,
     geometry: Geometry,
     pace: Rate,
+    truth: Annotated[
+        str, typer.Option(help='topic of the true poses; none: the answers are not scored')
+    ] = 'none',
     live: Annotated[bool, typer.Option(help='play the bag to the node over DDS, too')] = False,
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
     weights: MapWeights = '',
     json_out: JsonOut = None,
 ) -> None:
-    """Find every frame of a bag in a map and score the answers against true poses.
+    """Find every frame of a bag in a map; with --truth, score the answers.
 
-    Reads the bag itself, so that two runs give equal predictions; with --live the same bag is
-    also played to the real node, and the answers are compared.
+    Writes predictions.csv, trajectory.txt (TUM, of the base where it was LOCALIZED), summary.json
+    and report.html. Reads the bag itself, so that two runs give equal predictions; with --live the
+    same bag is also played to the real node, and the answers are compared.
 
     Example: selavpr replay demo/winter --map maps/summer --truth /ground_truth/pose --out build/w
     """
@@ -232,22 +232,6 @@ def slam(
     summary = slam_replay.run(request)
     show(f'slam {source}', slam_rows(summary, out))
     write_json(json_out, summary)
-
-
-def extractor_of(map_: Path, weights: str, computer: ExtractorConfig) -> ExtractorConfig:
-    """The configuration the map was built with, or the usual one for other weights.
-
-    computer: its device, precision and threads are taken.
-    """
-    from selavpr_model.maps.storage.reader import read_manifest
-
-    own = {'weights': weights} if weights else read_manifest(map_)['configs'].get('extractor', {})
-    return dataclasses.replace(
-        ExtractorConfig.from_dict(own),
-        device=computer.device,
-        precision=computer.precision,
-        threads=computer.threads,
-    )
 
 
 @app.command()

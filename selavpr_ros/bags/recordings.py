@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from selavpr_model.data.image_folder import ImageFolder
+from selavpr_model.data.sequences import layout_of
 from selavpr_model.errors import SourceError
 from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.bags.topics import is_bag
@@ -21,7 +22,7 @@ def open_recording(
         raise SourceError(f'{source}: does not exist; expected a folder of images or a ROS 2 bag')
     if is_bag(source):
         return BagFrames(source, image_topic, poses, base_camera)
-    if not source.is_dir():
+    if not source.is_dir() and layout_of(source) is None:  # RTAB-Map's database is a file
         raise SourceError(
             f'{source}: expected a folder of images or a ROS 2 bag, got a file; of a video, '
             'write the images into a folder first'
