@@ -72,8 +72,8 @@ def ask(
     _show(rows, len(files))
     if out is not None:
         asking.write_pictures(out, answers)
-        write_pairs(out / 'pairs.txt', [(a.file.name, row['candidates'])
-                                        for a, row in zip(answers, rows, strict=True)])  # fmt: skip
+        named = [(a.file.name, a.to_dict()['candidates']) for a in answers]
+        write_pairs(out / 'pairs.txt', named)
         write_json(out / 'answers.json', rows)
         typer.echo(f'{out}: pictures of the matches, pairs.txt, answers.json')
     write_json(json_out, rows)

@@ -100,11 +100,24 @@ def match_rows(files: Sequence[Path], table: PoseTable, root: Path) -> list[Pose
     elif table.by is By.STAMP and any(stamp is not None for stamp in stamps):
         matched = match_stamps(stamps, table)
     else:
+        _require_fitting_times(files, table, root)
         matched = _by_order(files, table)
     if not any(row is not None for row in matched):
         raise SourceError(_unmatched(files, table))
     filled = zip(files, matched, stamps, strict=True)
     return [_with_stamp(file, row, stamp) for file, row, stamp in filled]
+
+
+def _require_fitting_times(files: Sequence[Path], table: PoseTable, root: Path) -> None:
+    """SourceError where there is a file of times, but not of these images."""
+    if table.by is not By.STAMP:
+        return
+    for place in dict.fromkeys((files[0].parent, root, files[0].parent.parent)):
+        for path in (place / name for name in TIMES if (place / name).is_file()):
+            raise SourceError(
+                f'{path}: expected one time a line for each of {len(files)} images, got '
+                f'{len(read_times(path))}; is it of another folder?'
+            )
 
 
 def _with_stamp(file: Path, row: PoseRow | None, stamp: int | None) -> PoseRow:

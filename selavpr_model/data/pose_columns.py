@@ -80,7 +80,7 @@ def columns_of(path: Path, comments: Sequence[str], first: Sequence[str]) -> Col
     if any(CAMBRIDGE in c.lower() for c in comments):
         names = ('file', *XYZ, 'qw', 'qx', 'qy', 'qz')
         return Columns(names, 'Cambridge Landmarks', False, centre=True)
-    cells = header_among(path, comments, len(first))
+    cells = header_among(path, comments)
     if cells:
         return _convention(path, _named(path, cells), cells, header=False)
     if all(is_number(c) for c in first[1:]):
@@ -92,11 +92,11 @@ def columns_of(path: Path, comments: Sequence[str], first: Sequence[str]) -> Col
     return _convention(path, named, first, header=True)
 
 
-def header_among(path: Path, comments: Sequence[str], count: int) -> list[str]:
+def header_among(path: Path, comments: Sequence[str]) -> list[str]:
     """The cells of the last comment that names the columns of poses; [] for none."""
     for comment in reversed(comments):
         cells = split_header(comment)
-        if len(cells) <= count and _holds_poses(_named(path, cells)):
+        if _holds_poses(_named(path, cells)):
             return cells
     return []
 

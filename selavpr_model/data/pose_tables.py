@@ -68,7 +68,7 @@ def read_table(path: Path, base_camera: np.ndarray | None = None) -> PoseTable:
     if not lines:
         raise SourceError(f'{path}: expected a table of poses; got an empty file')
     numeric = all(map(is_number, lines[0][1]))
-    headed = header_among(path, comments, len(lines[0][1]))
+    headed = header_among(path, comments)
     if numeric and not headed and len(lines[0][1]) in (12, 13, 16, 17):
         return _matrices(path, lines, base_camera)
     if numeric and len(lines[0][1]) == 8 and not _comma(path) and not _names_order(comments):
@@ -183,9 +183,10 @@ def _columned(
             '--base-camera x,y,z,qx,qy,qz,qw of the camera in it (T_BS of cam0/sensor.yaml), or '
             'the whole folder mav0'
         )
+    bare = columns.words.endswith('without a header')  # then their number says what they are
     table: list[tuple[str, Cells]] = []
     for number, cells in lines[columns.header :]:
-        if len(cells) < len(columns.names):
+        if len(cells) < len(columns.names) or (bare and len(cells) > len(columns.names)):
             raise SourceError(
                 f'{path}:{number}: expected {len(columns.names)} columns, got {len(cells)}'
             )

@@ -62,6 +62,8 @@ def _trajectories(root: Path) -> Poses:
     poses: Poses = {}
     for where, cells in _table(root / 'trajectories.txt', 9):
         pose = _pose(cells[2:9], where)
+        if (cells[0], cells[1]) in poses:
+            raise SourceError(f'{where}: expected each time once a device, got {cells[0]} twice')
         if pose is not None:
             poses[cells[0], cells[1]] = pose
     return poses
