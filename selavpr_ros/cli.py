@@ -6,8 +6,7 @@ Nothing heavy is imported before a command runs, so that --help is quick.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import typer
 
 from selavpr_model.cli.app import app, run
+from selavpr_model.cli.ask import extractor_of, MapWeights
 from selavpr_model.cli.benchmark import EXTRA_STAGES
 from selavpr_model.cli.map import map_app
 from selavpr_model.cli.options import (
@@ -28,13 +28,12 @@ from selavpr_model.cli.options import (
     with_configs,
 )
 from selavpr_model.config import (
-    ExtractorConfig,
     GeometryConfig,
     MapConfig,
     ReplayConfig,
 )
+from selavpr_model.data.source_report import Source
 from selavpr_model.errors import ConfigError, EngineError
-from selavpr_model.records import Frame
 from selavpr_model.runtime.outputs import require_outputs, write_json
 
 ImageTopic = Annotated[str, typer.Option(help='image topic of a bag; empty: the only one')]
@@ -46,9 +45,6 @@ Truth = Annotated[
 ]
 Rate = Annotated[ReplayConfig, Fields('rate')]
 Geometry = Annotated[GeometryConfig, Fields(enabled='--geometry/--no-geometry')]
-MapWeights = Annotated[
-    str, typer.Option(help='name or file of weights; empty: those that the map was built with')
-]
 
 
 def publish_stage(rounds: int) -> list[float]:
@@ -117,19 +113,17 @@ def build_map(
         overwrite=overwrite,
         json_out=json_out,
     )
-    say_account(frames)
+    say_report(source, frames)
 
 
-def say_account(frames: Iterable[Frame]) -> None:
-    """How many images were found, left out and why, and have a pose from what."""
-    account = getattr(frames, 'account', None)
-    if account is not None:
-        typer.echo(account())
+def say_report(source: Path, recording: Source) -> None:
+    """How many images were used, left out and why, and have a pose from what."""
+    typer.echo(f'{source}: {recording.report.words()}')
 
 
 def open_source(
     source: Path, poses: str, image_topic: str, base_camera: np.ndarray | None
-) -> tuple[Iterable[Frame], dict[str, Any]]:
+) -> tuple[Source, dict[str, Any]]:
     """Frames of any source, and what the map says about where it is from."""
     from selavpr_ros.bags.recordings import open_recording, origin_of
 
@@ -162,22 +156,23 @@ def replay(
     bag: Annotated[Path, typer.Argument(help='ROS 2 bag')],
     map_: Annotated[Path, typer.Option('--map', help='folder of the map')],
     out: Annotated[Path, typer.Option(help='folder for predictions, summary and report')],
-    truth: Truth,
     computer: Computer,
     recognizer: Candidates,
     score: Tolerance,
     geometry: Geometry,
     pace: Rate,
+    truth: Truth = 'none',
     live: Annotated[bool, typer.Option(help='play the bag to the node over DDS, too')] = False,
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
     weights: MapWeights = '',
     json_out: JsonOut = None,
 ) -> None:
-    """Find every frame of a bag in a map and score the answers against true poses.
+    """Find every frame of a bag in a map; with --truth, score the answers.
 
-    Reads the bag itself, so that two runs give equal predictions; with --live the same bag is
-    also played to the real node, and the answers are compared.
+    Writes predictions.csv, trajectory.txt (TUM, of the base where it was LOCALIZED), summary.json
+    and report.html. Reads the bag itself, so that two runs give equal predictions; with --live the
+    same bag is also played to the real node, and the answers are compared.
 
     Example: selavpr replay demo/winter --map maps/summer --truth /ground_truth/pose --out build/w
     """
@@ -235,22 +230,6 @@ def slam(
     summary = slam_replay.run(request)
     show(f'slam {source}', slam_rows(summary, out))
     write_json(json_out, summary)
-
-
-def extractor_of(map_: Path, weights: str, computer: ExtractorConfig) -> ExtractorConfig:
-    """The configuration the map was built with, or the usual one for other weights.
-
-    computer: its device, precision and threads are taken.
-    """
-    from selavpr_model.maps.storage.reader import read_manifest
-
-    own = {'weights': weights} if weights else read_manifest(map_)['configs'].get('extractor', {})
-    return dataclasses.replace(
-        ExtractorConfig.from_dict(own),
-        device=computer.device,
-        precision=computer.precision,
-        threads=computer.threads,
-    )
 
 
 @app.command()

@@ -12,6 +12,7 @@ SHARED = ROOT.parent / 'shared' / 'data'
 # Folders and files, below tests/, of tests that take minutes: not in `make quick`.
 SLOW = (
     'benchmark',
+    'data/test_damaged.py',
     'docs',
     'evaluation/test_evaluate.py',
     'examples',

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from selavpr_model.cli.ablate import ablate
+from selavpr_model.cli.ask import ask
 from selavpr_model.cli.benchmark import benchmark
 from selavpr_model.cli.evaluate import evaluate
 from selavpr_model.cli.export import export
@@ -34,6 +35,7 @@ app = typer.Typer(
     'Example: selavpr evaluate data/essex3in1',
 )
 app.command()(evaluate)
+app.command()(ask)
 app.command()(export)
 app.add_typer(weights_app, name='weights', epilog='Example: selavpr weights list')
 app.add_typer(map_app, name='map', epilog='Example: selavpr map info maps/campus')

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ from selavpr_model.config import DatasetConfig, EvaluationConfig, MapConfig, Rec
 from selavpr_model.errors import ConfigError
 from selavpr_model.runtime.outputs import require_outputs, write_json
 
+logger = logging.getLogger(__name__)
 Chosen = Annotated[
     DatasetConfig,
     Fields(
@@ -58,11 +60,15 @@ def evaluate(
     from rich.console import Console
 
     from selavpr_model.data.datasets import open_chosen
+    from selavpr_model.data.listing import left_out
     from selavpr_model.evaluation import evaluate as evaluation
     from selavpr_model.evaluation import tables
     from selavpr_model.features.extractor import load_extractor
 
     images = open_chosen(dataclasses.replace(chosen, path=str(data)))
+    files = (*images.queries.files, *images.references.files)
+    for why, count in left_out(sorted({file.parent for file in files})).items():
+        logger.warning('%s: left out: %d %s', data, count, why)
     result = evaluation.evaluate(images, load_extractor(extractor), storage, recognizer, trust)
     Console().print(tables.table(result))
     if result.trust is not None:

@@ -15,6 +15,7 @@ import typer
 
 from selavpr_model.cli.options import JsonOut
 from selavpr_model.config import ExtractorConfig, KeyframeConfig, MapConfig
+from selavpr_model.data.source_report import SourceReport
 from selavpr_model.records import Frame
 from selavpr_model.runtime.outputs import require_outputs, write_json
 from selavpr_model.runtime.shown import one_line
@@ -22,6 +23,10 @@ from selavpr_model.runtime.shown import one_line
 MOST = 2000  # characters of a row
 logger = logging.getLogger(__name__)
 map_app = typer.Typer(help='Build, look at and check maps.', no_args_is_help=True)
+WITHOUT_POSES = (
+    'this map names the place and shows its picture, one frame at a time; it gives no position, '
+    'no belief over time and no loop closures in metres: for these build it with poses (--poses)'
+)
 Map = Annotated[Path, typer.Argument(metavar='MAP', help='folder of the map')]
 
 
@@ -94,6 +99,40 @@ def merge(
     write_json(json_out, merged.manifest)
 
 
+FORMATS = ('tum', 'colmap', 'kapture')
+
+
+@map_app.command('export')
+def export_map(
+    map_: Map,
+    out: Annotated[Path, typer.Option(help='file (tum) or folder (colmap, kapture) to write')],
+    format_: Annotated[str, typer.Option('--format', help=' | '.join(FORMATS))] = 'tum',
+) -> None:
+    """Write the poses of a map's places for other programs.
+
+    tum: a trajectory of the camera, as evo reads it. colmap, kapture: cameras and poses of the
+    images by their names, world-to-camera, no points.
+
+    Example: selavpr map export maps/campus --format colmap --out build/sparse
+    """
+    from selavpr_model.errors import ConfigError
+    from selavpr_model.evaluation.export import models, trajectory
+    from selavpr_model.maps.storage.store import open_map
+
+    if format_ not in FORMATS:
+        raise ConfigError(f'--format: expected one of {", ".join(FORMATS)}; got {format_!r}')
+    place_map = open_map(map_)
+    if format_ == 'tum':
+        if out.is_dir() or not out.absolute().parent.is_dir():
+            raise ConfigError(f'--out: expected a file in an existing folder, got {out}')
+        written = trajectory.write_tum(out, trajectory.mapped(models.posed(place_map)))
+    else:
+        require_outputs(out)
+        write = models.write_colmap if format_ == 'colmap' else models.write_kapture
+        written = write(out, place_map)
+    typer.echo(f'{out}: {written} of {len(place_map)} places, as {format_}')
+
+
 def build_from(
     frames: Iterable[Frame],
     out: Path,
@@ -144,13 +183,28 @@ def describe(manifest: dict[str, Any]) -> dict[str, object]:
         f'{"x".join(map(str, model["local_shape"]))} local as {manifest["local_dtype"]}',
         'size': f'{megabytes(size)}, {size / max(1, counts["places"]) / 1e3:.0f} kB a place',
         'source': _source_line(manifest['source']),
+        **_images_line(manifest['source']),
+        **({} if counts['with_pose'] else {'without poses': WITHOUT_POSES}),
         'calibration': _calibration_line(manifest['calibration']),
+    }
+
+
+def _images_line(source: dict[str, Any]) -> dict[str, object]:
+    """How many images were found, left out and why, and had a pose from what; where it is said."""
+    if 'images' not in source or 'posed' not in source:
+        return {}
+    known = {name: source[name] for name in ('lost', 'left_out') if name in source}
+    poses = source.get('poses') or 'none'
+    report = SourceReport(source['images'], source['posed'], poses, **known)
+    return {'images': report.words()} | {
+        f'note {k}': note for k, note in enumerate(source.get('notes', ()), 1)
     }
 
 
 def _source_line(source: dict[str, Any]) -> str:
     if 'maps' not in source:
-        return ', '.join(f'{k} {v}' for k, v in source.items())
+        said = {'images', 'posed', 'lost', 'left_out', 'notes'}  # on a line of their own
+        return ', '.join(f'{k} {v}' for k, v in source.items() if k not in said)
     parts = (f'{part["path"]} ({len(part["new_ids"])} new ids)' for part in source['maps'])
     return f'merge of {", ".join(parts)}'
 

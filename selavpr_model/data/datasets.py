@@ -15,7 +15,7 @@ import re
 import numpy as np
 
 from selavpr_model.config import DatasetConfig, EvaluationConfig
-from selavpr_model.data.layouts import msls, nordland, pairs, runs, utm, videos
+from selavpr_model.data.layouts import msls, nordland, pairs, runs, utm, videos, vpr_bench
 from selavpr_model.data.retrieval_sets import ImageSet, near, RetrievalSet, Selection
 from selavpr_model.errors import ConfigError, SourceError
 
@@ -35,6 +35,7 @@ LAYOUTS: dict[str, tuple[Callable[[Path], bool], Load]] = {
         utm.fits,
         utm.load,
     ),
+    'VPR-Bench query/, ref/ and ground_truth_new.npy': (vpr_bench.fits, vpr_bench.load),
     'query/ and ref/': (pairs.fits, pairs.load),
     'frames.csv with columns file, video, frame': (videos.fits, videos.load),
     'poses.csv beside images, or in folders named after seasons': (
@@ -113,7 +114,10 @@ def _checked(data: RetrievalSet, selection: Selection) -> RetrievalSet:
         rows = np.arange(len(data.queries))[selection.query_slice]
         part = f'; queries {pairs.words(selection.query_slice)} of {len(data.queries)}'
         data = dataclasses.replace(
-            data, queries=data.queries.take(rows), protocol=data.protocol + part
+            data,
+            queries=data.queries.take(rows),
+            protocol=data.protocol + part,
+            listed=None if data.listed is None else tuple(data.listed[i] for i in rows),
         )
     for images, what in ((data.queries, 'queries'), (data.references, 'references')):
         if not len(images):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A folder of images as frames, with the poses that files beside them give.
+"""A folder of images as frames, with the poses that its layout or files beside them give.
 
-How poses are read and converted is written in pose_files.py. EXIF is ignored.
+How poses are read is written in pose_tables.py and layouts/sequences; how images, in decode.py.
 """
 
 from __future__ import annotations
@@ -10,70 +10,33 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 import logging
 from pathlib import Path
-import re
 
-import cv2
 import numpy as np
 
-from selavpr_model.data import pose_files
-from selavpr_model.data.pose_files import PoseRow
-from selavpr_model.errors import InputError, SourceError
-from selavpr_model.poses import PoseTrack
-from selavpr_model.records import Frame
-from selavpr_model.runtime.image_size import is_decodable
+from selavpr_model.data import sequences
+from selavpr_model.data.associate import image_stamps, match_rows
+from selavpr_model.data.decode import bits, read_rgb
+from selavpr_model.data.listing import find_images, left_out
+from selavpr_model.data.pose_columns import CAMBRIDGE
+from selavpr_model.data.pose_files import PoseRow, utm_row
+from selavpr_model.data.pose_tables import By, looks_like_trajectory, PoseTable, read_table
+from selavpr_model.data.sequence import ImageSequence, words_of
+from selavpr_model.data.source_report import SourceReport
+from selavpr_model.errors import SourceError
+from selavpr_model.records import Camera, Frame, SECOND
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = ('.jpg', '.jpeg', '.png')
-IMAGE_FOLDERS = ('', 'images', 'frames', 'rgb')
-STAMP_GAP_NS = 20_000_000
-"""As TUM's associate.py: an image and a pose further apart do not belong together."""
-
-
-def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Sort key that puts image_2 before image_10; names equal but for zeros stay ordered."""
-    parts = re.split(r'(\d+)', name)
-    # digits are matched by \d also outside ASCII, and int() reads those as well
-    return [int(p) if i % 2 else p for i, p in enumerate(parts)], name
-
-
-def list_images(folder: Path, recursive: bool = False) -> list[Path]:
-    """The images of a folder in natural order of their names; depth maps are left out."""
-    paths = folder.rglob('*') if recursive else folder.glob('*')
-    names = {p for p in paths if p.suffix.lower() in SUFFIXES and not p.name.startswith('.')}
-    images = (p for p in names if not p.stem.endswith('.depth') and p.is_file())
-    return sorted(images, key=lambda p: natural_key(p.relative_to(folder).as_posix()))
-
-
-def read_rgb(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB as stored; InputError where there is no whole image.
-
-    The size is looked at before anything is decoded: a small file may claim a billion pixels.
-    """
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise InputError(f'{path}: cannot be read: {error.strerror}') from error
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image = cv2.imdecode(data, flags) if is_decodable(data.data) else None
-    except InputError as error:
-        raise InputError(f'{path}: {error}') from error
-    except (cv2.error, MemoryError):
-        image = None
-    if image is None:
-        raise InputError(
-            f'{path}: expected a whole jpg or png, got {len(data)} bytes that are not'
-        )
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+POSE_NAMES = ('poses', 'groundtruth', 'ground_truth', 'trajectory', 'gt')
+"""A table with such a name beside the images is one of poses, damaged or not."""
 
 
 class ImageFolder:
-    """A sized iterable of Frame over the images of `path` (or its images/, frames/ or rgb/).
+    """A sized iterable of Frame over the images of `path` (or of its usual sub-folders).
 
-    poses: a CSV or TUM file, here or in `path`; '' looks for one in `path`, then at `@utm@` names
-    and `.pose.txt` files; 'none' reads none. base_camera: T_base_camera, when the poses are those
-    of a body.
+    poses: a table, here or in `path`; '' takes those of the layout, of a table in `path`, of
+    `@utm@` names, then of EXIF; 'none' reads none. base_camera: T_base_camera, when the poses are
+    those of a body. `report` says how many images and poses there are, and from what.
     Frames come in the order of their stamps, else in natural order of names, one second apart.
     """
 
@@ -81,10 +44,13 @@ class ImageFolder:
         self, path: Path | str, poses: Path | str = '', base_camera: np.ndarray | None = None
     ) -> None:
         self.path = Path(path)
-        self.files = find_images(self.path)
-        self.pose_source, rows = find_poses(self.path, self.files, poses, base_camera)
-        self.rows = match_rows(self.files, rows, self.pose_source)
-        self._sort()
+        self.images = open_images(self.path, str(poses), base_camera)
+        self._order = _order(self.images.rows)
+        self.files = [self.images.files[i] for i in self._order]
+        self.rows = [self.images.rows[i] for i in self._order]
+        self.pose_source = self.images.words
+        self.report = _report(self.images)
+        self._as_stored = False
         self._warn()
 
     def __len__(self) -> int:
@@ -92,8 +58,9 @@ class ImageFolder:
 
     def __getitem__(self, index: int) -> Frame:
         file, row = self.files[index], self.rows[index]
-        stamp = row.stamp_ns if row.stamp_ns is not None else index * 10**9
-        return Frame(stamp, read_rgb(file), pose=row.pose, name=file.name)
+        stamp = row.stamp_ns if row.stamp_ns is not None else index * SECOND
+        image, camera = self._image(index)
+        return Frame(stamp, image, pose=row.pose, name=file.name, camera=camera)
 
     def __iter__(self) -> Iterator[Frame]:
         # map, not a generator: after a broken image the next one can still be asked for
@@ -103,55 +70,152 @@ class ImageFolder:
     def has_poses(self) -> bool:
         return any(row.pose is not None for row in self.rows)
 
-    def _sort(self) -> None:
-        if all(row.stamp_ns is not None for row in self.rows):
-            order = sorted(range(len(self)), key=lambda i: self.rows[i].stamp_ns or 0)
-            self.files = [self.files[i] for i in order]
-            self.rows = [self.rows[i] for i in order]
+    def _image(self, index: int) -> tuple[np.ndarray, Camera | None]:
+        """The pixels, and the camera that took them: as stored where its calibration needs it."""
+        row, file = self._order[index], self.files[index]
+        camera = None if self.images.cameras is None else self.images.cameras[row]
+        image = read_rgb(file) if self.images.read is None else self.images.read(row)
+        if camera is None:
+            return image, None
+        if camera.size == (0, 0):  # the source does not say it
+            camera = replace(camera, size=(image.shape[1], image.shape[0]))
+        if camera.sees(image) and _same_way(camera, image):
+            return image, camera
+        stored = read_rgb(file, as_stored=True) if self.images.read is None else image
+        if not camera.sees(stored):
+            return image, None
+        if not self._as_stored:
+            logger.warning(
+                '%s: EXIF says that it is turned, its calibration is for %d x %d pixels as '
+                'stored: images are used as stored', file, *camera.size,
+            )  # fmt: skip
+        self._as_stored = True
+        return stored, camera
 
     def _warn(self) -> None:
         missing = sum(row.pose is None for row in self.rows)
         if self.has_poses and missing:
             logger.warning('%s: %d of %d images have no pose', self.path, missing, len(self))
-        if not all(row.oriented for row in self.rows):
+        if not all(row.oriented for row in self.rows if row.pose is not None):
             logger.warning('%s: poses without a heading: the camera is put along x', self.path)
+        for why, count in self.images.left_out.items():
+            logger.warning('%s: left out: %d %s', self.path, count, why)
+        for note in self.images.notes:
+            logger.warning('%s: %s', self.path, note)
 
 
-def find_images(path: Path) -> list[Path]:
-    """The images of `path`, or of the first of its usual sub-folders that has any."""
-    if not path.is_dir():
-        got = 'a file' if path.exists() else 'nothing: it does not exist'
-        raise SourceError(f'{path}: expected a folder of images, got {got}')
-    for name in IMAGE_FOLDERS:
-        files = list_images(path / name) if (path / name).is_dir() else []
-        if files:
-            return files
-    kinds, places = ', '.join(SUFFIXES), ', '.join(f'{n}/' for n in IMAGE_FOLDERS[1:])
-    raise SourceError(f'{path}: expected images ({kinds}) in it or in its {places}; got none')
+def _same_way(camera: Camera, image: np.ndarray) -> bool:
+    """Whether both are upright, or both are on their side."""
+    return (camera.size[0] > camera.size[1]) == (image.shape[1] > image.shape[0])
 
 
-def find_poses(
-    path: Path, files: Sequence[Path], poses: Path | str, base_camera: np.ndarray | None
-) -> tuple[str, list[PoseRow]]:
-    """(name of the source, its rows); see ImageFolder for the order of the search."""
-    if str(poses) == 'none':
-        return 'none', []
-    table = named_table(path, Path(poses)) if str(poses) else find_table(path)
-    if table:
-        is_csv = table.suffix.lower() == '.csv' or not pose_files.looks_like_tum(table)
-        read = pose_files.read_csv if is_csv else pose_files.read_tum
-        return table.name, read(table, base_camera)
+def _order(rows: Sequence[PoseRow]) -> list[int]:
+    order = list(range(len(rows)))
+    if all(row.stamp_ns is not None for row in rows):
+        order.sort(key=lambda i: rows[i].stamp_ns or 0)
+    return order
+
+
+def _report(images: ImageSequence) -> SourceReport:
+    return SourceReport(
+        len(images.rows),
+        sum(row.pose is not None for row in images.rows),
+        images.words,
+        sum(row.lost for row in images.rows),
+        dict(images.left_out),
+        images.notes,
+        None if images.origin is None else images.origin.to_dict(),
+    )
+
+
+def open_images(path: Path, poses: str, base_camera: np.ndarray | None) -> ImageSequence:
+    """The images of `path` with their poses; see ImageFolder for the order of the search."""
+    if not path.exists():
+        raise SourceError(f'{path}: expected a folder of images, got nothing: it does not exist')
+    if poses == '':
+        images = sequences.open_sequence(path, base_camera)
+        if images is not None:
+            return _required(images, path)
+    files, known = _files(path)
+    if poses == 'none':
+        return known if known is not None else _without(path, files)
+    table = named_table(path, Path(poses)) if poses else None
+    if table is not None:
+        read = read_table(table, base_camera)
+        rows = match_rows(files, read, path)
+        return _required(_of_table(path, files, rows, read, known), path)
+    return _found(path, files, base_camera)
+
+
+def _files(path: Path) -> tuple[list[Path], ImageSequence | None]:
+    """The images, and what the layout knows of them but their poses."""
+    layout = sequences.layout_of(path)
+    images = None
+    if layout is not None:
+        try:
+            images = layout.load(path, np.eye(4))
+        except SourceError:
+            if not path.is_dir():
+                raise
+    if images is None:
+        return find_images(path), None
+    rows = [PoseRow(stamp_ns=row.stamp_ns) for row in images.rows]
+    return images.files, replace(images, rows=rows, words='none', notes=(), origin=None)
+
+
+def _of_table(
+    path: Path, files: list[Path], rows: list[PoseRow], table: PoseTable,
+    known: ImageSequence | None = None,
+) -> ImageSequence:  # fmt: skip
+    base = known or _without(path, files)
+    _, times = image_stamps(files, path)
+    notes = (*base.notes, *table.notes)
+    if table.by is By.STAMP and times and times != 'their names':
+        notes += (f'times of images from {times}',)
+    if table.by is By.STAMP and not times:
+        notes += ('names are no times: pose k is taken for image k',)
+    return replace(base, rows=rows, words=words_of(table), notes=notes, origin=table.origin)
+
+
+def _without(path: Path, files: list[Path]) -> ImageSequence:
+    stamps, _ = image_stamps(files, path)
+    rows = [PoseRow(file.name, stamp) for file, stamp in zip(files, stamps, strict=True)]
+    notes: tuple[str, ...] = ()
+    depth = bits(files[0])
+    if depth > 8:
+        notes = (f'images of {depth} bits: each is stretched from its 1st to 99th percentile',)
+    return ImageSequence(files, rows, 'none', notes, left_out([files[0].parent]))
+
+
+def _found(path: Path, files: list[Path], base_camera: np.ndarray | None) -> ImageSequence:
+    """With the poses of the one table beside the images, of their names, or of their EXIF."""
+    tables, others = find_tables(path)
+    if len(tables) > 1:
+        names = ', '.join(t.name for t in tables)
+        raise SourceError(f'{path}: expected one file of poses, got {names}; name the right one')
+    bare = _without(path, files)
+    if tables:
+        read = read_table(tables[0], base_camera)
+        rows = match_rows(files, read, path)
+        return _required(_of_table(path, files, rows, read), path)
     if all(file.name.startswith('@') for file in files):
-        return '@utm@ names', [pose_files.utm_row(f.name, base_camera) for f in files]
-    matrices = [file.with_suffix('.pose.txt') for file in files]
-    if any(matrix.is_file() for matrix in matrices):
-        rows = [
-            PoseRow(file.name, None, pose_files.read_matrix(matrix, base_camera))
-            for file, matrix in zip(files, matrices, strict=True)
-            if matrix.is_file()
-        ]
-        return '.pose.txt files', rows
-    return 'none', []
+        rows = [utm_row(f.name, base_camera) for f in files]
+        return replace(bare, rows=rows, words='@utm@ names')
+    if path.is_dir() and sequences.LAST.fits(path):
+        return sequences.LAST.load(path, base_camera)
+    return replace(bare, notes=bare.notes + tuple(others))
+
+
+def _required(images: ImageSequence, path: Path) -> ImageSequence:
+    """The images; SourceError where a source of poses gave none."""
+    if images.words != 'none' and not any(row.pose is not None for row in images.rows):
+        lost = sum(row.lost for row in images.rows)
+        why = f'of {lost} the tracker was lost' if lost else 'none belongs to an image'
+        raise SourceError(
+            f'{path}: expected poses from {images.words}, got none for {len(images.rows)} images: '
+            f'{why}; give another file, or --poses none to go without'
+        )
+    return images
 
 
 def named_table(path: Path, name: Path) -> Path:
@@ -165,54 +229,31 @@ def named_table(path: Path, name: Path) -> Path:
     return table
 
 
-def find_table(path: Path) -> Path | None:
-    """The one CSV (or else TUM trajectory) in `path`; SourceError names them if there are more."""
-    tables = sorted(path.glob('*.csv'))
+def find_tables(path: Path) -> tuple[list[Path], list[str]]:
+    """(CSV files, or else trajectories, in `path` that hold poses; what is said of the others)."""
+    tables, others = [], []
+    for table in sorted(path.glob('*.csv')):
+        why = '' if table.stem.lower() in POSE_NAMES else _no_poses(table)
+        if why:
+            others.append(f'{table.name} beside the images is not used for poses: {why}')
+        else:
+            tables.append(table)
     if not tables:
         texts = [p for p in sorted(path.glob('*.t[xu][tm]')) if not p.name.endswith('.pose.txt')]
-        tables = [p for p in texts if pose_files.looks_like_tum(p)]
-    if len(tables) > 1:
-        names = ', '.join(t.name for t in tables)
-        raise SourceError(f'{path}: expected one file of poses, got {names}; name the right one')
-    return tables[0] if tables else None
+        tables = [p for p in texts if looks_like_trajectory(p) or _is_cambridge(p)]
+    return tables, others
 
 
-def match_rows(files: Sequence[Path], rows: Sequence[PoseRow], source: str) -> list[PoseRow]:
-    """The row of each file, by name or else by the stamp in its name; an empty row for none."""
-    by_name = all(row.file for row in rows)
-    matched = _by_name(files, rows, source) if by_name else _by_stamp(files, rows)
-    if rows and not any(matched):
-        example = rows[0].file or f'{rows[0].stamp_ns} ns'
-        raise SourceError(
-            f'{files[0].parent}: expected images that {source} names; it has {example!r} and '
-            f'{len(rows) - 1} more, the images are {files[0].name!r} and {len(files) - 1} more'
-        )
-    return [_with_stamp(file, row) for file, row in zip(files, matched, strict=True)]
+def _no_poses(table: Path) -> str:
+    """Why a table is none of poses, '' where it is one, damaged or not."""
+    try:
+        read_table(table, np.eye(4))
+    except SourceError as error:
+        text = str(error)
+        return text.removeprefix(f'{table}: ') if 'rename them' in text else ''
+    return ''
 
 
-def _with_stamp(file: Path, row: PoseRow | None) -> PoseRow:
-    row = row or PoseRow(file.name)
-    return replace(row, stamp_ns=name_stamp(file)) if row.stamp_ns is None else row
-
-
-def _by_name(files: Sequence[Path], rows: Sequence[PoseRow], source: str) -> list[PoseRow | None]:
-    by_name: dict[str, PoseRow] = {}
-    for row in rows:
-        if by_name.setdefault(Path(row.file).name, row) is not row:
-            raise SourceError(f'{source}: expected each image once, got {row.file!r} twice')
-    return [by_name.get(file.name) or by_name.get(file.stem) for file in files]
-
-
-def _by_stamp(files: Sequence[Path], rows: Sequence[PoseRow]) -> list[PoseRow | None]:
-    """The pose at the time in each name, with a sample at most STAMP_GAP_NS away."""
-    samples = [(row.stamp_ns, row.pose) for row in rows if row.pose is not None]
-    track = PoseTrack([stamp or 0 for stamp, _ in samples], [pose for _, pose in samples])
-    stamps = [name_stamp(file) for file in files]
-    poses = [None if s is None else track.at(s, STAMP_GAP_NS) for s in stamps]
-    return [None if pose is None else PoseRow(pose=pose) for pose in poses]
-
-
-def name_stamp(file: Path) -> int | None:
-    """The time in a name that is nothing but a number, as `1305031102.175304.png`, in ns."""
-    is_stamp = re.fullmatch(r'\d{1,19}(\.\d+)?', file.stem)
-    return pose_files.stamp_ns(file.stem) if is_stamp else None
+def _is_cambridge(path: Path) -> bool:
+    with path.open('rb') as file:
+        return CAMBRIDGE.encode() in file.read(200).lower()

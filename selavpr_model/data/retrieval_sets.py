@@ -54,6 +54,7 @@ class RetrievalSet:
 
     In a set for training the queries may be the references themselves (the same object).
     negative_radius: images of one group certainly show different places beyond it; inf: never.
+    listed: for each query the rows of the references that are right, where a file says it.
     """
 
     name: str
@@ -63,9 +64,12 @@ class RetrievalSet:
     radius: float
     max_angle_deg: float = ANY_ANGLE
     negative_radius: float = math.inf
+    listed: tuple[np.ndarray, ...] | None = None
 
     def positives(self, radius: float | None = None) -> list[np.ndarray]:
         """For each query the rows (n,) int64, rising, of the references that show its place."""
+        if self.listed is not None:
+            return list(self.listed)
         wanted = self.radius if radius is None else radius
         return near(self.queries, self.references, wanted, self.max_angle_deg)
 

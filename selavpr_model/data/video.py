@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from selavpr_model.data import pose_files
+from selavpr_model.data.pose_tables import read_table
+from selavpr_model.data.source_report import SourceReport
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import PoseTrack
 from selavpr_model.records import Frame
@@ -19,6 +20,7 @@ from selavpr_model.records import Frame
 SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v', '.webm', '.mpg', '.mpeg')
 POSE_GAP_NS = 500_000_000
 MAX_PIXELS = 8192 * 8192
+DAMAGED = 'as the video ends early or is damaged'
 logger = logging.getLogger(__name__)
 
 
@@ -54,7 +56,7 @@ class VideoFrames:
                 f'{self.path}: --poses {name}: expected a TUM file whose times are seconds since '
                 'the start of the video, found no file'
             )
-        rows = [r for r in pose_files.read_tum(name, base_camera) if r.pose is not None]
+        rows = [r for r in read_table(name, base_camera).rows if r.pose is not None]
         stamps = [row.stamp_ns or 0 for row in rows]
         self.poses = PoseTrack(stamps, [row.pose for row in rows if row.pose is not None])
         self.pose_source = name.name
@@ -81,15 +83,13 @@ class VideoFrames:
         if not self.found:
             raise SourceError(f'{self.path}: not one frame can be decoded; encode it anew')
         if self.dropped:
-            logger.warning('%s', self.account())
+            logger.warning('%s: %s', self.path, self.report.words())
 
-    def account(self) -> str:
-        """How many frames were found, left out and why, and have a pose from what; one line."""
-        reason = ' (the video ends early or is damaged)' if self.dropped else ''
-        return (
-            f'{self.path}: {max(self.count, self.found)} frames, {self.dropped} left out{reason}, '
-            f'{self.posed} with a pose from {self.pose_source}'
-        )
+    @property
+    def report(self) -> SourceReport:
+        """What the last iteration used and left out."""
+        left_out = {DAMAGED: self.dropped} if self.dropped else {}
+        return SourceReport(self.found, self.posed, self.pose_source, left_out=left_out)
 
 
 class _Opened:

@@ -28,7 +28,7 @@ from selavpr_model.config import (
 )
 from selavpr_model.config.options import Config
 from selavpr_model.data.datasets import open_chosen
-from selavpr_model.data.image_folder import SUFFIXES
+from selavpr_model.data.listing import SUFFIXES
 from selavpr_model.errors import ConfigError, SourceError, WeightsError
 from selavpr_model.features import weights
 from selavpr_model.features.checkpoint import is_adapter, read_checkpoint

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from selavpr_model.config import ReplayConfig
+from selavpr_model.data.source_report import SourceReport
 from selavpr_model.errors import InputError, SourceError
 from selavpr_model.records import Frame
 from selavpr_ros.bags import camera_poses
@@ -55,7 +56,7 @@ class BagFrames:
     else the only odometry, 'none' leaves the poses out, 'tf:map' takes the camera's pose in that
     frame from /tf; base_camera: (4, 4) T_base_camera, by default from /tf_static. A bag or topic
     that cannot be used raises SourceError. After an iteration `dropped` counts the images that
-    gave no frame, by reason, and `account` says it. `camera`: of the camera_info beside the
+    gave no frame, by reason, and `report` says it. `camera`: of the camera_info beside the
     images, None where there is none or it is not calibrated. `origin`: latitude, longitude and
     altitude of the map's zero where satellites gave the poses, else empty.
     """
@@ -134,18 +135,15 @@ class BagFrames:
                     self.dropped['undecodable'] += 1
                     if self.dropped['undecodable'] <= MOST_WARNINGS:
                         log.warning('%s, image %d: %s', self.path, index, error)
-        log.info('%s', self.account())
+        log.info('%s: %s', self.path, self.report.words())
 
-    def account(self) -> str:
-        """How many images were found, left out and why, and have a pose from what; one line."""
+    @property
+    def report(self) -> SourceReport:
+        """What the last iteration used and left out."""
         total = len(self.images) + max(self.damaged, 0)
-        out = sum(self.dropped.values())
-        reasons = ', '.join(f'{reason} {count}' for reason, count in self.dropped.items())
         posed = sum(self._camera_pose(t, s) is not None for t, s in self.images)
-        return (
-            f'{self.path}: {total} images on {self.image_topic}, {out} left out'
-            f'{f" ({reasons})" if reasons else ""}, {posed} with a pose from {self.poses.source}'
-        )
+        used = total - sum(self.dropped.values())
+        return SourceReport(used, posed, self.poses.source, left_out=dict(self.dropped))
 
     def serialized(self) -> Iterator[Recorded]:
         """Every image and odometry message as it was recorded, odometry first on equal times."""

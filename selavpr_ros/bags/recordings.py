@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from selavpr_model.data.image_folder import ImageFolder
+from selavpr_model.data.sequences import layout_of
 from selavpr_model.data.video import is_video, VideoFrames
 from selavpr_model.errors import SourceError
 from selavpr_ros.bags.files import is_bag
@@ -29,7 +30,7 @@ def open_recording(
         return BagFrames(source, image_topic, poses, base_camera)
     if is_video(source):
         return VideoFrames(source, poses, base_camera)
-    if not source.is_dir():
+    if not source.is_dir() and layout_of(source) is None:  # RTAB-Map's database is a file
         raise SourceError(
             f'{source}: expected a folder of images, a bag (.mcap, .db3, .bag) or a video '
             '(.mp4, .avi), got another file'
@@ -40,7 +41,8 @@ def open_recording(
 def origin_of(recording: Recording, source: Path) -> dict[str, Any]:
     """What a map says about where it is from."""
     if isinstance(recording, ImageFolder):
-        return {'kind': 'folder', 'path': str(source), 'poses': str(recording.pose_source)}
+        return {'kind': 'folder', 'path': str(source), 'poses': str(recording.pose_source),
+                **recording.report.to_dict()}  # fmt: skip
     if isinstance(recording, VideoFrames):
         return {'kind': 'video', 'path': str(source), 'poses': recording.pose_source}
     told = {'kind': 'bag', 'path': str(source), 'image': recording.image_topic,

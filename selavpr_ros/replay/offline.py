@@ -28,6 +28,7 @@ from selavpr_model.config import (
     TemporalConfig,
 )
 from selavpr_model.decision.thresholds import thresholds
+from selavpr_model.evaluation.export.trajectory import answered, write_tum
 from selavpr_model.evaluation.predictions import agreement, from_recognition, Prediction, write_csv
 from selavpr_model.evaluation.report.examples import choose, draw_examples
 from selavpr_model.evaluation.report.report import Report, write_report
@@ -136,6 +137,7 @@ def run_with(request: Request, extractor: Extractor, place_map: PlaceMap) -> dic
     summary = scoring.summary(scores, answers.dropped, answers.closures)
     latency = latency_ms(answers.timings_ns)
     write_csv(request.out / 'predictions.csv', answers.predictions)
+    write_tum(request.out / 'trajectory.txt', answered(answers.predictions))
     if request.play is not None:
         configs, pace = live_configs(request, extractor), _pace(request, scoring, latency)
         live = request.play(frames, request.map, configs, pace, request.out)

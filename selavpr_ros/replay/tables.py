@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from selavpr_model.evaluation.report.report import headline, percent, share
+from selavpr_model.evaluation.report.report import headline, is_scored, percent, share
 
 
 def summary_table(title: str, summary: Mapping[str, Any]) -> Table:
@@ -19,11 +19,13 @@ def summary_table(title: str, summary: Mapping[str, Any]) -> Table:
     for name, value, remark, mood in headline(summary):
         colour = {'good': 'green', 'bad': 'red'}.get(mood, '')
         table.add_row(name, f'[{colour}]{value}[/]' if colour else value, remark)
-    before = summary['global']
-    table.add_row('Recall@10', percent(summary['recall_at_10']),
-                  f'{percent(before["recall_at_10"])} before re-ranking')  # fmt: skip
-    closures = summary['loop_closures']
-    table.add_row('Loop closures', str(closures['published']), f'{closures["wrong"]} wrong')
+    scored, closures = is_scored(summary), summary['loop_closures']
+    if scored:
+        before = summary['global']
+        table.add_row('Recall@10', percent(summary['recall_at_10']),
+                      f'{percent(before["recall_at_10"])} before re-ranking')  # fmt: skip
+    wrong = f'{closures["wrong"]} wrong' if scored else ''
+    table.add_row('Loop closures', str(closures['published']), wrong)
     slam = summary.get('slam')
     if slam:
         remark = f'of {slam["revisits"]} revisits in SLAM mode, {slam["false_verified"]} wrong'

@@ -166,7 +166,8 @@ def test_damaged_messages_compressed_one_by_one_are_skipped_and_counted(tmp_path
     assert xs(bag) == [1.0, 3.0, 4.0, 5.0]
     assert '2 damaged messages' in caplog.text and 'zstd' in caplog.text
     assert bag.dropped == {'damaged': 2}
-    assert '6 images' in bag.account() and '2 left out (damaged 2), 4 with a pose' in bag.account()
+    assert bag.report.images == 4 and bag.report.left_out == {'damaged': 2}
+    assert '4 images, 2 left out (2 damaged), 4 with a pose' in bag.report.words()
 
 
 def test_a_damaged_page_of_sqlite_costs_its_own_messages_alone(tmp_path, caplog):

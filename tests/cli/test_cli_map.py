@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """selavpr map: info and check on real maps, and what every `map build` does."""
 
+from dataclasses import replace
 import json
 from pathlib import Path
 
@@ -92,3 +93,20 @@ def test_build_from_makes_a_map_and_shows_it(tmp_path, capsys):
 def test_help_shows_a_copy_paste_example(command):
     result = run(command, '--help')
     assert result.exit_code == 0 and f'selavpr map {command} maps/' in result.output
+
+
+def test_a_map_says_how_many_images_had_a_pose_and_what_it_cannot_do_without(tmp_path, capsys):
+    frames = Drive(length=4)
+    bare = [replace(frames[k], pose=None) for k in range(4)]
+    source = {
+        'kind': 'folder', 'path': 'x', 'poses': 'none', 'images': 4, 'posed': 0,
+        'left_out': {'.heic (convert to jpg or png)': 2},
+    }  # fmt: skip
+    with one_torch_thread():
+        build_from(bare, tmp_path / 'm', source=source, extractor=TINY)
+    words = ' '.join(capsys.readouterr().out.replace('│', ' ').split())
+    assert (
+        '4 images, 2 left out (2 .heic (convert to jpg or png)), none with a pose' in words
+    )
+    assert 'gives no position' in words and 'build it with poses' in words
+    assert open_map(tmp_path / 'm').source['left_out'] == source['left_out']

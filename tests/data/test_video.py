@@ -34,7 +34,7 @@ def test_frames_come_in_order_as_rgb_with_their_times(tmp_path, name):
     )
     assert frames[9].image[0, 0] == pytest.approx([180, 0, 0], abs=12)
     assert frames[3].name == '000003' and frames[3].pose is None
-    assert '10 frames, 0 left out, 0 with a pose from none' in video.account()
+    assert video.report.words() == '10 images, none with a pose'
 
 
 def test_poses_by_seconds_since_the_start(tmp_path):
@@ -43,7 +43,7 @@ def test_poses_by_seconds_since_the_start(tmp_path):
     poses.write_text('0.0 0 0 0 0 0 0 1\n0.45 9 0 0 0 0 0 1\n')
     video = VideoFrames(path, poses)
     assert [f.pose[0, 3] for f in video] == pytest.approx([float(i) for i in range(10)], abs=0.05)
-    assert '10 with a pose from poses.txt' in video.account()
+    assert '10 with a pose from poses.txt' in video.report.words()
     poses.write_text('1700000000.0 0 0 0 0 0 0 1\n')
     with pytest.raises(SourceError, match=r'of 0 to 0\.500 s, .*begin at 1700000000\.000 s'):
         VideoFrames(path, poses)

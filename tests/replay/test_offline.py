@@ -7,6 +7,7 @@ import pytest
 from replay_helpers import command, moved, TRUTH
 
 from selavpr_model.config import ScoreConfig
+from selavpr_model.data.pose_tables import read_table
 from selavpr_model.evaluation.predictions import read_csv
 from selavpr_model.maps.storage.store import open_map
 from selavpr_model.records import State
@@ -82,6 +83,22 @@ def test_the_command_repeats_itself_byte_for_byte(bag, street_map, replayed, tmp
     assert 'Recall@1' in shown and '100.0 %' in shown and 'report.html' in shown
     first = (replayed[0] / 'predictions.csv').read_bytes()
     assert (tmp_path / 'predictions.csv').read_bytes() == first
+
+
+def test_without_true_poses_there_are_answers_and_a_trajectory_but_no_scores(
+    bag, street_map, replayed, tmp_path, capsys
+):
+    out = tmp_path / 'o'
+    assert command('replay', str(bag), '--map', str(street_map), '--out', str(out), *FP32) == 0
+    shown = capsys.readouterr().out
+    assert 'Localized' in shown and '--truth TOPIC scores' in shown
+    assert not any(word in shown for word in ('Recall', 'False accepts', 'wrong'))
+    first = (replayed[0] / 'predictions.csv').read_bytes()
+    assert (out / 'predictions.csv').read_bytes() == first
+    rows = [row for row in read_csv(out / 'predictions.csv') if row.pose is not None]
+    trajectory = read_table(out / 'trajectory.txt').rows
+    assert [r.stamp_ns for r in trajectory] == [r.stamp_ns for r in rows]
+    assert 'Not scored, most matches' in (out / 'report.html').read_text()
 
 
 def test_a_wrong_topic_is_one_line_with_the_valid_ones(bag, street_map, tmp_path, capsys):

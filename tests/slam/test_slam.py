@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from selavpr_model.config import MapConfig, SlamConfig
-from selavpr_model.data.image_folder import list_images, read_rgb
+from selavpr_model.data.decode import read_rgb
+from selavpr_model.data.listing import list_images
 from selavpr_model.geometry.map_geometry import MapGeometry
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage.store import open_map, save_map

@@ -21,7 +21,7 @@ import re
 import numpy as np
 
 from selavpr_model.config import EvaluationConfig
-from selavpr_model.data.image_folder import list_images, natural_key
+from selavpr_model.data.listing import list_images, natural_key
 from selavpr_model.data.retrieval_sets import (
     concatenated,
     image_set,

@@ -11,8 +11,8 @@ import re
 import numpy as np
 
 from selavpr_model.config import EvaluationConfig
-from selavpr_model.data.image_folder import list_images
 from selavpr_model.data.layouts.nordland import load_vprbench
+from selavpr_model.data.listing import list_images
 from selavpr_model.data.retrieval_sets import image_set, ImageSet, RetrievalSet, Selection
 from selavpr_model.errors import SourceError
 

@@ -18,8 +18,10 @@ import numpy as np
 
 from selavpr_model.config import EvaluationConfig
 from selavpr_model.data import pose_files
-from selavpr_model.data.image_folder import find_images, match_rows
+from selavpr_model.data.associate import match_rows
+from selavpr_model.data.listing import find_images
 from selavpr_model.data.pose_files import PoseRow
+from selavpr_model.data.pose_tables import By, PoseTable, read_table
 from selavpr_model.data.retrieval_sets import concatenated, ImageSet, RetrievalSet, Selection
 from selavpr_model.errors import SourceError
 
@@ -81,7 +83,7 @@ def _run(folder: Path) -> ImageSet:
     """The images with a pose; positions (N, 3), headings the camera's z axis, runs the laps."""
     table = folder / TABLE
     files = find_images(folder)
-    rows = match_rows(files, _rows(table, files), TABLE)
+    rows = match_rows(files, _table(table, files), folder)
     with_pose = [
         (file, row) for file, row in zip(files, rows, strict=True) if row.pose is not None
     ]
@@ -94,22 +96,23 @@ def _run(folder: Path) -> ImageSet:
     return ImageSet(tuple(files), poses[:, :3, 3], np.zeros(len(files), np.int64), headings, runs)
 
 
-def _rows(table: Path, files: Sequence[Path]) -> list[PoseRow]:
-    """The table's rows; one without names is read as that of images 0, 1, 2, ..."""
+def _table(table: Path, files: Sequence[Path]) -> PoseTable:
+    """The table; one without names is read as that of images 0, 1, 2, ..."""
     header = (pose_files.read_text(table).splitlines() or [''])[0]
     if header.replace(' ', '') != 'x_m,y_m,yaw_rad':
-        return pose_files.read_csv(table)
+        return read_table(table)
     lines = [line for line in pose_files.read_text(table).splitlines()[1:] if line.strip()]
     try:
         values = np.array([line.split(',') for line in lines], np.float64).reshape(-1, 3)
     except ValueError as error:
         raise SourceError(f'{table}: expected x_m,y_m,yaw_rad; {error}') from error
     number = {int(file.stem): file.name for file in files if file.stem.isdecimal()}
-    return [
+    rows = [
         PoseRow(number[k], None, pose_files.level_pose(x, y, 0.0, yaw))
         for k, (x, y, yaw) in enumerate(values)
         if k in number
     ]
+    return PoseTable(table, 'x_m,y_m,yaw_rad', By.NAME, rows)
 
 
 def _laps(table: Path) -> dict[str, int]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from selavpr_model.config import EvaluationConfig
 from selavpr_model.data import pose_files
-from selavpr_model.data.image_folder import natural_key
+from selavpr_model.data.listing import natural_key
 from selavpr_model.data.retrieval_sets import ImageSet, RetrievalSet, Selection
 from selavpr_model.errors import SourceError
 

@@ -46,6 +46,8 @@ def choose(scores: Sequence[Score]) -> list[Choice]:
         ('ambiguous', 'Ambiguous', -1, 2),
         ('lost', 'Inside the map, but lost', -1, 2),
         ('outside', 'Outside the map, rejected', -1, 2),
+        ('unknown', 'Not scored, most matches', -1, 3),
+        ('unknown', 'Not scored, fewest matches', 1, 3),
     )
     choices: dict[int, Choice] = {}
     for verdict, title, sign, count in wanted:

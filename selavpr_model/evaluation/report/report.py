@@ -70,6 +70,37 @@ def _template() -> Template:
 
 def headline(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """(name, value, remark, mood) of the numbers that matter; mood: good, bad or empty."""
+    cards = _scored(summary) if is_scored(summary) else _unscored(summary)
+    total = summary.get('latency_ms', {}).get('total')
+    if total:
+        cards.append(('Latency', f'{total["p50"]:.0f} ms', f'p95 {total["p95"]:.0f} ms', ''))
+    live = summary.get('live_agreement')
+    if live:
+        equal = live['equal'] == live['compared'] > 0
+        remark = f'equal over DDS, {sum(summary["dropped_by_reason"].values())} dropped'
+        value = f'{live["equal"]}/{live["compared"]}'
+        cards.append(('Live = replay', value, remark, 'good' if equal else 'bad'))
+    return cards
+
+
+Card = tuple[str, str, str, str]
+
+
+def is_scored(summary: Mapping[str, Any]) -> bool:
+    """Whether any answer had a true pose."""
+    return summary['frames_without_truth'] < summary['processed']
+
+
+def _unscored(summary: Mapping[str, Any]) -> list[Card]:
+    states, processed = summary['states'], summary['processed']
+    cards = [
+        (name.capitalize(), str(states[name]), f'of {processed} frames', '')
+        for name in ('LOCALIZED', 'AMBIGUOUS', 'LOST')
+    ]
+    return [*cards, ('Scores', 'none', 'no true poses; --truth TOPIC scores the answers', '')]
+
+
+def _scored(summary: Mapping[str, Any]) -> list[Card]:
     before = summary['global']
     false = summary['false_accepts']
     cards = [
@@ -87,15 +118,6 @@ def headline(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     error = summary.get('expected_calibration_error')
     if error is not None:
         cards.append(('Calibration error', f'{error:.3f}', 'of the confidence, 0 to 1', ''))
-    total = summary.get('latency_ms', {}).get('total')
-    if total:
-        cards.append(('Latency', f'{total["p50"]:.0f} ms', f'p95 {total["p95"]:.0f} ms', ''))
-    live = summary.get('live_agreement')
-    if live:
-        equal = live['equal'] == live['compared'] > 0
-        remark = f'equal over DDS, {sum(summary["dropped_by_reason"].values())} dropped'
-        value = f'{live["equal"]}/{live["compared"]}'
-        cards.append(('Live = replay', value, remark, 'good' if equal else 'bad'))
     return cards
 
 

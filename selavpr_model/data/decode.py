@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""Bytes of an image file as RGB: turned as EXIF says, more than 8 bits stretched to 8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from selavpr_model.data.exif import parse_exif
+from selavpr_model.errors import InputError
+from selavpr_model.runtime.image_size import is_decodable
+
+STRETCH = (1.0, 99.0)
+"""Percentiles of an image of more than 8 bits that become black and white."""
+FORMATS = 'jpg, png, webp, tiff, bmp, pgm or ppm'
+
+
+def read_rgb(path: Path, as_stored: bool = False) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a file; as_stored: EXIF's orientation is left out.
+
+    InputError where there is no whole image.
+    """
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read: {error.strerror}') from error
+    return decode_rgb(data, str(path), as_stored)
+
+
+def decode_rgb(data: np.ndarray, name: str, as_stored: bool = False) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of (N,) uint8; `name` is said in errors.
+
+    The size is looked at before anything is decoded: a small file may claim a billion pixels.
+    """
+    # OpenCV's versions differ in whose orientation they obey: here it is the same for all
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(data, flags) if is_decodable(data.data) else None
+    except InputError as error:
+        raise InputError(f'{name}: {error}') from error
+    except (cv2.error, MemoryError):
+        image = None
+    if image is None:
+        raise InputError(f'{name}: expected a whole {FORMATS}; {_what(data)}')
+    rgb = np.asarray(cv2.cvtColor(to_8_bit(image), cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    is_tiff = data[:4].tobytes() in (b'II*\0', b'MM\0*')  # its decoder turns it itself
+    return rgb if as_stored or is_tiff else turned(rgb, parse_exif(data.tobytes()).orientation)
+
+
+def turned(image: np.ndarray, orientation: int) -> np.ndarray:
+    """(H, W, 3) as EXIF's orientation (1 to 8) wants it shown."""
+    if orientation >= 5:
+        image = image.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return np.ascontiguousarray(image)
+
+
+def _what(data: np.ndarray) -> str:
+    start = data[:40].tobytes()
+    if start.startswith(b'version https://git-lfs'):
+        return 'got a pointer of git LFS; run git lfs pull'
+    if start.lstrip().lower().startswith((b'<!doctype', b'<html')):
+        return 'got a web page; download the image itself'
+    return f'got {len(data)} bytes that are not'
+
+
+def to_8_bit(image: np.ndarray) -> np.ndarray:
+    """(H, W[, C]) of any depth -> uint8: its 1st percentile becomes black, its 99th white."""
+    if image.dtype == np.uint8:
+        return image
+    values = image.astype(np.float64)
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return np.zeros(image.shape, np.uint8)
+    low, high = np.percentile(finite, STRETCH)
+    if high <= low:
+        low, high = finite.min(), finite.max()
+    scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / max(
+        high - low, np.finfo(np.float64).tiny
+    )
+    return np.asarray(np.rint(np.clip(scaled, 0.0, 1.0) * 255.0), np.uint8)
+
+
+def bits(path: Path) -> int:
+    """Bits of a channel, 8 where not known: told by decoding."""
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (OSError, cv2.error):
+        return 8
+    return 8 if image is None else 8 * image.dtype.itemsize

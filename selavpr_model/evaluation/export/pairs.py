@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+"""Pairs of images: what hloc matches, and what VPR-methods-evaluation writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+Answer = tuple[str, Sequence[str]]
+"""Name of a query, and those of its candidates, best first."""
+
+
+def write_pairs(path: Path, answers: Iterable[Answer], most: int = 20) -> int:
+    """hloc's `query reference` lines, `most` for each query; the number of lines is returned."""
+    lines = [f'{query} {name}\n' for query, names in answers for name in names[:most]]
+    path.write_text(''.join(lines), encoding='utf-8')
+    return len(lines)
+
+
+def write_predictions(folder: Path, answers: Iterable[tuple[Path, Sequence[Path]]]) -> None:
+    """VPR-methods-evaluation's preds/NNN.txt: the query and its candidates by their paths."""
+    (folder / 'preds').mkdir(parents=True, exist_ok=True)
+    for k, (query, found) in enumerate(answers):
+        paths = '\n'.join(map(str, found))
+        text = f'Query path:\n{query}\n\nPredictions paths:\n{paths}\n'
+        (folder / 'preds' / f'{k:03d}.txt').write_text(text, encoding='utf-8')

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""Maps and models of other programs, each as a small tree of its layout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+import sqlite3
+import struct
+import zlib
+
+import cv2
+from folder_helpers import folder, image
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+from sequence_helpers import binary_model, exif_jpeg
+
+from selavpr_model.data.image_folder import ImageFolder
+from selavpr_model.errors import SourceError
+from selavpr_model.poses import inverse, pose_matrix, position_quaternion
+
+POSES = [pose_matrix((k, 2 * k, -k), (0.1 * k, -0.2, 0.3, 0.9)) for k in range(3)]
+OFFSET = pose_matrix((0.1, 0.2, 0.3), (0.5, -0.5, 0.5, 0.5))
+"""Of a camera in its body."""
+
+
+def first_w(pose: np.ndarray) -> tuple[float, ...]:
+    x, y, z, qx, qy, qz, qw = position_quaternion(pose)
+    return qw, qx, qy, qz, x, y, z
+
+
+def joined(values, mark: str = ' ') -> str:
+    return mark.join(f'{v:.12g}' if isinstance(v, float) else str(v) for v in values)
+
+
+NAMES = ['seq1/a.jpg', 'seq1/b.jpg', 'seq2/a.jpg']
+
+
+def model_text(path: Path) -> None:
+    path.mkdir(parents=True)
+    rows = [
+        f'{k + 1} {joined(first_w(inverse(pose)))} 1 {name}\n12 13.5 -1\n'
+        for k, (name, pose) in enumerate(zip(NAMES, POSES, strict=True))
+    ]
+    (path / 'images.txt').write_text('# Image list\n' + ''.join(rows))
+    (path / 'cameras.txt').write_text('# cameras\n1 SIMPLE_RADIAL 32 24 30 16 12 0.01\n')
+
+
+@pytest.mark.parametrize('kind', ['txt', 'bin'])
+@pytest.mark.parametrize('model', ['sparse/0', 'sparse', 'sfm_superpoint'])
+def test_colmap_and_hloc(tmp_path, kind, model):
+    for name in (*NAMES, 'extra.jpg'):
+        file = tmp_path / 'images' / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(file), image()[..., ::-1])
+    if kind == 'txt':
+        model_text(tmp_path / model)
+    else:
+        binary_model(tmp_path / model, NAMES, POSES, (32, 24), [30, 16, 12, 0.01])
+    frames = ImageFolder(tmp_path)
+    assert np.allclose([row.pose for row in frames.rows[:3]], POSES)
+    assert frames.rows[3].pose is None and frames.files[3].name == 'extra.jpg'
+    assert frames[0].camera.K[0, 2] == 16 and frames[0].camera.distortion[0] == 0.01
+    explicit = ImageFolder(tmp_path / 'images' / 'seq1', tmp_path / model / f'images.{kind}')
+    assert np.allclose([row.pose for row in explicit.rows], POSES[:2])
+
+
+def test_a_colmap_model_without_its_images_says_so(tmp_path):
+    model_text(tmp_path / 'sparse' / '0')
+    with pytest.raises(SourceError, match=r"expected its images \('seq1/a.jpg' and 2 more\)"):
+        ImageFolder(tmp_path)
+
+
+def test_kapture_with_a_rig(tmp_path):
+    sensors = tmp_path / 'sensors'
+    folder(sensors / 'records_data' / 'cam', *(f'{k}.jpg' for k in range(3)))
+    stamps = [1553180224360915899 + 10**9 * k for k in range(3)]
+    records = [f'{s}, cam0, cam/{k}.jpg' for k, s in enumerate(stamps)]
+    (sensors / 'records_camera.txt').write_text('# kapture format: 1.1\n' + '\n'.join(records))
+    rig = f'# rig\nrig, cam0, {joined(first_w(inverse(OFFSET)), ", ")}\n'
+    (sensors / 'rigs.txt').write_text(rig)
+    poses = [joined(first_w(inverse(p)), ', ') for p in POSES]
+    rows = [f'{s}, rig, {pose}' for s, pose in zip(stamps, poses, strict=True)]
+    (sensors / 'trajectories.txt').write_text(
+        '# timestamp, device_id, qw, ...\n' + '\n'.join(rows)
+    )
+    frames = ImageFolder(tmp_path)
+    assert np.allclose([row.pose for row in frames.rows], [p @ OFFSET for p in POSES])
+    assert frames[1].stamp_ns == stamps[1]
+
+
+@pytest.mark.parametrize('suffix', ['', '.jpg'])
+def test_nerfstudio_turns_its_axes(tmp_path, suffix):
+    folder(tmp_path / 'images', *(f'{k}.jpg' for k in range(3)))
+    axes = np.diag([1.0, -1, -1, 1])
+    frames = [
+        {'file_path': f'images/{k}{suffix}', 'transform_matrix': (p @ axes).tolist()}
+        for k, p in enumerate(POSES)
+    ]
+    values = {'fl_x': 30, 'fl_y': 31, 'cx': 16, 'cy': 12, 'w': 32, 'h': 24, 'frames': frames}
+    (tmp_path / 'transforms.json').write_text(json.dumps(values))
+    found = ImageFolder(tmp_path)
+    assert np.allclose([row.pose for row in found.rows], POSES)
+    assert found[0].camera.K[1, 1] == 31
+
+
+def test_opensfm_takes_the_largest_reconstruction(tmp_path):
+    folder(tmp_path / 'images', 'a.jpg', 'b.jpg', 'c.jpg')
+    shots = {}
+    for name, pose in zip(('a.jpg', 'b.jpg'), POSES, strict=False):
+        back = inverse(pose)
+        turn = Rotation.from_matrix(back[:3, :3]).as_rotvec().tolist()
+        shots[name] = {'rotation': turn, 'translation': back[:3, 3].tolist(), 'camera': 'x'}
+    other = {'shots': {'c.jpg': shots['a.jpg']}}
+    lla = {'latitude': 52.5, 'longitude': 13.4, 'altitude': 30.0}
+    parts = [other, {'shots': shots, 'reference_lla': lla}]
+    (tmp_path / 'reconstruction.json').write_text(json.dumps(parts))
+    frames = ImageFolder(tmp_path)
+    assert np.allclose([row.pose for row in frames.rows[:2]], POSES[:2])
+    assert frames.rows[2].pose is None and '1 shots of 1 other' in frames.report.notes[0]
+    assert frames.report.origin == {'lat': 52.5, 'lon': 13.4, 'alt': 30.0}
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.webp'])
+def test_photographs_say_where_they_were_taken(tmp_path, suffix):
+    exif_jpeg(tmp_path / f'a{suffix}', (52.5, 13.4, 30.0), direction=90.0)
+    exif_jpeg(tmp_path / f'b{suffix}', (52.501, 13.4, 32.0), direction=None)
+    cv2.imwrite(str(tmp_path / f'c{suffix}'), image())
+    frames = ImageFolder(tmp_path)
+    first, second, third = (row.pose for row in frames.rows)
+    assert np.allclose(first[:3, 3], 0) and np.allclose(first[:3, 2], (1, 0, 0))
+    assert np.allclose(second[:3, 3], (0, 111.27, 2.0), atol=0.02) and third is None
+    assert frames.report.origin == pytest.approx({'lat': 52.5, 'lon': 13.4, 'alt': 30.0})
+    south = tmp_path / 'south'
+    south.mkdir()
+    exif_jpeg(south / f'a{suffix}', (-33.9, -151.2, -3.0), direction=0.0)
+    assert ImageFolder(south).report.origin == pytest.approx(
+        {'lat': -33.9, 'lon': -151.2, 'alt': -3.0}, abs=1e-6
+    )
+
+
+def database(path: Path, optimised: bool) -> None:
+    """RTAB-Map's tables as far as they are read."""
+    connection = sqlite3.connect(path)
+    connection.execute('CREATE TABLE Node (id INTEGER, stamp FLOAT, pose BLOB)')
+    connection.execute('CREATE TABLE Data (id INTEGER, image BLOB, calibration BLOB)')
+    connection.execute('CREATE TABLE Admin (version TEXT, opt_ids BLOB, opt_poses BLOB)')
+    K = np.array([30.0, 0, 16, 0, 31, 12, 0, 0, 1])
+    header = struct.pack('<11i', 0, 21, 0, 0, 32, 24, 9, 0, 0, 0, 12)
+    calibration = header + K.tobytes() + OFFSET[:3].astype(np.float32).tobytes()
+    for k, pose in enumerate(POSES):
+        drift = pose.copy()
+        drift[0, 3] += 5
+        kept = (drift if optimised else pose)[:3].astype(np.float32).tobytes()
+        jpg = cv2.imencode('.jpg', image(k)[..., ::-1])[1].tobytes()
+        connection.execute('INSERT INTO Node VALUES (?, ?, ?)', (k + 1, 1700000000.5 + k, kept))
+        connection.execute('INSERT INTO Data VALUES (?, ?, ?)', (k + 1, jpg, calibration))
+    if optimised:
+        ids = np.arange(1, 4, dtype=np.int32)
+        poses = np.array([p[:3] for p in POSES], np.float32)
+        packed = [
+            zlib.compress(a.tobytes()) + struct.pack('<3i', 1, a.size, 0) for a in (ids, poses)
+        ]
+        connection.execute('INSERT INTO Admin VALUES (?, ?, ?)', ('0.21.0', *packed))
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize('optimised', [True, False])
+def test_a_database_of_rtabmap(tmp_path, optimised):
+    database(tmp_path / 'rtabmap.db', optimised)
+    frames = ImageFolder(tmp_path / 'rtabmap.db')
+    assert np.allclose([row.pose for row in frames.rows], [p @ OFFSET for p in POSES], atol=1e-5)
+    assert ('optimised poses' if optimised else 'odometry') in frames.report.poses
+    first = frames[0]
+    assert first.stamp_ns == 1700000000_500000000 and first.camera.K[1, 1] == 31
+    assert np.abs(first.image.astype(int) - image(0)).mean() < 10
+
+
+def test_an_rtabmap_database_without_tables_is_one_line(tmp_path):
+    sqlite3.connect(tmp_path / 'x.db').execute('CREATE TABLE t (a)').connection.close()
+    with pytest.raises(SourceError, match='no such table: Node'):
+        ImageFolder(tmp_path / 'x.db')
