@@ -31,6 +31,7 @@ from selavpr_ros.node.pipeline.pipeline import Pipeline
 from selavpr_ros.node.relocalizations import Relocalizations
 from selavpr_ros.node.services import Services
 from selavpr_ros.node.stream import Stream
+from selavpr_ros.node.tf.broadcaster import Broadcaster
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 AUTOSTART_PERIOD_S = 0.05
@@ -63,10 +64,14 @@ class LocalizerNode(LifecycleNode):
     def _make_parts(self) -> None:
         shared, pipeline = self.shared, Pipeline()
         inputs, outputs = Inputs(self, self.log), Outputs(self, self.log.warn)
-        mounting, relocalizations = Mounting(shared, inputs.transforms), Relocalizations()
-        navigation = Navigation(shared, outputs, mounting)
+        mounting, relocalizations = Mounting(shared, inputs.tf), Relocalizations()
+        broadcaster = Broadcaster(self, shared, outputs, mounting)
+        inputs.on_odometry = broadcaster.on_odometry
+        navigation = Navigation(shared, outputs, mounting, broadcaster)
         stream = Stream(shared, pipeline, inputs, outputs, mounting, navigation, relocalizations)
-        diagnostics = Diagnostics(shared, inputs, stream.stamps, pipeline, stream.worker, mounting)
+        diagnostics = Diagnostics(
+            shared, inputs, stream.stamps, pipeline, stream.worker, mounting, broadcaster
+        )
         self.reporter = Reporter(shared, diagnostics, pipeline, outputs)
         self.control = Control(
             shared, pipeline, stream, outputs, self.reporter, self._set_map_parameter
