@@ -13,6 +13,7 @@ SHARED = ROOT.parent / 'shared' / 'data'
 SLOW = (
     'benchmark',
     'docs',
+    'doctor',
     'evaluation/test_evaluate.py',
     'examples',
     'features/test_fused.py',

@@ -57,19 +57,7 @@ class TransformListener:
             return NOT_INSTALLED
         if self.buffer.frames():
             return ''
-        own = {self._node.resolve_topic_name(name) for name in (STATIC, MOVING)}
-        topics = [name for name, kinds in self._node.get_topic_names_and_types() if TYPE in kinds]
-        elsewhere = sorted(
-            name for name in set(topics) - own if self._node.count_publishers(name) > 0
-        )
-        if not elsewhere:
-            return f'nothing came on {" or ".join(sorted(own))}'
-        there = elsewhere[0].rpartition('/')[0]
-        return (
-            f'nothing came on {" or ".join(sorted(own))}, transforms are sent on '
-            f'{", ".join(elsewhere)}: remap -r /tf:={there}/tf -r /tf_static:={there}/tf_static '
-            '(the launch files do, with namespace)'
-        )
+        return elsewhere(self._node)
 
     def _look(self) -> None:
         if self._wanted and not self._hears_moving:
@@ -89,3 +77,18 @@ class TransformListener:
     def _on_message(self, topic: str, static: bool, message: Any) -> None:
         for trouble in self.buffer.add(message, static):
             self._log.warn(f'{topic}: {trouble}; it is left out, correct its publisher')
+
+
+def elsewhere(node: Node) -> str:
+    """What it means that no transform was heard: where else they are sent, and the cure."""
+    own = {node.resolve_topic_name(name) for name in (STATIC, MOVING)}
+    topics = {name for name, kinds in node.get_topic_names_and_types() if TYPE in kinds}
+    others = sorted(name for name in topics - own if node.count_publishers(name) > 0)
+    nothing = f'nothing came on {" or ".join(sorted(own))}'
+    if not others:
+        return nothing
+    there = others[0].rpartition('/')[0]
+    return (
+        f'{nothing}, transforms are sent on {", ".join(others)}: remap -r /tf:={there}/tf '
+        f'-r /tf_static:={there}/tf_static (the launch files do, with namespace)'
+    )
