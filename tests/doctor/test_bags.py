@@ -222,7 +222,7 @@ BROKEN: dict[str, tuple[Change, str, str, str, str]] = {
     'no odometry': (on(ODOM, lambda b, k, m: None), 'odometry', 'WARN', 'no topic', 'odom_topic'),
     'no orientation in odometry': (on(ODOM, zero_turn), 'odometry', 'FAIL', 'quaternion', 'mend'),
     'frozen odometry': (on(ODOM, frozen), 'odometry', 'FAIL', 'stands still', 'driver'),
-    'restarted odometry': (on(ODOM, restarted), 'odometry', 'FAIL', 'jumped by 56.9 m', 'restarted'),
+    'restarted odometry': (on(ODOM, restarted), 'odometry', 'FAIL', 'by 56.9 m', 'restarted'),
     'another frame of odometry': (
         on(ODOM, lambda b, k, m: replace(m, header=replace(m.header, frame_id='wheel_odom'))),
         'odometry', 'FAIL', "'wheel_odom'", 'odom_frame:=wheel_odom',
