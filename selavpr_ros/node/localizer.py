@@ -24,6 +24,7 @@ from selavpr_ros.node.health.diagnostics import Diagnostics
 from selavpr_ros.node.health.reporter import Reporter
 from selavpr_ros.node.inputs import Inputs
 from selavpr_ros.node.mounting import Mounting
+from selavpr_ros.node.nav2.manager import Manager
 from selavpr_ros.node.navigation import Navigation
 from selavpr_ros.node.outputs import Outputs
 from selavpr_ros.node.parameters import Parameters
@@ -51,6 +52,7 @@ class LocalizerNode(LifecycleNode):
         self.shared = Context(self, self.parameters)
         self.log, self.health = self.shared.log, self.shared.health
         self._refused = False
+        self.manager = Manager(self, self.shared)
         self._make_parts()
         self.parameters.on_change(self._on_parameters)
         for line in self.parameters.unknown(self._parameter_overrides):
@@ -89,7 +91,8 @@ class LocalizerNode(LifecycleNode):
 
     def _start(self) -> None:
         """Configure, and activate when loading has ended: from then on images are used."""
-        shared, autostart = self.shared, self.parameters.node.autostart
+        shared = self.shared
+        autostart = self.parameters.node.autostart and not self.manager.leads
         if autostart and shared.configured and shared.loading:
             return  # the timer comes again
         if autostart and not shared.configured and self.trigger_configure() == SUCCESS:
@@ -119,10 +122,12 @@ class LocalizerNode(LifecycleNode):
         result = super().on_activate(state)
         self.shared.lifecycle = LifecycleState.PRIMARY_STATE_ACTIVE
         self.control.announce_map()
+        self.manager.on_activate()
         return result
 
     def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
         self.shared.lifecycle = LifecycleState.PRIMARY_STATE_INACTIVE
+        self.manager.on_deactivate()
         self.stream.discard('not_active')
         return super().on_deactivate(state)
 
@@ -141,6 +146,7 @@ class LocalizerNode(LifecycleNode):
         return super().on_error(state)
 
     def _close(self, lifecycle: int) -> None:
+        self.manager.on_deactivate()
         self.stream.discard('not_active')
         self.inputs.close()
         self.outputs.close()
