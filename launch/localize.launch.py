@@ -31,7 +31,14 @@ TEXTS = {
     'weights': 'extractor.weights',
     'device': 'extractor.device',
 }
-SWITCHES = {'autostart': 'autostart', 'use_sim_time': 'use_sim_time'}
+SWITCHES = {
+    'autostart': 'autostart',
+    'use_sim_time': 'use_sim_time',
+    'publish_tf': 'publish_tf',
+    'initialpose': 'initialpose',
+}
+# As Nav2's: a robot with a namespace has a tree of transforms of its own.
+TREE = [('/tf', 'tf'), ('/tf_static', 'tf_static')]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -91,6 +98,20 @@ def frames() -> list[DeclareLaunchArgument]:
         ),
         declare(
             'odom_frame', default_value='', description='frame of the odometry' + NODE_DEFAULT
+        ),
+        declare(
+            'publish_tf',
+            default_value='',
+            choices=ON_OFF,
+            description='whether map_frame -> odom_frame is sent on /tf, as AMCL does'
+            + NODE_DEFAULT,
+        ),
+        declare(
+            'initialpose',
+            default_value='',
+            choices=ON_OFF,
+            description='whether the pose is sent on initialpose each time the robot is found'
+            + NODE_DEFAULT,
         ),
     ]
 
@@ -192,6 +213,7 @@ def localizer(values: dict[str, str]) -> LifecycleNode:
             ('image', image),
             ('camera_info', values['camera_info_topic'] or beside),
             ('odom', values['odom_topic']),
+            *TREE,
         ],
         # The file first, the arguments last: so they win.
         parameters=[*parameter_files(values), parameters(values)],
@@ -252,6 +274,6 @@ def rviz(values: dict[str, str]) -> Node:
         namespace=values['namespace'],
         arguments=['-d', str(Path(__file__).parent.parent / 'config' / 'selavpr.rviz')],
         # The file has absolute topics; made relative, they follow the namespace.
-        remappings=[(f'/localizer/{name}', f'localizer/{name}') for name in topics],
+        remappings=[*((f'/localizer/{name}', f'localizer/{name}') for name in topics), *TREE],
         parameters=[{'use_sim_time': values['use_sim_time'] == 'true'}],
     )

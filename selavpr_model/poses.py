@@ -56,7 +56,7 @@ class PoseTrack:
             return None
         if before == after or 0 in gaps:
             return self.poses[before if gaps[0] <= gaps[1] else after]
-        return _between(self.poses[before], self.poses[after], gaps[0] / sum(gaps))
+        return pose_between(self.poses[before], self.poses[after], gaps[0] / sum(gaps))
 
     def latest(self, stamp_ns: int, max_age_ns: int) -> np.ndarray | None:
         """(4, 4) of the last sample at or before the stamp; None when it is older than allowed.
@@ -77,7 +77,8 @@ def relative(
     return inverse(T_map_a) @ T_map_b, turn @ covariance @ turn.T
 
 
-def _between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
+def pose_between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
+    """(4, 4) on the way from a (share 0) to b (share 1)."""
     T = np.eye(4)
     T[:3, 3] = (1.0 - share) * a[:3, 3] + share * b[:3, 3]
     rotations = Rotation.from_matrix(np.stack([a[:3, :3], b[:3, :3]]))

@@ -35,6 +35,7 @@ from selavpr_model.config import (
 from selavpr_model.data.source_report import Source
 from selavpr_model.errors import ConfigError, EngineError
 from selavpr_model.runtime.outputs import require_outputs, write_json
+from selavpr_ros.doctor.command import doctor
 
 ImageTopic = Annotated[str, typer.Option(help='image topic of a bag; empty: the only one')]
 BaseCamera = Annotated[
@@ -68,6 +69,7 @@ def publish_stage(rounds: int) -> list[float]:
 
 
 EXTRA_STAGES['publish'] = publish_stage
+app.command()(doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -78,7 +78,7 @@ class NodeConfig(Config):
     base_camera: tuple[float, ...] | None = option(
         None,
         'pose of the camera in base_frame, T_base_camera with optical axes: x, y, z in m, '
-        'quaternion x, y, z, w; empty list: as /tf_static says',
+        'quaternion x, y, z, w; empty list: as /tf_static and /tf say at the image',
         parts='x, y, z, qx, qy, qz, qw',
         kind=tuple,
         low=-1000.0,
@@ -115,6 +115,13 @@ class NodeConfig(Config):
     odom_gap_s: float = option(
         0.2, 'age up to which an odometry message counts for an image', unit='s', low=0.0
     )
+    tf_gap_s: float = option(
+        0.2,
+        'time from an image to the nearest transform on /tf up to which that one tells where a '
+        'camera on a joint sits',
+        unit='s',
+        low=0.0,
+    )
     initialpose: bool = option(
         False,
         'whether the pose is also published on initialpose (Nav2), each time the robot is found',
@@ -125,6 +132,21 @@ class NodeConfig(Config):
     publish_tf: bool = option(
         False,
         'whether the transform map_frame -> odom_frame is published on /tf; no two nodes may',
+    )
+    transform_tolerance_s: float = option(
+        0.2,
+        'how far ahead of now map_frame -> odom_frame is stamped, so that whoever asks for the '
+        'newest odometry need not wait for it (publish_tf)',
+        unit='s',
+        low=0.0,
+        high=10.0,
+    )
+    tf_hold_s: float = option(
+        10.0,
+        'time for which map_frame -> odom_frame is sent on while the robot is LOST or no image is '
+        'answered; then it is withdrawn (publish_tf)',
+        unit='s',
+        low=0.1,
     )
     stuck_after_s: float = option(
         30.0,
@@ -196,8 +218,8 @@ ROS_PARAMETERS = (
     'map', 'maps_root', 'services_off', 'mode', 'autostart', 'advanced_config',
     'image_transport', 'qos_image', 'map_frame',
     'base_frame', 'odom_frame', 'base_camera', 'max_frame_age_s', 'hypotheses', 'initialpose',
-    'publish_tf', 'extractor.weights', 'extractor.device', 'extractor.engine',
-    'extractor.precision', 'extractor.threads', 'recognizer.candidates',
+    'publish_tf', 'transform_tolerance_s', 'extractor.weights', 'extractor.device',
+    'extractor.engine', 'extractor.precision', 'extractor.threads', 'recognizer.candidates',
     'recognizer.min_precision', 'recognizer.distinct_radius_m', 'recognizer.distinct_angle_deg',
     'temporal.enabled', 'temporal.min_belief', 'temporal.speed_mps', 'geometry.enabled',
     'slam.session', 'slam.verify', 'slam.save_at_end', 'keyframes.distance_m',

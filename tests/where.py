@@ -14,6 +14,7 @@ SLOW = (
     'benchmark',
     'data/test_damaged.py',
     'docs',
+    'doctor',
     'evaluation/test_evaluate.py',
     'examples',
     'features/test_fused.py',

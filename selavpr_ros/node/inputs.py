@@ -18,10 +18,9 @@ from selavpr_model.poses import PoseTrack
 from selavpr_model.records import Camera
 from selavpr_ros.config import NodeConfig
 from selavpr_ros.convert import from_ros
-from selavpr_ros.convert.tf_message import TFMessage
-from selavpr_ros.convert.transforms import StaticTransforms
 from selavpr_ros.node import qos
 from selavpr_ros.node.health.throttled_logger import ThrottledLogger
+from selavpr_ros.node.tf.listener import TransformListener
 
 ODOM_KEPT = 200  # messages; a few seconds at the usual 20 to 50 Hz
 
@@ -44,7 +43,9 @@ class Inputs:
         self._subscriptions: list[Any] = []
         self._odom_frame = ''
         self._odom: deque[tuple[int, np.ndarray]] = deque(maxlen=ODOM_KEPT)
-        self.transforms = StaticTransforms()
+        self.tf = TransformListener(node, log)
+        self.transforms = self.tf.buffer
+        self.on_odometry: Callable[[int, np.ndarray], None] = lambda stamp_ns, T_odom_base: None
         self.camera: Camera | None = None
         self._camera_problem: str | None = None
         self._qos_problem: str | None = None
@@ -59,19 +60,20 @@ class Inputs:
         sensor = qos.camera('sensor_data')
         self._subscribe(CameraInfo, 'camera_info', self._on_camera_info, sensor)
         self._subscribe(Odometry, 'odom', self._on_odom, qos.burst(ODOM_KEPT))
-        if TFMessage is not None:
-            self._subscribe(TFMessage, '/tf_static', self.on_tf_static, qos.TF_STATIC)
+        self.tf.open()
 
     def close(self) -> None:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
+        self.tf.close()
         self.forget()
         self._qos_problem = self._camera_problem = None
 
     def forget(self) -> None:
         """Drop what belongs to an old clock or camera."""
         self._odom.clear()
+        self.transforms.clear()
         self.camera = None
 
     def publishers(self) -> list[Any]:
@@ -152,12 +154,6 @@ class Inputs:
         except InputError as error:
             self._camera_problem = str(error)
 
-    def on_tf_static(self, message: Any) -> None:
-        try:
-            self.transforms.add(message)
-        except InputError as error:
-            self._log.warn(f'/tf_static: {error}')
-
     def _on_odom(self, message: Any) -> None:
         try:
             pose = from_ros.pose_matrix(message)
@@ -166,4 +162,6 @@ class Inputs:
         frame, expected = from_ros.frame_id(message), self._odom_frame
         if frame != expected:
             self._log.warn(f'odom: expected frame {expected!r}, got {frame!r}; set odom_frame')
-        self._odom.append((from_ros.stamp_ns(message), pose))
+        stamp_ns = from_ros.stamp_ns(message)
+        self._odom.append((stamp_ns, pose))
+        self.on_odometry(stamp_ns, pose)

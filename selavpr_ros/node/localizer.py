@@ -26,6 +26,7 @@ from selavpr_ros.node.health.diagnostics import Diagnostics
 from selavpr_ros.node.health.reporter import Reporter
 from selavpr_ros.node.inputs import Inputs
 from selavpr_ros.node.mounting import Mounting
+from selavpr_ros.node.nav2.manager import Manager
 from selavpr_ros.node.navigation import Navigation
 from selavpr_ros.node.outputs import Outputs
 from selavpr_ros.node.parameters import Parameters
@@ -33,6 +34,7 @@ from selavpr_ros.node.pipeline.pipeline import Pipeline
 from selavpr_ros.node.relocalizations import Relocalizations
 from selavpr_ros.node.services import Services
 from selavpr_ros.node.stream import Stream
+from selavpr_ros.node.tf.broadcaster import Broadcaster
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 AUTOSTART_PERIOD_S = 0.05
@@ -53,6 +55,7 @@ class LocalizerNode(LifecycleNode):
         self.shared = Context(self, self.parameters)
         self.log, self.health = self.shared.log, self.shared.health
         self._refused = False
+        self.manager = Manager(self, self.shared)
         self._make_parts()
         self.parameters.cost_refusal = self._cost_refusal
         self.parameters.on_change(self._on_parameters)
@@ -67,10 +70,14 @@ class LocalizerNode(LifecycleNode):
     def _make_parts(self) -> None:
         shared, pipeline = self.shared, Pipeline()
         inputs, outputs = Inputs(self, self.log), Outputs(self, self.log.warn)
-        mounting, relocalizations = Mounting(shared, inputs.transforms), Relocalizations()
-        navigation = Navigation(shared, outputs, mounting)
+        mounting, relocalizations = Mounting(shared, inputs.tf), Relocalizations()
+        broadcaster = Broadcaster(self, shared, outputs, mounting)
+        inputs.on_odometry = broadcaster.on_odometry
+        navigation = Navigation(shared, outputs, mounting, broadcaster)
         stream = Stream(shared, pipeline, inputs, outputs, mounting, navigation, relocalizations)
-        diagnostics = Diagnostics(shared, inputs, stream.stamps, pipeline, stream.worker, mounting)
+        diagnostics = Diagnostics(
+            shared, inputs, stream.stamps, pipeline, stream.worker, mounting, broadcaster
+        )
         self.reporter = Reporter(shared, diagnostics, pipeline, outputs)
         self.control = Control(
             shared, pipeline, stream, outputs, self.reporter, self._set_map_parameter
@@ -88,7 +95,8 @@ class LocalizerNode(LifecycleNode):
 
     def _start(self) -> None:
         """Configure, and activate when loading has ended: from then on images are used."""
-        shared, autostart = self.shared, self.parameters.node.autostart
+        shared = self.shared
+        autostart = self.parameters.node.autostart and not self.manager.leads
         if autostart and shared.configured and shared.loading:
             return  # the timer comes again
         if autostart and not shared.configured and self.trigger_configure() == SUCCESS:
@@ -118,10 +126,12 @@ class LocalizerNode(LifecycleNode):
         result = super().on_activate(state)
         self.shared.lifecycle = LifecycleState.PRIMARY_STATE_ACTIVE
         self.control.announce_map()
+        self.manager.on_activate()
         return result
 
     def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
         self.shared.lifecycle = LifecycleState.PRIMARY_STATE_INACTIVE
+        self.manager.on_deactivate()
         self.stream.stop('not_active', 'the node was deactivated')
         return super().on_deactivate(state)
 
@@ -140,6 +150,7 @@ class LocalizerNode(LifecycleNode):
         return super().on_error(state)
 
     def _close(self, lifecycle: int) -> None:
+        self.manager.on_deactivate()
         self.stream.stop('not_active', 'the node was shut down')
         self.inputs.close()
         self.outputs.close()

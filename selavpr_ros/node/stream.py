@@ -6,8 +6,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import numpy as np
-
 from selavpr_model.errors import InputError
 from selavpr_model.records import Frame, Recognition, SECOND
 from selavpr_ros.config import NodeConfig
@@ -47,7 +45,6 @@ class Stream:
         self._navigation, self._relocalizations = navigation, relocalizations
         self.worker: Worker[Arrival] = Worker(self.process, self.failed)
         self.stamps = StampJudge()
-        self._T_base_camera = np.eye(4)  # in use for odometry
         self._drawn_ns = 0  # when the growing map was drawn
 
     def restart(self) -> None:
@@ -158,13 +155,11 @@ class Stream:
         frame = from_ros.frame_id(arrival.message)
         if not frame:
             log.once('images have no frame_id; it is taken to be "camera"')
-        self._mounting.camera_frame = frame or 'camera'
+        if self._mounting.look(frame or 'camera', arrival.stamp_ns):
+            self.reset()  # motion between two mountings would be none of the robot
         if trouble := self._mounting.trouble():
             log.once(trouble)
         T_base_camera = self._mounting.body().T_base_camera
-        if not np.array_equal(T_base_camera, self._T_base_camera):
-            self._T_base_camera = T_base_camera
-            self.reset()  # motion between two mountings would be none of the robot
         T_odom_base = self._inputs.odometry(arrival.stamp_ns, _ns(config.odom_gap_s))
         odom = None if T_odom_base is None else T_odom_base @ T_base_camera
         camera = self._inputs.camera_of(image)

@@ -105,8 +105,6 @@ def test_a_map_says_how_many_images_had_a_pose_and_what_it_cannot_do_without(tmp
     with one_torch_thread():
         build_from(bare, tmp_path / 'm', source=source, extractor=TINY)
     words = ' '.join(capsys.readouterr().out.replace('│', ' ').split())
-    assert (
-        '4 images, 2 left out (2 .heic (convert to jpg or png)), none with a pose' in words
-    )
+    assert '4 images, 2 left out (2 .heic (convert to jpg or png)), none with a pose' in words
     assert 'gives no position' in words and 'build it with poses' in words
     assert open_map(tmp_path / 'm').source['left_out'] == source['left_out']

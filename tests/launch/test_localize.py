@@ -112,6 +112,7 @@ class TestLocalize:
         )  # fmt: skip
         assert dict(node['remappings']) == {
             'image': '/cam/image_raw', 'camera_info': '/cam/camera_info', 'odom': 'odom',
+            '/tf': 'tf', '/tf_static': 'tf_static',  # relative: the tree of the namespace
         }  # fmt: skip
         (given,) = node['parameters']
         assert {name: value.args[0] for name, value in given.items()} == {'map': '/m'}

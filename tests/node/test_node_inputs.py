@@ -6,11 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 import threading
 import time
-from types import SimpleNamespace
 from typing import Any
 
-from geometry_msgs.msg import TransformStamped
-import numpy as np
 import pytest
 from robot import Robot, until_dropped
 from selavpr.msg import LocalizerStatus
@@ -87,25 +84,6 @@ def test_a_camera_at_an_unknown_place_on_the_robot_is_reported_until_it_is_given
         robot.until(lambda: not reported(), 'a known mounting')
         assert robot.set(name, unset).successful
     robot.until(reported, 'the cure again')
-
-
-def test_where_tf_static_says_where_the_camera_sits_it_need_not_be_given(
-    ros: None, street_map: Path, street: Any
-):
-    with Robot(map=str(street_map)) as robot:
-        robot.until_active()
-        made = TransformStamped(header=to_ros.header(0, 'base_link'))
-        made.child_frame_id = 'camera_optical'
-        made.transform.translation.z = 1.5
-        # Called as the subscription would be: tf2_msgs is not on PyPI.
-        robot.localizer.inputs.on_tf_static(SimpleNamespace(transforms=[made]))
-        robot.ask(robot.camera(), street[2].image)
-        robot.until(lambda: robot.heard['pose'], 'pose')
-        T_base_camera = np.eye(4)
-        T_base_camera[2, 3] = 1.5
-        pose = from_ros.pose_matrix(robot.heard['pose'][-1])
-        np.testing.assert_allclose(pose @ T_base_camera, street[2].pose, atol=1e-6)
-        assert robot.localizer.mounting.trouble() is None
 
 
 # ---------------------------------------------------------------- clocks

@@ -29,7 +29,7 @@ FLOORS = (
     ('selavpr_ros.convert',),
     ('selavpr_ros.bags',),
     ('selavpr_ros.node',),
-    ('selavpr_ros.replay',),
+    ('selavpr_ros.replay', 'selavpr_ros.doctor'),
     ('selavpr_ros.cli', 'selavpr_ros.main'),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

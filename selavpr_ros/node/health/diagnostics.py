@@ -16,6 +16,7 @@ from selavpr_ros.node.mounting import Mounting
 from selavpr_ros.node.pipeline.pipeline import Pipeline
 from selavpr_ros.node.pipeline.states import Asset, problem_with
 from selavpr_ros.node.pipeline.worker import Worker
+from selavpr_ros.node.tf.broadcaster import Broadcaster
 
 
 class Diagnostics:
@@ -29,9 +30,11 @@ class Diagnostics:
         pipeline: Pipeline,
         worker: Worker[Any],
         mounting: Mounting,
+        broadcaster: Broadcaster,
     ) -> None:
         self._context, self._inputs, self._stamps = context, inputs, stamps
         self._pipeline, self._worker, self._mounting = pipeline, worker, mounting
+        self._broadcaster = broadcaster
 
     def parts(self) -> list[Part]:
         """All lines, in a fixed order."""
@@ -41,6 +44,7 @@ class Diagnostics:
             self._map(),
             self._localization(),
             self._watchdog(),
+            *filter(None, (self._broadcaster.part(),)),
             *self.parameters(),
         ]
 
