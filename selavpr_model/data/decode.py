@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from selavpr_model.data.exif import parse_exif
+from selavpr_model.data.formats.exif import parse_exif
 from selavpr_model.errors import InputError
 from selavpr_model.runtime.image_size import is_decodable
 

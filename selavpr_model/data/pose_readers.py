@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from selavpr_model.data.geo import on_earth, Origin
+from selavpr_model.data.formats.geo import on_earth, Origin
 from selavpr_model.data.pose_columns import Columns, MATRIX, QUATERNION
 from selavpr_model.data.pose_files import (
     euler_pose,

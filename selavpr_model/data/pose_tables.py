@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from selavpr_model.data import colmap
-from selavpr_model.data.geo import Origin
+from selavpr_model.data.formats import colmap
+from selavpr_model.data.formats.geo import Origin
 from selavpr_model.data.pose_columns import Columns, columns_of, header_among, split_header
 from selavpr_model.data.pose_files import is_number, PoseRow, read_text, rigid_pose
 from selavpr_model.data.pose_readers import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from selavpr_model.data.geo import Origin
+from selavpr_model.data.formats.geo import Origin
 from selavpr_model.data.pose_files import PoseRow
 from selavpr_model.data.pose_tables import PoseTable
 from selavpr_model.records import Camera

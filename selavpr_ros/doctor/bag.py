@@ -9,7 +9,8 @@ from typing import Any
 
 from selavpr_model.errors import SourceError
 from selavpr_model.records import SECOND
-from selavpr_ros.bags.topics import camera_topic, choose_image_topic, ODOMETRY, open_bag
+from selavpr_ros.bags.bag import Bag, open_bag
+from selavpr_ros.bags.topics import camera_topic, choose_image_topic, ODOMETRY
 from selavpr_ros.doctor.observation import MOST_PICTURES, Observation, Settings
 
 Take = Callable[[Any, int], None]
@@ -35,7 +36,7 @@ def observe_bag(path: Path, settings: Settings) -> Observation:
     return seen
 
 
-def _choose(bag: Any, seen: Observation, settings: Settings) -> None:
+def _choose(bag: Bag, seen: Observation, settings: Settings) -> None:
     """Fill in the topics, or why there is none."""
     try:
         seen.images.topic = choose_image_topic(bag, settings.image_topic)
@@ -53,10 +54,10 @@ def _choose(bag: Any, seen: Observation, settings: Settings) -> None:
         seen.odometry.problem = f'several: {", ".join(sorted(topics))}; name one: --odom-topic'
 
 
-def _messages(bag: Any, topics: set[str], seconds: float | None) -> Iterator[tuple[str, int, Any]]:
-    connections = [c for c in bag.connections if c.topic in topics]
-    if not connections:
-        return
-    stop = None if seconds is None else bag.start_time + round(seconds * SECOND)
-    for connection, arrival, data in bag.messages(connections, stop=stop):
-        yield connection.topic, arrival, bag.deserialize(data, connection.msgtype)
+def _messages(bag: Bag, topics: set[str], seconds: float | None) -> Iterator[tuple[str, int, Any]]:
+    start = None
+    for topic, arrival, message in bag.decoded(topics):
+        start = arrival if start is None else start
+        if seconds is not None and arrival > start + round(seconds * SECOND):
+            return
+        yield topic, arrival, message

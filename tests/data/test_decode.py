@@ -12,7 +12,7 @@ import pytest
 from sequence_helpers import exif_jpeg
 
 from selavpr_model.data.decode import decode_rgb, read_rgb, to_8_bit
-from selavpr_model.data.exif import read_exif
+from selavpr_model.data.formats.exif import read_exif
 from selavpr_model.data.image_folder import ImageFolder
 from selavpr_model.errors import InputError, SourceError
 

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from selavpr_model.cli.map import map_app
-from selavpr_model.data.colmap import read_cameras, read_images
+from selavpr_model.data.formats.colmap import read_cameras, read_images
 from selavpr_model.data.image_folder import ImageFolder
 from selavpr_model.data.pose_tables import read_table
 from selavpr_model.errors import MapDataError

@@ -59,16 +59,22 @@ def build_map(
             build = _Build(frames, extractor, work, KeyframeSelector(keyframes), config, source)
             place_map = build.run(progress)
             place_map.map_id = map_id
-            place_map.configs = {
-                'extractor': extractor.config.to_dict(),
-                'keyframes': keyframes.to_dict(),
-                PLAN_ENTRY: {'sha256': work.digest},
-            }
+            place_map.configs = _configs(extractor, keyframes, work)
             if calibrated:
                 _calibrate(place_map, recognizer or RecognizerConfig(), progress)
             save_map(place_map, out, overwrite)
     work.remove()
     return open_map(out, extractor.identity)
+
+
+def _configs(
+    extractor: Extractor, keyframes: KeyframeConfig, work: WorkFolder
+) -> dict[str, dict[str, Any]]:
+    return {
+        'extractor': extractor.config.to_dict(),
+        'keyframes': keyframes.to_dict(),
+        PLAN_ENTRY: {'sha256': work.digest},
+    }
 
 
 def plan_of(

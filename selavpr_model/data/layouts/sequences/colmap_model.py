@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from selavpr_model.data.colmap import read_cameras, read_images
+from selavpr_model.data.formats.colmap import read_cameras, read_images
 from selavpr_model.data.listing import list_images
 from selavpr_model.data.pose_files import PoseRow
 from selavpr_model.data.sequence import ImageSequence, present

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from selavpr_model.data.exif import Exif, read_exif
-from selavpr_model.data.geo import on_earth, Origin
+from selavpr_model.data.formats.exif import Exif, read_exif
+from selavpr_model.data.formats.geo import on_earth, Origin
 from selavpr_model.data.listing import find_images, left_out
 from selavpr_model.data.pose_files import level_pose, PoseRow
 from selavpr_model.data.sequence import ImageSequence

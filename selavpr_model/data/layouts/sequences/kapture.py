@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from selavpr_model.data.colmap import world_to_camera
+from selavpr_model.data.formats.colmap import world_to_camera
 from selavpr_model.data.pose_files import is_number, PoseRow, read_text, stamp_ns
 from selavpr_model.data.sequence import ImageSequence, present
 from selavpr_model.errors import SourceError

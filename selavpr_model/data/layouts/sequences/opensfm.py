@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from selavpr_model.data.geo import Origin
+from selavpr_model.data.formats.geo import Origin
 from selavpr_model.data.layouts.sequences.nerfstudio import read_json
 from selavpr_model.data.listing import list_images
 from selavpr_model.data.pose_files import PoseRow
