@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Build a map from a bag or a folder of images, then end.
+"""Build a map from a bag or a folder of images, then exit.
 
     ros2 launch selavpr build_map.launch.py source:=~/bags/campus map:=~/maps/campus
 
-The same as `selavpr map build`, which has a few more options. Killed, it goes on where it was.
+It runs `selavpr map build`, which has a few more options. If it is killed, the same command goes
+on where it stopped.
 """
 
 from pathlib import Path
@@ -34,17 +35,21 @@ def arguments() -> list[DeclareLaunchArgument]:
     """Only `source` and `map` have to be given."""
     declare = DeclareLaunchArgument
     return [
-        declare('source', description='ROS 2 bag, or folder of images with poses'),
-        declare('map', description='folder to write the map into'),
+        declare(
+            'source',
+            description='ROS 2 bag, or folder of images with poses, to build the map from',
+        ),
+        declare('map', description='folder that the map is written to'),
         declare(
             'poses',
             default_value='',
-            description='pose topic of a bag, or pose file; none: a map without poses' + DEFAULT,
+            description='pose topic of a bag, or pose file of a folder; none: a map without poses'
+            + DEFAULT,
         ),
         declare(
             'image_topic',
             default_value='',
-            description='topic of the images, in a bag with several cameras' + DEFAULT,
+            description='topic of the images, for a bag with several cameras' + DEFAULT,
         ),
         declare(
             'distance_m',
@@ -56,7 +61,11 @@ def arguments() -> list[DeclareLaunchArgument]:
             default_value='',
             description='angle in degrees after which a frame becomes a keyframe' + DEFAULT,
         ),
-        declare('weights', default_value='', description='name or file of the weights' + DEFAULT),
+        declare(
+            'weights',
+            default_value='',
+            description='name or file of the weights of the network' + DEFAULT,
+        ),
         declare(
             'device',
             default_value='',
@@ -66,7 +75,7 @@ def arguments() -> list[DeclareLaunchArgument]:
             'overwrite',
             default_value='false',
             choices=['true', 'false'],
-            description='whether a map that is there is replaced',
+            description='whether a map that already exists in the folder is replaced',
         ),
     ]
 

@@ -59,9 +59,13 @@ def topics() -> list[DeclareLaunchArgument]:
         declare(
             'camera_info_topic',
             default_value='',
-            description='topic of the calibration; empty: camera_info beside image_topic',
+            description='topic of the camera calibration; empty: camera_info beside image_topic',
         ),
-        declare('odom_topic', default_value='odom', description='topic of the odometry, if any'),
+        declare(
+            'odom_topic',
+            default_value='odom',
+            description='topic of the odometry, which may be absent',
+        ),
         declare(
             'image_transport',
             default_value='',
@@ -73,8 +77,8 @@ def topics() -> list[DeclareLaunchArgument]:
             'qos_image',
             default_value='',
             choices=['', 'sensor_data', 'reliable'],
-            description='QoS of the subscription to images: sensor_data (best effort) or reliable'
-            + NODE_DEFAULT,
+            description='QoS of the subscription to images: sensor_data is best effort and hears '
+            'every publisher, reliable hears reliable publishers only' + NODE_DEFAULT,
         ),
     ]
 
@@ -83,7 +87,9 @@ def frames() -> list[DeclareLaunchArgument]:
     """Whose pose is published, and in which frame."""
     return [
         declare(
-            'map_frame', default_value='', description='frame of the published pose' + NODE_DEFAULT
+            'map_frame',
+            default_value='',
+            description='frame in which poses are published' + NODE_DEFAULT,
         ),
         declare(
             'base_frame',
@@ -123,13 +129,13 @@ def model() -> list[DeclareLaunchArgument]:
             'mode',
             default_value='',
             choices=['', 'localize', 'slam'],
-            description='what is done with images: localize in a fixed map, or slam: let it grow'
-            + NODE_DEFAULT,
+            description='what the node does with images: localize finds places in a fixed map, '
+            'slam lets the map grow' + NODE_DEFAULT,
         ),
         declare(
             'weights',
             default_value='',
-            description='name or file of the weights, those that the map was built with'
+            description='name or file of the weights; must be those that the map was built with'
             + NODE_DEFAULT,
         ),
         declare(
@@ -146,12 +152,12 @@ def files() -> list[DeclareLaunchArgument]:
         declare(
             'params_file',
             default_value='',
-            description='YAML file of parameters, see config/localize.yaml; empty: none',
+            description='YAML file of ROS parameters, such as config/localize.yaml; empty: none',
         ),
         declare(
             'advanced_config',
             default_value='',
-            description='YAML file of the settings that are no parameters, see '
+            description='YAML file with the settings that are no ROS parameters, such as '
             'config/advanced.yaml' + NODE_DEFAULT,
         ),
     ]
@@ -185,7 +191,7 @@ def running() -> list[DeclareLaunchArgument]:
             'rviz',
             default_value='false',
             choices=['true', 'false'],
-            description='whether RViz is started, which must be installed (package rviz2)',
+            description='whether RViz is started; the package rviz2 must be installed',
         ),
     ]
 

@@ -4,8 +4,8 @@
     ros2 launch selavpr replay.launch.py bag:=demo/winter map:=maps/town \
         image_topic:=/camera/image image_transport:=compressed
 
-The bag starts when the node is active, that is, when model and map are loaded. To measure how
-well it does, use `selavpr replay`, which misses no frame.
+The bag starts when model and map are loaded and the node is active. To score the answers, use
+`selavpr replay`, which drops no frame.
 """
 
 from pathlib import Path
@@ -47,16 +47,18 @@ def arguments() -> list[DeclareLaunchArgument]:
     return [
         DeclareLaunchArgument('bag', description='folder or file of the ROS 2 bag'),
         DeclareLaunchArgument(
-            'rate', default_value='1.0', description='speed of the bag over the recorded one'
+            'rate',
+            default_value='1.0',
+            description='speed of the bag as a multiple of the recorded speed',
         ),
         DeclareLaunchArgument(
             'exit_with_bag',
             default_value='true',
             choices=['true', 'false'],
-            description='whether everything ends with the bag',
+            description='whether the launch ends when the bag ends',
         ),
         DeclareLaunchArgument(
-            'bag_arguments', default_value='', description='further words for `ros2 bag play`'
+            'bag_arguments', default_value='', description='further arguments for `ros2 bag play`'
         ),
         DeclareLaunchArgument(
             'use_sim_time',

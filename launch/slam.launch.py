@@ -5,7 +5,8 @@ localize.launch.py, too.
     ros2 launch selavpr slam.launch.py map:=~/maps/new image_topic:=/camera/image_raw \
         odom_topic:=/odom
 
-`map` is where the map is saved when the node ends; a map that is there already is gone on with.
+The map is saved in the folder `map` when the node ends. If the folder has a map already, that map
+grows.
 """
 
 from pathlib import Path
@@ -35,18 +36,19 @@ def arguments() -> list[DeclareLaunchArgument]:
     return [
         declare(
             'map',
-            description='folder of the map: it is saved there, and a map of before grows on',
+            description='folder that the map is saved in; a map that already exists there grows',
         ),
         declare('image_topic', description='topic of the camera images'),
         declare(
             'odom_topic',
             default_value='odom',
-            description='topic of the odometry; without it a constant speed is assumed',
+            description='topic of the odometry; without odometry a constant speed is assumed',
         ),
         declare(
             'mode',
             default_value='slam',
             choices=['slam', 'localize'],
-            description='slam lets the map grow, localize only finds places in it',
+            description='what the node does with images: slam lets the map grow, localize finds '
+            'places in a fixed map',
         ),
     ]

@@ -37,9 +37,13 @@ from selavpr_model.errors import ConfigError, EngineError
 from selavpr_model.runtime.outputs import require_outputs, write_json
 from selavpr_ros.doctor.command import doctor
 
-ImageTopic = Annotated[str, typer.Option(help='image topic of a bag; empty: the only one')]
+ImageTopic = Annotated[str, typer.Option(help='image topic of a bag; empty: its only one')]
 BaseCamera = Annotated[
-    str, typer.Option(help='T_base_camera as x,y,z,qx,qy,qz,qw; empty: from /tf_static')
+    str,
+    typer.Option(
+        help='pose of the camera in the base frame, T_base_camera, as x,y,z,qx,qy,qz,qw (m); '
+        'empty: taken from /tf_static'
+    ),
 ]
 Truth = Annotated[
     str, typer.Option(help='topic of the true poses, or tf:FRAME; none: nothing is scored')
@@ -89,15 +93,19 @@ def build_map(
         str,
         typer.Option(
             help='pose topic of a bag, tf:FRAME for the camera in that frame of its /tf, or pose '
-            'file here or in the folder; none: without; empty: what is found'
+            'file (here or in the folder); none: no poses; empty: the poses that are found'
         ),
     ] = '',
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
-    overwrite: Annotated[bool, typer.Option(help='replace the map that is there')] = False,
+    overwrite: Annotated[
+        bool, typer.Option(help='replace a map that already exists in the folder')
+    ] = False,
     json_out: JsonOut = None,
 ) -> None:
-    """Build a map. Killed, the same command goes on where it stopped.
+    """Build a map from a bag or a folder of images.
+
+    If the command is killed, the same command continues where it stopped.
 
     Example: selavpr map build demo/summer --out maps/summer --poses /ground_truth/pose
     """
@@ -157,14 +165,14 @@ def parse_pose(text: str) -> np.ndarray | None:
 def replay(
     bag: Annotated[Path, typer.Argument(help='ROS 2 bag')],
     map_: Annotated[Path, typer.Option('--map', help='folder of the map')],
-    out: Annotated[Path, typer.Option(help='folder for predictions, summary and report')],
+    out: Annotated[Path, typer.Option(help='output folder for predictions, summary and report')],
     computer: Computer,
     recognizer: Candidates,
     score: Tolerance,
     geometry: Geometry,
     pace: Rate,
     truth: Truth = 'none',
-    live: Annotated[bool, typer.Option(help='play the bag to the node over DDS, too')] = False,
+    live: Annotated[bool, typer.Option(help='also play the bag to the node over DDS')] = False,
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
     weights: MapWeights = '',
@@ -173,8 +181,8 @@ def replay(
     """Find every frame of a bag in a map; with --truth, score the answers.
 
     Writes predictions.csv, trajectory.txt (TUM, of the base where it was LOCALIZED), summary.json
-    and report.html. Reads the bag itself, so that two runs give equal predictions; with --live the
-    same bag is also played to the real node, and the answers are compared.
+    and report.html. It reads the bag itself, so two runs give equal predictions. With --live it
+    also plays the bag to the real node and compares the answers.
 
     Example: selavpr replay demo/winter --map maps/summer --truth /ground_truth/pose --out build/w
     """
@@ -200,22 +208,26 @@ def replay(
 @with_configs
 def slam(
     source: Annotated[Path, typer.Argument(help='ROS 2 bag, or folder of images')],
-    out: Annotated[Path, typer.Option(help='folder for map, closures, score and picture')],
+    out: Annotated[Path, typer.Option(help='output folder for map, closures, score and picture')],
     extractor: Model,
     keyframes: Keyframes,
     score: Tolerance,
-    truth: Annotated[str, typer.Option(help='topic of the true poses in a bag')] = '',
+    truth: Annotated[
+        str, typer.Option(help='topic of true poses in a bag; empty: its only one')
+    ] = '',
     odometry: Annotated[
-        bool, typer.Option(help="use the bag's odometry, or the folder's poses as such")
+        bool, typer.Option(help="use the bag's odometry, or the folder's poses as odometry")
     ] = True,
-    unit_m: Annotated[float, typer.Option(help="a folder's unit of length in m")] = 1.0,
+    unit_m: Annotated[
+        float, typer.Option(help="length in m of one unit of a folder's poses")
+    ] = 1.0,
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
     json_out: JsonOut = None,
 ) -> None:
-    """Drive a recording in SLAM mode: grow a map, close loops and score them.
+    """Run a recording in SLAM mode: grow a map, close loops and score them.
 
-    A truth.png in the folder (white where two frames show one place) is used before poses.
+    A truth.png in the folder (white where two frames show one place) replaces poses as the truth.
 
     Example: selavpr slam demo/summer --truth /ground_truth/pose --out build/slam
     """
@@ -238,15 +250,18 @@ def slam(
 @with_configs
 def demo(
     pace: Rate,
-    out: Annotated[Path, typer.Option(help='folder for map, predictions, summary and report')] = (
-        Path('build/demo')
-    ),
+    out: Annotated[
+        Path, typer.Option(help='output folder for map, predictions, summary and report')
+    ] = (Path('build/demo')),
     data: Annotated[
-        Path | None, typer.Option(help='folder with summer/ and winter/; default: demo/')
+        Path | None,
+        typer.Option(
+            help='folder with the bags summer/ and winter/; not given: demo/ of the repository'
+        ),
     ] = None,
-    rebuild: Annotated[bool, typer.Option(help='build the map even if it is there')] = False,
+    rebuild: Annotated[bool, typer.Option(help='build the map even if it exists already')] = False,
 ) -> None:
-    """Map a town in summer, drive through it again in winter, and say where that was.
+    """Map a rendered town in summer, find a winter drive in that map, and score the answers.
 
     Example: selavpr demo --out build/demo
     """

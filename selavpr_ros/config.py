@@ -34,8 +34,8 @@ class NodeConfig(Config):
 
     map: str = option(
         '',
-        'folder of the map: the node localises in it; in mode slam it goes on with it and saves '
-        'it there; empty: none yet',
+        'folder of the map that the node localises in; in mode slam the map grows and is saved '
+        'there; empty: no map yet',
     )
     maps_root: str = option(
         '~/.ros/selavpr',
@@ -50,8 +50,8 @@ class NodeConfig(Config):
     )
     mode: str = option(
         Mode.LOCALIZE.value,
-        'what is done with images: localize in a fixed map, or slam: let the map grow; read when '
-        'the node is configured, ~/set_mode changes it',
+        'what the node does with images: localize finds places in a fixed map, slam lets the map '
+        'grow; read when the node is configured, ~/set_mode changes it later',
         choices=(Mode.LOCALIZE.value, Mode.SLAM.value),
     )
     autostart: bool = option(
@@ -59,33 +59,38 @@ class NodeConfig(Config):
     )
     advanced_config: str = option(
         '',
-        'YAML file with the settings that are no ROS parameters, see docs/parameters.md; setting '
-        'the parameter again reads the file again; empty: all have their defaults',
+        'YAML file with the settings that are no ROS parameters (docs/parameters.md lists them); '
+        'setting the parameter again reads the file again; empty: all have their defaults',
     )
     image_transport: str = option(
         'raw',
-        'form of the subscribed images: raw, or compressed (JPEG, PNG) on <image>/compressed',
+        'form of the subscribed images: raw, or compressed (JPEG, PNG) on the topic '
+        '<image>/compressed',
         choices=('raw', 'compressed'),
     )
     qos_image: str = option(
         'sensor_data',
-        'QoS of the subscription to images: sensor_data (best effort) or reliable',
+        'QoS of the subscription to images: sensor_data is best effort and hears every '
+        'publisher, reliable hears reliable publishers only',
         choices=('sensor_data', 'reliable'),
     )
     map_frame: str = option('map', 'frame in which poses are published')
     base_frame: str = option('base_link', 'frame of the robot whose pose is published')
-    odom_frame: str = option('odom', 'frame of the odometry on the topic odom')
+    odom_frame: str = option('odom', 'frame of the odometry that the topic odom carries')
     base_camera: tuple[float, ...] | None = option(
         None,
         'pose of the camera in base_frame, T_base_camera with optical axes: x, y, z in m, '
-        'quaternion x, y, z, w; empty list: as /tf_static and /tf say at the image',
+        'quaternion x, y, z, w; empty list: taken from /tf_static and /tf at the image',
         parts='x, y, z, qx, qy, qz, qw',
         kind=tuple,
         low=-1000.0,
         high=1000.0,
     )
     max_frame_age_s: float = option(
-        1.0, 'images older than this are dropped before inference; 0: none is', unit='s', low=0.0
+        1.0,
+        'age above which an image is dropped before inference; 0: none is dropped',
+        unit='s',
+        low=0.0,
     )
     max_image_px: int = option(
         MAX_PIXELS,
@@ -101,19 +106,22 @@ class NodeConfig(Config):
     hypotheses: int = option(5, 'number of places published for each image', low=1, high=100)
     clock_jump_s: float = option(
         1.0,
-        'step back from one image stamp to the next that means that the clock was restarted',
+        'step back between two image stamps, above which the clock counts as restarted',
         unit='s',
         low=0.001,
     )
     foreign_clock_s: float = option(
         60.0,
-        'distance of image stamps from now that means that they are of another clock, so that '
-        'the age of images is not judged',
+        'difference between image stamps and the present time, above which the stamps count as '
+        'those of another clock and max_frame_age_s is not applied',
         unit='s',
         low=1.0,
     )
     odom_gap_s: float = option(
-        0.2, 'age up to which an odometry message counts for an image', unit='s', low=0.0
+        0.2,
+        'largest age of the odometry message that is used for an image',
+        unit='s',
+        low=0.0,
     )
     tf_gap_s: float = option(
         0.2,
@@ -124,14 +132,16 @@ class NodeConfig(Config):
     )
     initialpose: bool = option(
         False,
-        'whether the pose is also published on initialpose (Nav2), each time the robot is found',
+        'whether the pose is also published on the topic initialpose (for Nav2), each time the '
+        'robot is found',
     )
     initialpose_cooldown_s: float = option(
-        10.0, 'least time between two messages on initialpose', unit='s', low=0.0
+        10.0, 'least time between two messages on the topic initialpose', unit='s', low=0.0
     )
     publish_tf: bool = option(
         False,
-        'whether the transform map_frame -> odom_frame is published on /tf; no two nodes may',
+        'whether the transform map_frame -> odom_frame is published on /tf; only one node may '
+        'publish it',
     )
     transform_tolerance_s: float = option(
         0.2,
@@ -150,12 +160,12 @@ class NodeConfig(Config):
     )
     stuck_after_s: float = option(
         30.0,
-        'time after which an image or a job still in work is reported as stuck',
+        'time after which an image or a job that is not finished is reported as stuck',
         unit='s',
         low=1.0,
     )
     relocalize_timeout_s: float = option(
-        10.0, 'timeout of ~/relocalize where the request gives none', unit='s', low=0.1
+        10.0, 'timeout of ~/relocalize if the request gives none', unit='s', low=0.1
     )
     relocalize_limit_s: float = option(
         60.0,
@@ -179,7 +189,7 @@ class NodeConfig(Config):
     )
     relocalize_frames: int = option(
         3,
-        'images in a row that must agree for ~/relocalize, where the request gives no number',
+        'number of images in a row that must agree for ~/relocalize, if the request gives none',
         low=1,
         high=1000,
     )

@@ -17,22 +17,23 @@ INTRODUCTION = """\
 <!-- Made by tools/document_parameters.py --write. Edit the help texts, not this page. -->
 # Parameters
 
-The node has a default for everything. What a user sets are {count} ROS parameters. They are set
-in the file of `params_file:=` (see `config/localize.yaml` and `config/slam.yaml`), by an argument
-of the launch file, or at run time:
+The node has a default for every setting. {count} settings are ROS parameters. Set them in one of
+three ways: in the file that the launch argument `params_file:=` names (see `config/localize.yaml`
+and `config/slam.yaml`), by an argument of the launch file, or at run time:
 
 ```bash
 ros2 param describe /localizer hypotheses
 ros2 param set /localizer hypotheses 10
 ```
 
-A value that does not fit is refused with its reason, also at run time. A value that does not fit
-at the start is named in `~/status` with its cure, and the node waits for it unconfigured. A
-parameter that does not exist is named in the log with the nearest one.
+A wrong value is refused with its reason, also at run time. If a value is wrong at the start,
+`~/status` names it with its cure, and the node stays unconfigured until it is right. If a
+parameter does not exist, the log names it with the nearest one that does.
 
-Changes at run time take effect at once. Another `map` or another `extractor.*` loads beside the
-running one, which goes on if the new one fails. `slam.*`, `keyframes.*` and `storage.*` wait until
-SLAM is started again, `mode` until the node is configured again (`~/set_mode` changes it at once).
+Changes at run time take effect at once, with these exceptions. Another `map` or `extractor.*` is
+loaded beside the one in use, which stays in use if the new one fails. `slam.*`, `keyframes.*` and
+`storage.*` take effect when SLAM is started again. `mode` takes effect when the node is configured
+again; `~/set_mode` changes the mode at once.
 
 ## ROS parameters
 
@@ -41,8 +42,8 @@ SLAM is started again, `mode` until the node is configured again (`~/set_mode` c
 ADVANCED = """
 ## Advanced
 
-All other settings, constants of the estimators mostly, are in one YAML file that the parameter
-`advanced_config` names (launch argument `advanced_config:=`). Each section of the file has keys:
+All other settings are in one YAML file. Most of them are constants of the estimators. The
+parameter or launch argument `advanced_config` names the file. It has sections with keys:
 
 ```yaml
 recognizer:
@@ -52,10 +53,10 @@ temporal:
 ```
 
 `config/advanced.yaml` and `config/advanced_slam.yaml` are examples. An unknown section or key is
-refused with the nearest name, a value that does not fit with its range. A ROS parameter in the
-file is refused, too: each setting has one place. Setting `advanced_config` again reads the file
-again; what it does not name has its default. In Python the same settings are fields of the
-classes named below.
+refused with the nearest name, and a wrong value with its range. A ROS parameter in the file is
+refused, too, because each setting has one place. Setting `advanced_config` again reads the file
+again; settings that it does not name have their defaults. In Python the same settings are fields
+of the classes named below.
 """
 
 

@@ -14,16 +14,21 @@ from selavpr_model.runtime.outputs import require_outputs
 
 
 def ablate(
-    plan: Annotated[Path, typer.Argument(help='runs and tables, such as config/ablations.yaml')],
-    out: Annotated[Path, typer.Option(help='folder of the runs; goes on where it stopped')] = Path(
-        'build/ablations'
-    ),
+    plan: Annotated[
+        Path, typer.Argument(help='plan of runs and tables, such as config/ablations.yaml')
+    ],
+    out: Annotated[
+        Path, typer.Option(help='folder of the runs; stopped runs continue there')
+    ] = Path('build/ablations'),
     only: Annotated[
-        str, typer.Option(help='part of the titles of the tables to make; empty: all')
+        str, typer.Option(help='text in the titles of the tables to make; empty: all tables')
     ] = '',
     on: Annotated[
         list[Path] | None,
-        typer.Option(help="data sets to measure on, instead of the recipe's validation"),
+        typer.Option(
+            help='folder of a data set to measure on, instead of the validation sets of the '
+            'recipe; can be repeated'
+        ),
     ] = None,
     device: Annotated[str, from_config(ExtractorConfig, 'device')] = 'auto',
 ) -> None:

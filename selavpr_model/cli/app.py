@@ -79,7 +79,9 @@ def _version(shown: bool) -> None:
 
 @app.callback()
 def main(
-    log_level: Annotated[str, typer.Option(help=' | '.join(LEVELS))] = 'warning',
+    log_level: Annotated[
+        str, typer.Option(help=f'least severity that is logged: {" | ".join(LEVELS)}')
+    ] = 'warning',
     version: Annotated[
         bool, typer.Option('--version', callback=_version, is_eager=True, help='show the version')
     ] = False,

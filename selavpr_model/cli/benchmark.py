@@ -19,18 +19,26 @@ EXTRA_STAGES: dict[str, Callable[[int], list[float]]] = {}
 
 
 Plots = Annotated[
-    Path | None, typer.Option(help='folder for pictures of cost against map size and k')
+    Path | None, typer.Option(help='output folder for plots of the cost against map size and k')
 ]
 Only = Annotated[
     str,
     typer.Option(
-        help='stages, by comma: vits,vitl,index,open,retention,publish; empty: all of them'
+        help='stages to run, separated by commas: vits,vitl,index,open,retention,publish; '
+        'empty: all of them'
     ),
 ]
-Quick = Annotated[bool, typer.Option('--quick', help='few rounds of small maps: does it run')]
-Images = Annotated[Path, typer.Option(help='folder of images of places')]
-Queries = Annotated[Path, typer.Option(help='folder of images to ask with; same name: same place')]
-Data = Annotated[Path, typer.Option(help='folder with sped and ietower')]
+Quick = Annotated[
+    bool, typer.Option('--quick', help='few rounds with small maps, to see whether it runs')
+]
+Images = Annotated[Path, typer.Option(help='folder of the images of the places in the map')]
+Queries = Annotated[
+    Path,
+    typer.Option(
+        help='folder of the query images; an image with the same name shows the same place'
+    ),
+]
+Data = Annotated[Path, typer.Option(help='folder that contains the data sets sped and ietower')]
 
 
 def benchmark(
@@ -45,7 +53,7 @@ def benchmark(
 ) -> None:
     """Measure speed and size against the paper's plain pipeline, in one run.
 
-    Takes about half an hour on two cores; nothing else should run beside it.
+    It takes about half an hour on two cores. Nothing else should run on the computer.
 
     Example: selavpr benchmark --json build/benchmark.json --plots build/benchmark
     """

@@ -33,11 +33,18 @@ Chosen = Annotated[
         max_angle_deg='--heading',
     ),
 ]  # fmt: skip
+Data = Annotated[
+    Path, typer.Argument(help='folder of a data set, in one of the layouts of docs/training.md')
+]
+Plots = Annotated[
+    Path | None,
+    typer.Option(help='output folder for plots of the confidence; needs --absent or --sequence'),
+]
 
 
 @with_configs
 def evaluate(
-    data: Annotated[Path, typer.Argument(help='folder of a data set; see the docs for which')],
+    data: Data,
     extractor: WholeModel,
     recognizer: Annotated[RecognizerConfig, Fields('score', candidates='--k')],
     storage: Annotated[MapConfig, Fields('local_dtype')],
@@ -45,13 +52,11 @@ def evaluate(
     trust: Trust,
     size: Size = SIZE,
     json_out: JsonOut = None,
-    plots: Annotated[
-        Path | None, typer.Option(help='folder for pictures of what the confidence is worth')
-    ] = None,
+    plots: Plots = None,
 ) -> None:
-    """Measure the recall of a data set, global only and re-ranked.
+    """Measure the recall of a data set, by the global feature alone and re-ranked.
 
-    With --absent 0.3 also what the confidence is worth when places are missing in the map.
+    With --absent 0.3 it also scores the confidence when places are missing in the map.
 
     Example: selavpr evaluate data/essex3in1 --k 20 --json essex.json
     """

@@ -21,9 +21,9 @@ def export(
         str, typer.Option(help='GPU that the engine is for: auto or cuda:N')
     ] = EXTRACTOR.device,
 ) -> None:
-    """Build the TensorRT engine (fp16, 1 to 8 images) that engine: tensorrt loads.
+    """Build the TensorRT engine (fp16, 1 to 8 images) for extractor.engine: tensorrt.
 
-    Needs an NVIDIA GPU and torch-tensorrt; takes minutes, once for each GPU and set of weights.
+    It needs an NVIDIA GPU and torch-tensorrt. It takes minutes, once for each GPU and weights.
 
     Example: selavpr export --weights selavpr_vitl14_msls
     """

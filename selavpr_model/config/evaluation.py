@@ -13,22 +13,32 @@ class DatasetConfig(Config):
     """Which part of a data set: the options of `selavpr evaluate`, an entry of `validation:`."""
 
     path: str = option('', 'folder of a data set')
-    split: str = option('', 'split of the data set: train, val or test; with MSLS: cities, too')
-    floors: str = option('', 'values of the floor column of frames.csv, by comma; empty: all')
-    names: str = option(':', 'numbers in the names of query/ that are queries, such as 400:')
-    queries: str = option(':', 'slice of the queries, such as 330: or :50')
+    split: str = option(
+        '', 'split of the data set: train, val or test; with MSLS also the name of a city'
+    )
+    floors: str = option(
+        '', 'values of the floor column of frames.csv, separated by commas; empty: all'
+    )
+    names: str = option(
+        ':', 'range of the numbers in the file names of query/ that are used, such as 400:'
+    )
+    queries: str = option(':', 'range of the queries by position, such as 330: or :50')
     query_folder: str = option(
-        '', 'folder of the queries: in an @utm@ tree such as queries_night; Nordland: the season'
+        '',
+        'folder of the queries: queries_night, for instance, in an @utm@ tree; with Nordland the '
+        'season',
     )
     tolerance: float | None = option(
         None,
-        "largest distance of two images of one place, in m or frames; not given: the layout's own",
+        'largest distance between a query and a right reference, in m or frames; not given: the '
+        "layout's own",
         low=0.0,
         kind=float,
     )
     max_angle_deg: float | None = option(
         None,
-        "largest angle between two views of one place; not given: the layout's own",
+        'largest angle between the views of a query and a right reference; not given: the '
+        "layout's own",
         unit='deg',
         low=0.0,
         high=180.0,
@@ -79,16 +89,18 @@ class EvaluationConfig(Config):
     depth: int = option(10, 'least length of the global ranking that is scored', low=10)
     absent: float = option(
         0.0,
-        'least share of the queries whose place is taken from the map: recall is of the others, '
-        'and the confidence is scored, too',
+        'least share of the queries whose place is removed from the map; recall is then that of '
+        'the others, and the confidence is scored, too',
         low=0.0,
         high=0.95,
     )
     absent_seed: int = option(
-        0, 'seed of the choice of the queries whose place is taken from the map', low=0
+        0, 'seed for the choice of the queries whose place is removed from the map', low=0
     )
     sequence: bool = option(
-        False, 'decide with time, too: for queries with poses, in the order they were driven'
+        False,
+        'decide from the sequence, too: for queries with poses, in the order in which they were '
+        'driven',
     )
     bootstrap_samples: int = option(
         2000, 'resamples of the queries for a confidence interval', low=100, high=1000000
@@ -101,10 +113,14 @@ class ScoreConfig(Config):
     """What counts as the same place when a replay is scored against the true poses."""
 
     position_m: float = option(
-        5.0, 'places and poses further than this from the truth are wrong', unit='m', low=0.0
+        5.0, 'largest distance from the truth of a right place or pose', unit='m', low=0.0
     )
     heading_deg: float = option(
-        45.0, 'places and poses turned more than this are wrong', unit='deg', low=0.0, high=180.0
+        45.0,
+        'largest angle from the truth of a right place or pose',
+        unit='deg',
+        low=0.0,
+        high=180.0,
     )
 
 
@@ -113,15 +129,23 @@ class ReplayConfig(Config):
     """How a bag is read and played to the live node."""
 
     pose_gap_s: float = option(
-        0.5, 'a frame further than this from every pose sample has no pose', unit='s', low=0.0
+        0.5,
+        'largest time between a frame and the nearest pose sample; beyond it the frame has no '
+        'pose',
+        unit='s',
+        low=0.0,
     )
     rate: float = option(
         1.0,
-        'speed of the live replay over the recorded one; 0: image by image, after each answer',
+        'speed of the live replay as a multiple of the recorded speed; 0: each image waits for '
+        'the answer to the one before',
         low=0.0,
     )
     answer_timeout_s: float = option(
-        10.0, 'live replay: an image not answered for this long is dropped', unit='s', low=0.1
+        10.0,
+        'live replay: time after which an image without an answer counts as dropped',
+        unit='s',
+        low=0.1,
     )
     start_timeout_s: float = option(
         60.0, 'live replay: time that the node has to load model and map', unit='s', low=1.0

@@ -14,15 +14,15 @@ class GeometryConfig(Config):
 
     enabled: bool = option(
         False,
-        'whether geometry checks and refines an accepted place, where frame and map have a '
-        'calibrated camera',
+        'whether geometry checks and refines an accepted place; it needs a calibrated camera in '
+        'frame and map',
     )
     verifications_per_s: float = option(
-        0.5, 'accepted places that geometry checks on average', unit='1/s', low=0.0
+        0.5, 'average rate at which geometry checks accepted places', unit='1/s', low=0.0
     )
     noise_px: float = option(
         2.5,
-        'standard deviation of a matched cell, in pixels of the network input',
+        'standard deviation of the position of a matched cell, in pixels of the network input',
         unit='px',
         low=0.01,
     )
@@ -39,7 +39,7 @@ class GeometryConfig(Config):
         high=1.0,
     )
     min_inlier_ratio: float = option(
-        1.5, 'least ratio of the inliers to those with the best rival place', low=0.0
+        1.5, 'least ratio of the inliers to those of the best place elsewhere', low=0.0
     )
     min_spread: float = option(
         0.1,
@@ -49,7 +49,8 @@ class GeometryConfig(Config):
     )
     min_parallax: float = option(
         1.0,
-        'least median parallax that gives a direction of motion, over the noise of a match',
+        'least median parallax that gives a direction of motion, as a multiple of the noise of a '
+        'match',
         low=0.0,
     )
     min_in_front: float = option(
@@ -59,7 +60,7 @@ class GeometryConfig(Config):
     )
     max_direction_deg: float = option(
         20.0,
-        'largest standard deviation of a direction of motion that is published',
+        'largest standard deviation at which a direction of motion is published',
         unit='deg',
         low=0.0,
         high=180.0,
@@ -73,17 +74,17 @@ class GeometryConfig(Config):
         4.0, 'error that all matches share, in pixels of the network input', unit='px', low=0.0
     )
     keyframes: int = option(
-        5, 'largest number of keyframes that a metric pose is computed from', low=1, high=50
+        5, 'largest number of keyframes from which a metric pose is computed', low=1, high=50
     )
     min_baseline_deg: float = option(
         1.0,
-        'least median angle at the points between the two keyframes of a metric pose',
+        'least median triangulation angle between the two keyframes of a metric pose',
         unit='deg',
         low=0.0,
     )
     max_position_m: float = option(
         1.0,
-        'largest standard deviation of a metric position that is published',
+        'largest standard deviation at which a metric position is published',
         unit='m',
         low=0.0,
     )

@@ -29,9 +29,10 @@ class MapConfig(Config):
 
     local_dtype: str = option(
         'fast',
-        'storage of local features: fast at most 119 kB a place, tiny 60 kB, dense all cells; '
-        'compact the tokens that all cells are made of, 117 kB with ViT-S, slower; '
-        'exact all cells in float32',
+        'storage of local features: fast keeps every second row and column of cells (at most 119 '
+        'kB a place), tiny the same in four bits (60 kB), dense all cells in eight bits, exact '
+        'all cells in float32; compact keeps the tokens that all cells are computed from (117 kB '
+        'with ViT-S) and is slower',
         choices=('fast', 'tiny', 'compact', 'dense', 'exact'),
     )
     thumbnail_px: int = option(
@@ -41,21 +42,21 @@ class MapConfig(Config):
         low=0,
         high=1024,
     )
-    frame_id: str = option('map', 'frame that the poses of the map are in')
+    frame_id: str = option('map', 'coordinate frame of the poses of the map')
     index: str = option(
         'auto',
-        'how places are searched: flat compares all of them, codes a short list, auto as the '
-        'map is small or large',
+        'how places are searched: flat compares all of them exactly, codes a short list of them, '
+        'auto chooses by the size of the map',
         choices=('auto', 'flat', 'codes'),
     )
     index_refine: int = option(
         10,
-        'length of the short list of index codes, times the places asked for',
+        'length of the short list of index codes, as a multiple of the number of places asked for',
         low=1,
         high=1000,
     )
     use_gpu_index: bool = option(
-        True, 'whether places are searched on the GPU, where faiss-gpu and a GPU are there'
+        True, 'whether places are searched on the GPU, if there are a GPU and faiss-gpu'
     )
 
 
@@ -69,7 +70,8 @@ class CalibrationConfig(Config):
     samples: int = option(200, 'keyframes used as queries, evenly spread', low=1)
     ratio_quantile: float = option(
         0.99,
-        'least match ratio, as a quantile of that of wrong answers: this share is turned down',
+        'least match ratio, as a quantile of that of wrong answers: this share of them is '
+        'rejected',
         low=0.0,
         high=1.0,
     )

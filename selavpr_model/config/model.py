@@ -72,7 +72,8 @@ class ExtractorConfig(Config):
     )
     random_weights: bool = option(
         False,
-        'whether the weights are random, with a fixed seed; for tests only, said in every output',
+        'whether the weights are random, with a fixed seed; for tests only, and every output '
+        'says so',
     )
     blocks: int = option(
         0, 'number of transformer blocks that are used; 0: as the weights say', low=0, high=40
@@ -84,12 +85,14 @@ class ExtractorConfig(Config):
     )
     global_feature: str = option(
         'auto',
-        'what the global feature is: gem, the cls token, or auto: as the weights say',
+        'what the global feature is: gem pools the patch tokens, cls is the class token, auto: '
+        'as the weights say',
         choices=('auto', 'gem', 'cls'),
     )
     local_head: str = option(
         'auto',
-        'what the local features are: upconv, tokens, or auto: as the weights say',
+        'what the local features are: upconv makes a dense grid, tokens are the patch tokens, '
+        'auto: as the weights say',
         choices=('auto', 'upconv', 'tokens'),
     )
     image_height: int = option(
@@ -100,20 +103,21 @@ class ExtractorConfig(Config):
     )
     resize: str = option(
         'bilinear',
-        'how images are resized: bilinear without antialias (evaluation of the paper), or with '
-        'it (its training)',
+        'how images are resized: bilinear has no antialiasing (the evaluation of the paper), '
+        'antialias has it (its training)',
         choices=('bilinear', 'antialias'),
     )
     device: str = option('auto', 'device that runs the network: auto, cpu, cuda or cuda:N')
     engine: str = option(
         'auto',
-        'what runs the network: eager is torch as it is, fused is for CPUs, tensorrt needs '
-        '`selavpr export`; auto takes the fastest',
+        'what runs the network: eager is plain PyTorch, fused is for CPUs, tensorrt needs '
+        '`selavpr export`; auto is fused on a CPU and eager on a GPU',
         choices=('auto', 'eager', 'fused', 'tensorrt'),
     )
     precision: str = option(
         'auto',
-        'number format of the network; auto measures once what is fast on this computer',
+        'number format of the network; auto measures once and takes fewer bits only if they are '
+        'clearly faster on this computer',
         choices=('auto', 'fp32', 'bf16', 'fp16', 'int8'),
     )
     threads: int = option(

@@ -12,7 +12,7 @@ from selavpr_model.config.options import Config, option
 class SlamConfig(Config):
     """A map that grows while driving, and when a closure is verified; see selavpr_model.slam."""
 
-    session: str = option('', 'name of this run in the map; empty: made of its first stamp')
+    session: str = option('', 'name of this run in the map; empty: made from its first stamp')
     novelty: float = option(
         0.2,
         'least share of the view that a new keyframe adds to the last one',
@@ -21,8 +21,8 @@ class SlamConfig(Config):
     )
     exclude_m: float = option(
         20.0,
-        'least way between a keyframe and the earlier keyframes that are searched for a loop '
-        'closure',
+        'least travelled distance between a keyframe and the earlier keyframes that are searched '
+        'for a loop closure',
         unit='m',
         low=0.0,
     )
@@ -34,7 +34,7 @@ class SlamConfig(Config):
         low=0.0,
     )
     min_places: int = option(
-        10, 'least number of searchable places from which anything is concluded', low=2
+        10, 'number of searchable places below which no loop closure is looked for', low=2
     )
     min_belief: float = option(
         0.95,
@@ -57,14 +57,14 @@ class SlamConfig(Config):
     )
     min_strength: float = option(
         1.0,
-        'least mean strength of the keyframes that agree on a closure; strength: matches with the '
-        'place over matches of consecutive keyframes',
+        'least mean strength of the keyframes that agree on a closure; strength: ratio of the '
+        'matches with the place to those of consecutive keyframes',
         low=0.0,
     )
     least_strength: float = option(
         0.8,
-        'least strength of each keyframe that agrees on a closure; strength: matches with the '
-        'place over matches of consecutive keyframes',
+        'least strength of each keyframe that agrees on a closure; strength: ratio of the '
+        'matches with the place to those of consecutive keyframes',
         low=0.0,
     )
     left_keyframes: int = option(
@@ -92,17 +92,18 @@ class SlamConfig(Config):
     )
     agree_ratio: float = option(
         0.1,
-        'difference that each travelled metre adds to slam.agree_m, with odometry, m',
+        'amount that each travelled metre adds to slam.agree_m with odometry, in m',
         low=0.0,
     )
     agree_blind_ratio: float = option(
         0.3,
-        'difference that each travelled metre adds to slam.agree_m, without odometry, m',
+        'amount that each travelled metre adds to slam.agree_m without odometry, in m',
         low=0.0,
     )
     max_speed_mps: float = option(
         40.0,
-        'largest speed of odometry; above it the odometry has jumped and starts a segment',
+        'largest plausible speed of the odometry; above it the odometry counts as broken, and '
+        'poses before and after the break are not compared',
         unit='m/s',
         low=0.1,
     )
@@ -114,7 +115,8 @@ class SlamConfig(Config):
     )
     verifications_per_s: float = option(
         0.5,
-        'closures that geometry checks on average; those of ten seconds are saved up',
+        'average rate at which geometry checks closures; unused checks of up to ten seconds are '
+        'saved up',
         unit='1/s',
         low=0.0,
     )

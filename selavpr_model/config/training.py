@@ -17,8 +17,12 @@ class SourceConfig(Config):
 
     path: str = option('', 'folder of a data set, or a pattern of several, such as circuits/*')
     split: str = option('', 'split of the data set; empty: what the layout trains on')
-    floors: str = option('', 'values of the floor column of frames.csv, by comma; empty: all')
-    names: str = option(':', 'numbers in the names of query/ and ref/, such as :400')
+    floors: str = option(
+        '', 'values of the floor column of frames.csv, separated by commas; empty: all'
+    )
+    names: str = option(
+        ':', 'range of the numbers in the file names of query/ and ref/, such as :400'
+    )
     queries: str = option('', 'folder of the queries in an @utm@ tree')
     weight: float = option(1.0, 'share of the places drawn from this source', low=0.0)
     positive_radius: float | None = option(
@@ -48,7 +52,7 @@ class SourceConfig(Config):
 class MiningConfig(Config):
     """The hardest images for a triplet loss; the paper's numbers."""
 
-    queries: int = option(1000, 'queries mined at once', low=1)
+    queries: int = option(1000, 'number of queries mined at once', low=1)
     candidates: int = option(1000, 'random images the hardest negatives are chosen from', low=2)
     positives: int = option(
         0, 'random positives of a query of which the best is taken; 0: all positives', low=0
@@ -61,21 +65,25 @@ class MiningConfig(Config):
 class AugmentConfig(Config):
     """How a training image becomes a view: another viewpoint, another light, another camera."""
 
-    min_scale: float = option(0.6, 'least side of the crop over the image', low=0.05, high=1.0)
-    aspect: float = option(0.15, 'log of the largest change of the aspect ratio', low=0.0, high=1)
-    perspective: float = option(
-        0.08, 'most a corner of the crop moves, over the crop', low=0.0, high=0.4
+    min_scale: float = option(
+        0.6, 'least side of the crop, as a share of that of the image', low=0.05, high=1.0
     )
-    rotation_deg: float = option(5.0, 'most a view is rolled', unit='deg', low=0.0, high=180.0)
+    aspect: float = option(
+        0.15, 'logarithm of the largest change of the aspect ratio', low=0.0, high=1
+    )
+    perspective: float = option(
+        0.08, 'largest move of a corner of the crop, as a share of the crop', low=0.0, high=0.4
+    )
+    rotation_deg: float = option(5.0, 'largest roll of a view', unit='deg', low=0.0, high=180.0)
     flip: float = option(0.5, 'probability to mirror both images of a pair', low=0.0, high=1.0)
     light: float = option(
         0.5, 'strength of brightness, contrast, gamma and shadows', low=0.0, high=1.0
     )
     colour: float = option(0.3, 'strength of white balance and saturation', low=0.0, high=1.0)
-    grey: float = option(0.1, 'probability to lose the colour', low=0.0, high=1.0)
+    grey: float = option(0.1, 'probability that a view loses its colour', low=0.0, high=1.0)
     blur: float = option(0.2, 'probability to blur a view', low=0.0, high=1.0)
     low_resolution: float = option(
-        0.3, 'probability to lose resolution, down to 64 px', low=0.0, high=1.0
+        0.3, 'probability that a view loses resolution, down to 64 px', low=0.0, high=1.0
     )
     noise: float = option(0.3, 'probability of sensor noise', low=0.0, high=1.0)
     jpeg: float = option(0.3, 'probability of JPEG artefacts', low=0.0, high=1.0)
@@ -93,9 +101,13 @@ class TrainConfig(Config):
     )
     seed: int = option(0, 'seed of everything random', low=0)
     steps: int = option(7500, 'optimiser steps of the run', low=1)
-    batch_size: int = option(4, 'places a step, over all processes', low=1)
-    accumulate: int = option(1, 'parts a batch is worked in, to save memory', low=1)
-    checkpointing: bool = option(False, 'recompute the blocks in the backward pass, save memory')
+    batch_size: int = option(4, 'number of places in a step, over all processes', low=1)
+    accumulate: int = option(
+        1, 'number of parts that a batch is split into, to save memory', low=1
+    )
+    checkpointing: bool = option(
+        False, 'recompute the blocks in the backward pass, to save memory'
+    )
     precision: str = option(
         'bf16', 'arithmetic of the forward pass (autocast)', choices=('fp32', 'bf16', 'fp16')
     )
@@ -162,7 +174,9 @@ class TrainConfig(Config):
 
     checkpoint_every: int = option(100, 'number of steps between checkpoints', low=1)
     validate_every: int = option(500, 'number of steps between validations', low=1)
-    validate_queries: int = option(100, 'queries a validation set, evenly spread', low=1)
+    validate_queries: int = option(
+        100, 'number of queries of each validation set, evenly spread', low=1
+    )
     validate_candidates: int = option(20, 'places re-ranked in a validation', low=1)
     patience: int = option(
         3, 'stop after this many validations without a better re-ranked R@5', low=1
@@ -173,7 +187,7 @@ class TrainConfig(Config):
     )
     cache_mb: int = option(
         4000,
-        'memory of each process for images; what does not fit is read again',
+        'memory of each process for decoded images; those that do not fit are read again',
         unit='MB',
         low=0,
     )
