@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,8 @@ from selavpr_ros.bags.storage.chunked import Channel
 from selavpr_ros.bags.storage.compression import DamagedError, decompress, ZSTD_MAGIC
 
 READABLE = ('cdr', 'ros1')
-MAX_TIME_NS = 2**63 - 1
-log = logging.getLogger(__name__)
+MAX_TIME_NS = 2**31 * 10**9 - 1
+"""ROS counts seconds in 32 bits."""
 
 
 @dataclass(slots=True)
@@ -98,7 +97,7 @@ class Bag:
 
     def _cdr(self, channel: Channel, time: int, data: bytes | memoryview) -> bytes:
         if time > MAX_TIME_NS:
-            raise DamagedError('a time after the year 2262')
+            raise DamagedError('a time after the year 2038')
         data = bytes(data)
         if data.startswith(ZSTD_MAGIC):  # compressed message by message; CDR starts with 0
             data = decompress(data, 'zstd')
@@ -131,8 +130,8 @@ class Bag:
         """Count a message that cannot be used."""
         self.unread[f'{topic}: {error}'] += 1
 
-    def warn_of_damage(self) -> None:
-        """One line for all of it."""
+    def trouble(self) -> str:
+        """All that is damaged, with what may mend it, in one line; empty where nothing is."""
         said = list(self.notes)
         damage, lost = self.damage, sum(self.damage.values())
         if damage:
@@ -141,8 +140,7 @@ class Bag:
             torn = next((s for s in self.storages if s.damage), None)
             cure = f'; {files.cure(torn.path)}' if torn else ''
             said.append(f'{lost} damaged messages or chunks skipped: {reasons}{more}{cure}')
-        if said:
-            log.warning('%s: %s', self.path, '; '.join(said))
+        return '; '.join(said)
 
 
 def ros2_name(channel: Channel) -> str:

@@ -75,11 +75,7 @@ class BagFrames:
         self.max_gap_ns = round(config.pose_gap_s * 1e9)
         self.odom_gap_ns = round(NodeConfig().odom_gap_s * 1e9)
         self.dropped: Counter[str] = Counter()
-        with open_bag(self.path) as bag:
-            self._choose(bag, image_topic, pose_topic)
-            found = survey(bag, self.topics)
-            bag.warn_of_damage()
-            self.damaged = bag.topics[self.image_topic].msgcount - len(found.images)
+        found = self._survey(image_topic, pose_topic)
         self.camera_info, self.camera = found.camera_info, found.camera
         self.camera_frame, self.origin = found.camera_frame, found.poses.origin
         self.images = found.images
@@ -101,6 +97,22 @@ class BagFrames:
             else self.base_camera
         )
         self._check_poses(found, bool(pose_topic), base_frame)
+
+    def _survey(self, image_topic: str, pose_topic: str) -> Survey:
+        with open_bag(self.path) as bag:
+            try:
+                self._choose(bag, image_topic, pose_topic)
+            except SourceError as error:
+                raise SourceError(f'{error}{_also(bag.trouble())}') from error
+            found, trouble = survey(bag, self.topics), bag.trouble()
+            if not found.images:
+                raise SourceError(
+                    f'{self.path}: no image of {self.image_topic} can be read{_also(trouble)}'
+                )
+            if trouble:
+                log.warning('%s: %s', self.path, trouble)
+            self.damaged = bag.topics[self.image_topic].msgcount - len(found.images)
+        return found
 
     def _choose(self, bag: Bag, image_topic: str, pose_topic: str) -> None:
         self.image_topic = choose_image_topic(bag, image_topic)
@@ -195,11 +207,6 @@ class BagFrames:
 
     def _check_poses(self, found: Survey, asked: bool, base_frame: str) -> None:
         """Say what is wrong with the poses; SourceError where those asked for are no one's."""
-        if not self.images:
-            raise SourceError(
-                f'{self.path}: no image of {self.image_topic} can be read; its messages are '
-                'damaged, see the warning before'
-            )
         if self._unasked and not self.pose_topic and (roots := found.transforms.roots()):
             log.warning(
                 '%s: no pose topic, so no image has a pose; /tf has the roots %s: --poses tf:%s',
@@ -229,6 +236,10 @@ class BagFrames:
         if asked:
             raise SourceError(text)
         log.warning('%s', text)
+
+
+def _also(trouble: str) -> str:
+    return f'; {trouble}' if trouble else ''
 
 
 MOST_WARNINGS = 5

@@ -24,7 +24,7 @@ def open_recording(
     """Its frames. poses: pose topic of a bag, or a file; see BagFrames and ImageFolder."""
     if not source.exists():
         raise SourceError(
-            f'{source}: does not exist; expected a folder of images, a bag or a video'
+            f'{source}: does not exist; expected a folder of images, a bag (ROS 2 or 1) or a video'
         )
     if is_bag(source):
         return BagFrames(source, image_topic, poses, base_camera)

@@ -20,6 +20,8 @@ from selavpr_ros.bags.tracks import Track, track_of, Transforms
 from selavpr_ros.convert import from_ros
 
 TF, TF_STATIC = '/tf', '/tf_static'
+ENOUGH = 2000
+"""Messages on /tf that tell which frames there are, where nobody asked for its poses."""
 log = logging.getLogger(__name__)
 Span = tuple[int, int]
 
@@ -54,6 +56,7 @@ def survey(bag: Bag, topics: Topics) -> Survey:
     wanted = {topics.image, topics.camera, topics.pose, topics.odometry, TF_STATIC}
     if topics.pose.startswith(TRANSFORMS) or not topics.pose:
         wanted.add(TF)
+    moving = 0
     for topic, time, data in bag.messages(wanted - {''}):
         try:
             if topic == topics.image:
@@ -61,6 +64,9 @@ def survey(bag: Bag, topics: Topics) -> Survey:
             elif topic == topics.camera:
                 _camera(bag, found, topic, data)
             elif topic in (TF, TF_STATIC):
+                moving += topic == TF
+                if moving > ENOUGH and not topics.pose:
+                    continue
                 found.transforms.add(time, _transforms(bag, topic, data), topic == TF_STATIC)
             else:
                 samples[topic].append((time, bag.decode(topic, data)))

@@ -141,16 +141,15 @@ def test_a_damaged_chunk_costs_its_own_messages_alone(tmp_path, compression, cap
     assert 'skipped' in caplog.text
 
 
-def test_a_damaged_chunk_of_an_indexed_file_is_counted_by_messages(tmp_path, caplog):
+def test_a_damaged_chunk_of_an_indexed_file_is_counted_by_messages(tmp_path):
     path = write(tmp_path / 'bag', drive(60), 'mcap', 'storage')
     file = path / 'bag.mcap'
     data = bytearray(file.read_bytes())
     at = data.index(b'\x28\xb5\x2f\xfd')
     data[at : at + 40] = bytes(40)
     file.write_bytes(data)
-    with pytest.raises(SourceError, match=r'no image of .* can be read'):
+    with pytest.raises(SourceError, match=r'no image of .* can be read; 120 damaged messages'):
         BagFrames(path)
-    assert '120 damaged messages' in caplog.text
 
 
 def test_damaged_messages_compressed_one_by_one_are_skipped_and_counted(tmp_path, caplog):

@@ -224,6 +224,7 @@ def changed(data, rng):
     out = bytearray(data)
     ends = (int(rng.integers(3000)), len(out) - 1 - int(rng.integers(9000)))
     at = max(ends[rng.integers(2)], 0) if rng.random() < 0.8 else int(rng.integers(len(out)))
+    at = min(at, len(out) - 1)
     kind = rng.integers(5)
     if kind == 0:
         out[at] ^= 1 << int(rng.integers(8))

@@ -110,11 +110,17 @@ def test_a_wrong_topic_is_one_line_with_the_valid_ones(bag, street_map, tmp_path
 
 def test_what_is_no_recording_is_told_apart_and_what_is_one_is_said(tmp_path, capsys):
     (tmp_path / 'vid.mp4').write_bytes(b'video')
+    (tmp_path / 'x.xyz').write_bytes(b'other')
+    problems = {
+        'nope': 'does not exist; expected a folder of images, a bag',
+        'vid.mp4': 'cannot be opened as a video',
+        'x.xyz': 'or a video (.mp4, .avi), got another file',
+    }
     for words in (('map', 'build'), ('slam',)):
-        for name, problem in (('nope', 'does not exist'), ('vid.mp4', 'got a file')):
+        for name, problem in problems.items():
             assert command(*words, str(tmp_path / name), '--out', str(tmp_path / 'o')) == 1
             said = capsys.readouterr().err
-            assert problem in said and 'a folder of images or a ROS 2 bag' in said
+            assert problem in said and said.count('\n') == 1
 
 
 @pytest.mark.parametrize('text', ['1,2,3', '0,0,0,0,0,0,0', 'here'])

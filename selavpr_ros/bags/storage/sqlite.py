@@ -29,11 +29,9 @@ class SqliteFile:
         try:
             self.database = _connect(path)
             self.channels = self._channels()
-            self.rows = self._rows()
+            self._count()
         except (sqlite3.Error, ValueError, OverflowError) as error:
             raise DamagedError(f'sqlite3: {error}') from error
-        for _, _, channel, _ in self.rows:
-            self.channels[channel].count += 1
 
     def close(self) -> None:
         self.database.close()
@@ -46,12 +44,26 @@ class SqliteFile:
             if isinstance(number, int)
         }
 
-    def _rows(self) -> list[tuple[int, int, int, int]]:
-        """(time, id, channel, bytes) of every sound row in order of time, without its data."""
-        rows, error = self._listed('ASC', -(2**63))
+    def _count(self) -> None:
+        """Messages of each channel; where a page is damaged, those that can be listed."""
+        try:
+            asked = 'SELECT topic_id, count(*) FROM messages GROUP BY topic_id'
+            counts = dict(self.database.execute(asked))
+        except sqlite3.Error:
+            rows = self._rows(self.channels)
+            counts = dict.fromkeys(self.channels, 0)
+            for row in rows:
+                counts[row[2]] += 1
+            self.damage.clear()  # reading says it
+        for number, channel in self.channels.items():
+            channel.count = int(counts.get(number, 0))
+
+    def _rows(self, channels: Collection[int]) -> list[tuple[int, int, int, int]]:
+        """(time, id, channel, bytes) of their sound rows in order of time, without the data."""
+        rows, error = self._listed('ASC', -(2**63), channels)
         if error:  # a page is damaged: as far as possible from the other end, too
             last = max((row[0] for row in rows), default=-(2**63))
-            behind, _ = self._listed('DESC', last)
+            behind, _ = self._listed('DESC', last, channels)
             rows += behind
             self.damage[f'sqlite3: {error}'] += 1
         sound = [
@@ -60,14 +72,16 @@ class SqliteFile:
             if channel in self.channels and isinstance(time, int) and isinstance(length, int)
         ]
         if len(sound) < len(rows):
-            self.damage['rows of no topic or without data'] += len(rows) - len(sound)
+            self.damage['rows without a time or data'] += len(rows) - len(sound)
         return sorted(sound)
 
-    def _listed(self, order: str, after: int) -> tuple[list[tuple[Any, ...]], str]:
+    def _listed(
+        self, order: str, after: int, channels: Collection[int]
+    ) -> tuple[list[tuple[Any, ...]], str]:
         rows: list[tuple[Any, ...]] = []
         asked = (
             'SELECT id, topic_id, timestamp, length(data) FROM messages '
-            f'WHERE id > ? ORDER BY id {order}'
+            f'WHERE id > ? AND +topic_id IN ({",".join(map(str, channels))}) ORDER BY id {order}'
         )
         try:
             for row in self.database.execute(asked, (after,)):
@@ -78,10 +92,7 @@ class SqliteFile:
 
     def messages(self, channels: Collection[int]) -> Iterator[Message]:
         """Those of the channels in order of time; what cannot be read is counted and left out."""
-        wanted = set(channels)
-        for time, number, channel, length in self.rows:
-            if channel not in wanted:
-                continue
+        for time, number, channel, length in self._rows(set(channels)):
             try:
                 yield Message(channel, time, self._data(number, length))
             except (sqlite3.Error, DamagedError, OverflowError) as error:
