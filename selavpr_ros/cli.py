@@ -172,9 +172,8 @@ def replay(
 ) -> None:
     """Find every frame of a bag in a map; with --truth, score the answers.
 
-    Writes predictions.csv, trajectory.txt (TUM, of the base where it was LOCALIZED), summary.json
-    and report.html. Reads the bag itself, so that two runs give equal predictions; with --live the
-    same bag is also played to the real node, and the answers are compared.
+    Writes predictions.csv, trajectory.txt (TUM, of the base), summary.json and report.html. Two
+    runs give equal predictions; --live also plays the bag to the real node and compares.
 
     Example: selavpr replay demo/winter --map maps/summer --truth /ground_truth/pose --out build/w
     """

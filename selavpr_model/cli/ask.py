@@ -55,7 +55,6 @@ def ask(
     Example: selavpr ask maps/campus photo1.jpg photo2.jpg --out build/ask
     """
     from selavpr_model.evaluation import ask as asking
-    from selavpr_model.evaluation.export.pairs import write_pairs
     from selavpr_model.features.extractor import load_extractor
     from selavpr_model.maps.storage.store import open_map
     from selavpr_model.recognizer import PlaceRecognizer
@@ -71,10 +70,7 @@ def ask(
     rows = [answer.to_dict() for answer in answers]
     _show(rows, len(files))
     if out is not None:
-        asking.write_pictures(out, answers)
-        named = [(a.file.name, a.to_dict()['candidates']) for a in answers]
-        write_pairs(out / 'pairs.txt', named)
-        write_json(out / 'answers.json', rows)
+        asking.write_answers(out, answers)
         typer.echo(f'{out}: pictures of the matches, pairs.txt, answers.json')
     write_json(json_out, rows)
 

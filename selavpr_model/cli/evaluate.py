@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 import logging
 from pathlib import Path
@@ -60,15 +61,12 @@ def evaluate(
     from rich.console import Console
 
     from selavpr_model.data.datasets import open_chosen
-    from selavpr_model.data.listing import left_out
     from selavpr_model.evaluation import evaluate as evaluation
     from selavpr_model.evaluation import tables
     from selavpr_model.features.extractor import load_extractor
 
     images = open_chosen(dataclasses.replace(chosen, path=str(data)))
-    files = (*images.queries.files, *images.references.files)
-    for why, count in left_out(sorted({file.parent for file in files})).items():
-        logger.warning('%s: left out: %d %s', data, count, why)
+    _say_left_out(data, (*images.queries.files, *images.references.files))
     result = evaluation.evaluate(images, load_extractor(extractor), storage, recognizer, trust)
     Console().print(tables.table(result))
     if result.trust is not None:
@@ -78,6 +76,13 @@ def evaluate(
 
             write_plots(plots, result.trust)
     write_json(json_out, result.to_dict())
+
+
+def _say_left_out(data: Path, files: Sequence[Path]) -> None:
+    from selavpr_model.data.listing import left_out
+
+    for why, count in left_out(sorted({file.parent for file in files})).items():
+        logger.warning('%s: left out: %d %s', data, count, why)
 
 
 def _require_confidence(plots: Path | None, trust: EvaluationConfig) -> None:
