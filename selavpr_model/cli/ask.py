@@ -70,18 +70,9 @@ def ask(
     rows = [answer.to_dict() for answer in answers]
     _show(rows, len(files))
     if out is not None:
-        _write(out, answers, rows)
+        asking.write_answers(out, answers)
+        typer.echo(f'{out}: pictures of the matches, pairs.txt, answers.json')
     write_json(json_out, rows)
-
-
-def _write(out: Path, answers: list[Any], rows: list[dict[str, Any]]) -> None:
-    from selavpr_model.evaluation import ask as asking
-    from selavpr_model.evaluation.export.pairs import write_pairs
-
-    asking.write_pictures(out, answers)
-    write_pairs(out / 'pairs.txt', [(a.file.name, a.to_dict()['candidates']) for a in answers])
-    write_json(out / 'answers.json', rows)
-    typer.echo(f'{out}: pictures of the matches, pairs.txt, answers.json')
 
 
 def _show(rows: list[dict[str, Any]], asked: int) -> None:

@@ -71,7 +71,7 @@ def evaluate(
     from selavpr_model.features.extractor import load_extractor
 
     images = open_chosen(dataclasses.replace(chosen, path=str(data)))
-    _warn_of_left_out(data, (*images.queries.files, *images.references.files))
+    _say_left_out(data, (*images.queries.files, *images.references.files))
     result = evaluation.evaluate(images, load_extractor(extractor), storage, recognizer, trust)
     Console().print(tables.table(result))
     if result.trust is not None:
@@ -83,7 +83,7 @@ def evaluate(
     write_json(json_out, result.to_dict())
 
 
-def _warn_of_left_out(data: Path, files: Sequence[Path]) -> None:
+def _say_left_out(data: Path, files: Sequence[Path]) -> None:
     from selavpr_model.data.listing import left_out
 
     for why, count in left_out(sorted({file.parent for file in files})).items():

@@ -43,6 +43,11 @@ def name_number(file: Path) -> int | None:
     return int(found[0]) if len(found) == 1 and len(found[0]) < 10 else None
 
 
+def counted(file: Path, index: int) -> int:
+    """Which image it is: its name, where that is a number and nothing else, or else `index`."""
+    return int(file.stem) if re.fullmatch(r'\d{1,8}', file.stem) else index
+
+
 def image_stamps(files: Sequence[Path], root: Path) -> tuple[list[int | None], str]:
     """(time of each image in ns or None, where from): its name, or a file of times beside it."""
     named = [name_stamp(file) for file in files]
@@ -83,9 +88,9 @@ def _of_lines(values: Sequence[int], files: Sequence[Path]) -> list[int | None] 
     """Line k is of image k: by count, or by the number in the name; None where neither fits."""
     if len(values) == len(files):
         return list(values)
-    counted = [name_number(file) for file in files]
-    if all(n is not None and n < len(values) for n in counted):
-        return [values[n] for n in counted if n is not None]
+    numbers = [name_number(file) for file in files]
+    if all(n is not None and n < len(values) for n in numbers):
+        return [values[n] for n in numbers if n is not None]
     return None
 
 
@@ -214,14 +219,14 @@ def _by_order(files: Sequence[Path], table: PoseTable) -> list[PoseRow | None]:
     """Row k is of image k: as many rows as images, or the number in a name is that of the row."""
     rows = table.rows
     numbered = {row.number: row for row in rows if row.number is not None}
-    counted = [name_number(file) for file in files]
+    numbers = [name_number(file) for file in files]
     sparse = sorted(numbered) != list(range(len(rows)))
-    if sparse and numbered and all(n is not None for n in counted):
-        return [numbered.get(n) for n in counted if n is not None]
+    if sparse and numbered and all(n is not None for n in numbers):
+        return [numbered.get(n) for n in numbers if n is not None]
     if len(rows) == len(files):
         return list(rows)
-    if numbered and not sparse and all(n is not None and n < len(rows) for n in counted):
-        return [rows[n] for n in counted if n is not None]
+    if numbered and not sparse and all(n is not None and n < len(rows) for n in numbers):
+        return [rows[n] for n in numbers if n is not None]
     times = [row.stamp_ns for row in rows if row.stamp_ns is not None]
     got = f' of {_range(times)}' if times else ''
     raise SourceError(

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from selavpr_model.data import sequences
-from selavpr_model.data.associate import image_stamps, match_rows
+from selavpr_model.data.associate import counted, image_stamps, match_rows
 from selavpr_model.data.decode import bits, read_rgb
 from selavpr_model.data.listing import find_images, left_out
 from selavpr_model.data.pose_columns import CAMBRIDGE
@@ -37,7 +37,8 @@ class ImageFolder:
     poses: a table, here or in `path`; '' takes those of the layout, of a table in `path`, of
     `@utm@` names, then of EXIF; 'none' reads none. base_camera: T_base_camera, when the poses are
     those of a body. `report` says how many images and poses there are, and from what.
-    Frames come in the order of their stamps, else in natural order of names, one second apart.
+    Frames come in the order of their stamps, else in natural order of names, one second apart (by
+    their numbers, where names are nothing else).
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class ImageFolder:
 
     def __getitem__(self, index: int) -> Frame:
         file, row = self.files[index], self.rows[index]
-        stamp = row.stamp_ns if row.stamp_ns is not None else index * SECOND
+        stamp = row.stamp_ns if row.stamp_ns is not None else counted(file, index) * SECOND
         image, camera = self._image(index)
         return Frame(stamp, image, pose=row.pose, name=file.name, camera=camera)
 

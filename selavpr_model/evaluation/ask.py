@@ -15,10 +15,12 @@ import numpy as np
 from selavpr_model.data.decode import read_rgb
 from selavpr_model.data.listing import list_images
 from selavpr_model.errors import InputError, SourceError
+from selavpr_model.evaluation.export.pairs import write_pairs
 from selavpr_model.evaluation.report.examples import draw_pair
 from selavpr_model.poses import position_quaternion
 from selavpr_model.recognizer import PlaceRecognizer
 from selavpr_model.records import Frame, Recognition
+from selavpr_model.runtime.outputs import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +84,15 @@ def _picture(recognizer: PlaceRecognizer, frame: Frame, answer: Recognition) -> 
         return None
     row, place_map = answer.candidates[0].row, recognizer.place_map
     return draw_pair(frame.image, row, recognizer.extractor, place_map, recognizer.config.score)
+
+
+def write_answers(folder: Path, answers: Sequence[Answer]) -> None:
+    """A picture of each match, pairs.txt for hloc and answers.json."""
+    write_pictures(folder, answers)
+    rows = [answer.to_dict() for answer in answers]
+    named = [(a.file.name, row['candidates']) for a, row in zip(answers, rows, strict=True)]
+    write_pairs(folder / 'pairs.txt', named)
+    write_json(folder / 'answers.json', rows)
 
 
 def write_pictures(folder: Path, answers: Sequence[Answer]) -> None:

@@ -97,7 +97,7 @@ def _unscored(summary: Mapping[str, Any]) -> list[Card]:
         (name.capitalize(), str(states[name]), f'of {processed} frames', '')
         for name in ('LOCALIZED', 'AMBIGUOUS', 'LOST')
     ]
-    return [*cards, ('Scores', 'none', 'no true poses; --truth TOPIC scores the answers', '')]
+    return [*cards, ('Scores', '–', 'no true poses; --truth TOPIC scores the answers', '')]
 
 
 def _scored(summary: Mapping[str, Any]) -> list[Card]:

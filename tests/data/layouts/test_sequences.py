@@ -149,7 +149,7 @@ def test_robotcar_turns_north_east_down_and_the_bayer_pattern(tmp_path):
     frames = ImageFolder(tmp_path)
     poses = np.array([row.pose for row in frames.rows])
     assert np.allclose(poses[:, :3, 3], [(2 * k, k, 0) for k in range(3)])
-    # nose up by 0.2 in NED: looks east and up
+    # nose up by 0.2 with down positive: looks east and up
     assert np.allclose(poses[0, :3, 2], (math.cos(0.2), 0, math.sin(0.2)))
     assert frames[0].stamp_ns == stamps[0] * 1000
     red = frames[1].image.reshape(-1, 3).astype(int).sum(axis=0)

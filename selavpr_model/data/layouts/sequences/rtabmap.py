@@ -134,14 +134,14 @@ def _calibration(data: bytes) -> tuple[np.ndarray | None, Camera | None]:
             totals = struct.unpack_from('<4i', data, 16)
             at = 40 + 8 * sum(totals)
         header = struct.unpack_from('<11i', data, at)
-        width, height, nK, nD, nR, nP, nL = header[4:11]
-        values = struct.unpack_from(f'<{nK + nD + nR + nP}d', data, at + 44)
-        local = struct.unpack_from(f'<{nL}f', data, at + 44 + 8 * len(values))
+        width, height, of_K, of_D, of_R, of_P, of_local = header[4:11]
+        values = struct.unpack_from(f'<{of_K + of_D + of_R + of_P}d', data, at + 44)
+        local = struct.unpack_from(f'<{of_local}f', data, at + 44 + 8 * len(values))
     except struct.error:
         return None, None
-    if nK != 9 or nL not in (0, 12) or kind not in (MONO, STEREO):
+    if of_K != 9 or of_local not in (0, 12) or kind not in (MONO, STEREO):
         return None, None
     T = np.eye(4)
-    T[:3] = np.array(local).reshape(3, 4) if nL else np.eye(4)[:3]
-    K, D = np.array(values[:9]).reshape(3, 3), np.array(values[9 : 9 + nD])
-    return (T if nL else None), Camera(K, D if nD else np.zeros(5), (width, height))
+    T[:3] = np.array(local).reshape(3, 4) if of_local else np.eye(4)[:3]
+    K, D = np.array(values[:9]).reshape(3, 3), np.array(values[9 : 9 + of_D])
+    return (T if of_local else None), Camera(K, D if of_D else np.zeros(5), (width, height))
