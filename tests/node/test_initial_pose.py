@@ -88,6 +88,7 @@ def test_a_pose_that_is_none_is_refused(
 
 
 def test_our_own_is_no_prior(robot: Robot, street: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    assert robot.set('temporal.enabled', False).successful
     camera, heard = robot.camera(), []
     robot.user.create_subscription(
         PoseWithCovarianceStamped, 'initialpose', heard.append, qos.reliable(10)
