@@ -26,6 +26,8 @@ from selavpr_model.runtime.stages import StageClock
 
 log = logging.getLogger(__name__)
 
+PRIOR_SHARE = 0.9  # of the belief, where somebody says where the robot is: he may be wrong
+PRIOR_LEAST_M = 1.0  # places are this far apart
 EMPTY = 'the map is empty'
 NO_THRESHOLDS = (
     'the map has no thresholds, as its places are too few or too near each other; map more, or '
@@ -121,11 +123,31 @@ class PlaceRecognizer:
         row = answer.candidates[0].row
         return by_codes(self._view, row, self._map, size, self._matcher)
 
+    def expect(self, T_map_camera: np.ndarray, covariance: np.ndarray) -> None:
+        """Forget the frames so far: somebody says that the camera is here. covariance: (6, 6)."""
+        self.reset()
+        if self._decider.belief is not None:
+            weights = prior_weights(self.place_map, T_map_camera, covariance)
+            self._decider.belief.expect(weights, PRIOR_SHARE)
+
     def reset(self) -> None:
         """Forget the frames so far, after a jump in time or when the robot was carried."""
         self.gate.reset()
         if self._decider.belief is not None:
             self._decider.belief.reset()
+
+
+def prior_weights(
+    place_map: PlaceMap, T_map_camera: np.ndarray, covariance: np.ndarray
+) -> np.ndarray:
+    """(n,) how well each place fits what somebody says, by its position; 0 without a pose."""
+    weights = np.zeros(len(place_map))
+    across = np.linalg.inv(covariance[:2, :2] + PRIOR_LEAST_M**2 * np.eye(2))
+    for row, place in enumerate(place_map.places):
+        if place.pose is not None and place.session not in place_map.unaligned_sessions:
+            offset = place.pose[:2, 3] - T_map_camera[:2, 3]
+            weights[row] = np.exp(-0.5 * offset @ across @ offset)
+    return weights
 
 
 def require_model(place_map: PlaceMap, extractor: Extractor) -> None:

@@ -122,6 +122,14 @@ class TemporalBelief:
         self._belief = np.full(len(self), (1.0 - self._off) / max(1, len(self)))
         self._anchor: Moment | None = None  # the last frame that counted
 
+    def expect(self, weights: np.ndarray, share: float) -> None:
+        """Begin anew where somebody says that the robot is. weights: (n,), not negative, of the
+        places; share: what they have of the belief that is left to the map."""
+        self.reset()
+        if len(self) and weights.sum() > 0.0:
+            self._belief *= 1.0 - share
+            self._belief += (1.0 - self._off) * share * weights / weights.sum()
+
     def lose_track(self) -> None:
         """How the robot moved since the last frame is not known."""
         if self._anchor is not None:

@@ -26,6 +26,7 @@ from selavpr_ros.node.health.diagnostics import Diagnostics
 from selavpr_ros.node.health.reporter import Reporter
 from selavpr_ros.node.inputs import Inputs
 from selavpr_ros.node.mounting import Mounting
+from selavpr_ros.node.nav2.initial_pose import InitialPose
 from selavpr_ros.node.nav2.manager import Manager
 from selavpr_ros.node.navigation import Navigation
 from selavpr_ros.node.outputs import Outputs
@@ -85,13 +86,10 @@ class LocalizerNode(LifecycleNode):
         self.calls = Services(
             self, shared, self.control, pipeline, stream.worker, inputs, mounting, relocalizations
         )
-        self.pipeline, self.inputs, self.outputs, self.mounting = (
-            pipeline,
-            inputs,
-            outputs,
-            mounting,
-        )
-        self.stream, self.worker, self.diagnostics = stream, stream.worker, diagnostics
+        InitialPose(self, shared, stream.worker, pipeline, navigation, mounting)
+        self.pipeline, self.inputs, self.outputs = pipeline, inputs, outputs
+        self.mounting, self.stream, self.worker = mounting, stream, stream.worker
+        self.diagnostics = diagnostics
 
     def _start(self) -> None:
         """Configure, and activate when loading has ended: from then on images are used."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from selavpr_model.records import SECOND, State
@@ -21,6 +23,7 @@ class Navigation:
     ) -> None:
         self._context, self._outputs, self._mounting = context, outputs, mounting
         self._broadcaster = broadcaster
+        self._own: Any = None  # the last initialpose that we sent
         self.reset()
 
     def reset(self) -> None:
@@ -28,6 +31,18 @@ class Navigation:
         self._is_localized = False
         self._sent_ns: int | None = None  # stamp of the last initialpose
         self._broadcaster.reset()
+
+    def expect(self, T_map_base: np.ndarray, covariance: np.ndarray) -> None:
+        """Somebody says where the robot is; covariance: (6, 6)."""
+        self._broadcaster.expect(T_map_base, covariance)
+
+    def sent(self, message: Any) -> bool:
+        """Whether this initialpose is our own."""
+        own = self._own
+        return own is not None and (message.header, message.pose.pose) == (
+            own.header,
+            own.pose.pose,
+        )
 
     def on_outcome(self, outcome: to_ros.Outcome, T_odom_camera: np.ndarray | None) -> None:
         """After each frame; T_odom_camera: (4, 4) at the image's stamp, so that odometry's drift
@@ -49,4 +64,5 @@ class Navigation:
         if config.initialpose and cooled:
             self._sent_ns = stamp
             pose = to_ros.robot_pose(outcome.recognition, self._mounting.body())
-            self._outputs.send('initialpose', to_ros.diagonal(pose))
+            self._own = to_ros.diagonal(pose)
+            self._outputs.send('initialpose', self._own)

@@ -29,6 +29,7 @@ REQUIRED = {
     'slam': {'map', 'image_topic'},
     'build_map': {'source', 'map'},
     'replay': {'bag'},
+    'camera': {'camera', 'map'},
 }
 
 

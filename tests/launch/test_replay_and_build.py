@@ -46,6 +46,31 @@ class TestReplay:
         assert len(module.play(context)[1].kwargs['on_exit']) == count
 
 
+class TestCamera:
+    """camera.launch.py"""
+
+    @staticmethod
+    def topics(module: Any, **given: str) -> dict[str, str]:
+        context = Kept()
+        context.launch_configurations = values_of(module, **given)  # type: ignore[attr-defined]
+        (include,) = module.localize(context)
+        return dict(include.kwargs['launch_arguments'])
+
+    def test_each_camera_brings_the_topics_of_its_driver(self, launch_file: Any) -> None:
+        module = launch_file('camera')
+        for camera, topics in module.CAMERAS.items():
+            assert self.topics(module, camera=camera, map='/m') == {'map': '/m', **topics}
+            assert all(topic.startswith('/') for topic in topics.values())
+        assert {'realsense', 'zed', 'oak', 'usb_cam'} <= set(module.CAMERAS)
+
+    def test_topics_that_are_given_win_and_the_calibration_is_beside_them(
+        self, launch_file: Any
+    ) -> None:
+        module = launch_file('camera')
+        given = self.topics(module, camera='oak', map='/m', image_topic='/left/image')
+        assert given == {'map': '/m', 'image_topic': '/left/image', 'camera_info_topic': ''}
+
+
 class TestBuildMap:
     """build_map.launch.py"""
 

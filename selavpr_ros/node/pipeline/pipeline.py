@@ -84,10 +84,7 @@ class Pipeline:
         return problem_with(self.state, asset)
 
     def load(self, request: Request) -> None:
-        """Make true what the parameters ask for; what is loaded already stays loaded.
-
-        Does not raise: the problem is in the state.
-        """
+        """Make true what the parameters ask for, loading only that. Does not raise: see state."""
         if error := unusable(request.map):
             self._request = self._request or request
             return self._refuse(Asset.MAP, error)
@@ -290,6 +287,11 @@ class Pipeline:
             self.state.recognizer.reset()
         elif isinstance(self.state, Mapping):
             self.state.slam.reset()
+
+    def expect(self, T_map_camera: np.ndarray, covariance: np.ndarray) -> None:
+        """Somebody says where the camera is; no matter in SLAM and without a map."""
+        if isinstance(self.state, Localizing):
+            self.state.recognizer.expect(T_map_camera, covariance)
 
     def release(self) -> None:
         """Give the memory of model and map back; not of a grown map that can be saved nowhere."""

@@ -82,6 +82,19 @@ class Broadcaster:
             elif recognition.stamp_ns >= self._valid_from_ns:
                 self._take(recognition.pose, recognition.covariance, T_odom_camera)
 
+    def expect(self, T_map_base: np.ndarray, covariance: np.ndarray) -> None:
+        """On the worker: somebody says where the robot is, (4, 4) with its covariance (6, 6)."""
+        with self._lock:
+            if not self._context.config.publish_tf or self._odometry is None:
+                return
+            if trouble := self._mounting.trouble():
+                self._withdraw(trouble)
+                return
+            T_base_camera = self._mounting.body().T_base_camera
+            self._begin(NEVER)
+            T_odom_base = self._odometry[1]
+            self._take(T_map_base @ T_base_camera, covariance, T_odom_base @ T_base_camera)
+
     def _take(
         self, T_map_camera: np.ndarray, covariance: np.ndarray, T_odom_camera: np.ndarray
     ) -> None:
