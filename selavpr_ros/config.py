@@ -55,6 +55,12 @@ class NodeConfig(Config):
         'QoS of the subscription to images: sensor_data (best effort) or reliable',
         choices=('sensor_data', 'reliable'),
     )
+    rectified: str = option(
+        'auto',
+        'whether the images are rectified, so that P of camera_info holds and not K and D: yes, '
+        'no, or auto: as the name of the image topic says (image_rect)',
+        choices=('auto', 'yes', 'no'),
+    )
     map_frame: str = option('map', 'frame in which poses are published')
     base_frame: str = option('base_link', 'frame of the robot whose pose is published')
     odom_frame: str = option('odom', 'frame of the odometry on the topic odom')
@@ -134,9 +140,9 @@ NODE_SECTION = 'node'
 """Section of NodeConfig in the file of advanced_config; the others are named as their prefix."""
 
 ROS_PARAMETERS = (
-    'map', 'mode', 'autostart', 'advanced_config', 'image_transport', 'qos_image', 'map_frame',
-    'base_frame', 'odom_frame', 'base_camera', 'max_frame_age_s', 'hypotheses', 'initialpose',
-    'publish_tf', 'extractor.weights', 'extractor.device', 'extractor.engine',
+    'map', 'mode', 'autostart', 'advanced_config', 'image_transport', 'qos_image', 'rectified',
+    'map_frame', 'base_frame', 'odom_frame', 'base_camera', 'max_frame_age_s', 'hypotheses',
+    'initialpose', 'publish_tf', 'extractor.weights', 'extractor.device', 'extractor.engine',
     'extractor.precision', 'extractor.threads', 'recognizer.candidates',
     'recognizer.min_precision', 'recognizer.distinct_radius_m', 'recognizer.distinct_angle_deg',
     'temporal.enabled', 'temporal.min_belief', 'temporal.speed_mps', 'geometry.enabled',

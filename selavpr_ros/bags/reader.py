@@ -27,7 +27,7 @@ from selavpr_ros.bags.topics import (
     open_bag,
 )
 from selavpr_ros.config import NodeConfig
-from selavpr_ros.convert import from_ros
+from selavpr_ros.convert import camera_info, from_ros
 from selavpr_ros.convert.transforms import StaticTransforms
 
 with suppress(ModuleNotFoundError):  # a folder of images is read without it; open_bag asks for it
@@ -78,7 +78,9 @@ class BagFrames:
             topic = bag.topics[self.image_topic]
             self.count, self.image_type = topic.msgcount, topic.msgtype
             self.camera_frame = _first_frame_id(bag, self.image_topic)
-            self.camera_info, self.camera = _camera(bag, camera_topic(bag, self.image_topic))
+            self.camera_info, self.camera = _camera(
+                bag, camera_topic(bag, self.image_topic), self.image_topic
+            )
             if base_camera is None:
                 base_camera = static_transform(bag, base_frame, self.camera_frame)
             self.poses = _pose_track(bag, self.pose_topic)
@@ -162,11 +164,13 @@ def _raw_messages(bag: AnyReader, topic: str) -> Iterator[tuple[Any, int, bytes]
     return iter(bag.messages(connections) if connections else ())
 
 
-def _camera(bag: AnyReader, topic: str) -> tuple[bytes, Camera | None]:
+def _camera(bag: AnyReader, topic: str, image_topic: str) -> tuple[bytes, Camera | None]:
     """The first camera_info as it was recorded and as a camera; empty and None without one."""
+    rectified = camera_info.is_rectified(NodeConfig().rectified, image_topic)
     for connection, _, data in _raw_messages(bag, topic):
         try:
-            return bytes(data), from_ros.camera(bag.deserialize(data, connection.msgtype))
+            message = bag.deserialize(data, connection.msgtype)
+            return bytes(data), camera_info.camera(message, rectified)
         except InputError as error:
             log.warning('%s: %s', topic, error)
             break

@@ -36,7 +36,7 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 AUTOSTART_PERIOD_S = 0.05
 STOP_TIMEOUT_S = 5.0
 SAVE_TIMEOUT_S = 60.0
-INPUT_SETTINGS = frozenset({'image_transport', 'qos_image', 'odom_frame'})
+INPUT_SETTINGS = frozenset({'image_transport', 'qos_image', 'rectified'})
 
 
 class LocalizerNode(LifecycleNode):
@@ -66,7 +66,7 @@ class LocalizerNode(LifecycleNode):
         mounting, relocalizations = Mounting(shared, inputs.transforms), Relocalizations()
         navigation = Navigation(shared, outputs, mounting)
         stream = Stream(shared, pipeline, inputs, outputs, mounting, navigation, relocalizations)
-        diagnostics = Diagnostics(shared, inputs, stream.stamps, pipeline, stream.worker, mounting)
+        diagnostics = Diagnostics(shared, inputs, stream, pipeline, mounting)
         self.reporter = Reporter(shared, diagnostics, pipeline, outputs)
         self.control = Control(
             shared, pipeline, stream, outputs, self.reporter, self._set_map_parameter
@@ -175,6 +175,7 @@ class LocalizerNode(LifecycleNode):
                 self._refused = False
                 self._autostart.reset()  # cured: an autostarting node goes on
             return
+        self.inputs.odometry.configure(self.parameters.node)
         if names & INPUT_SETTINGS:
             self.inputs.open(self.parameters.node, self.stream.on_image)
         if 'map' in names or any(n.startswith('extractor.') for n in names):

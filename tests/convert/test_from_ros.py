@@ -13,7 +13,7 @@ import pytest
 from sensor_msgs.msg import CameraInfo
 
 from selavpr_model.errors import InputError
-from selavpr_ros.convert import from_ros, to_ros
+from selavpr_ros.convert import camera_info, from_ros, to_ros
 
 
 def test_stamps_survive_to_the_nanosecond():
@@ -52,9 +52,9 @@ def test_a_pose_that_was_never_filled_in_is_refused(values: tuple[float, ...]):
 def test_camera_info_gives_the_camera_and_an_uncalibrated_one_is_refused():
     info = CameraInfo(width=640, height=480, distortion_model='plumb_bob', d=[0.1] * 5)
     with pytest.raises(InputError, match='calibrate'):
-        from_ros.camera(info)
+        camera_info.camera(info)
     info.k = [500.0, 0, 320, 0, 500, 240, 0, 0, 1]
-    camera = from_ros.camera(info)
+    camera = camera_info.camera(info)
     assert camera.size == (640, 480) and camera.K[0, 2] == 320 and len(camera.distortion) == 5
 
 
