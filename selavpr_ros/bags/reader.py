@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from selavpr_model.config import ReplayConfig
+from selavpr_model.data.odometry import segment_starts
 from selavpr_model.errors import InputError
 from selavpr_model.poses import PoseTrack
 from selavpr_model.records import Camera, Frame
+from selavpr_ros.bags.stamps import Stamps
 from selavpr_ros.bags.topics import (
     camera_topic,
     choose_image_topic,
@@ -85,6 +88,7 @@ class BagFrames:
                 base_camera = static_transform(bag, base_frame, self.camera_frame)
             self.poses = _pose_track(bag, self.pose_topic)
             self.odometry = _pose_track(bag, self.odom_topic)
+        self._segment_starts = segment_starts(self.odometry.stamps, self.odometry.poses)
         self.has_base_camera = base_camera is not None
         self.base_camera = np.eye(4) if base_camera is None else base_camera
         self._warn_of_identity(base_frame)
@@ -95,9 +99,9 @@ class BagFrames:
     def __iter__(self) -> Iterator[Frame]:
         self.dropped.clear()
         with open_bag(self.path) as bag:
-            for index, (_, message) in enumerate(_messages(bag, self.image_topic)):
+            for index, (stamp, message) in enumerate(stamped(bag, self.image_topic)):
                 try:
-                    yield self._frame(index, message)
+                    yield self._frame(index, stamp, message)
                 except InputError as error:
                     self.dropped['undecodable'] += 1
                     log.warning('%s, image %d: %s', self.path, index, error)
@@ -119,17 +123,18 @@ class BagFrames:
     def truth(self) -> dict[int, np.ndarray | None]:
         """stamp_ns of every image -> (4, 4) T_map_camera or None; decodes no image."""
         with open_bag(self.path) as bag:
-            stamps = [from_ros.stamp_ns(m) for _, m in _messages(bag, self.image_topic)]
+            stamps = [stamp for stamp, _ in stamped(bag, self.image_topic)]
         return {stamp: self._camera_pose(stamp) for stamp in stamps}
 
-    def _frame(self, index: int, message: Any) -> Frame:
-        stamp, image = from_ros.stamp_ns(message), from_ros.rgb_image(message)
+    def _frame(self, index: int, stamp: int, message: Any) -> Frame:
+        image = from_ros.rgb_image(message)
         return Frame(
             stamp_ns=stamp,
             image=image,
             camera_frame=from_ros.frame_id(message),
             pose=self._camera_pose(stamp),
             odom=self._odometry(stamp),
+            odom_segment=bisect_right(self._segment_starts, stamp),
             name=f'{index:06d}',
             camera=self.camera if self.camera and self.camera.sees(image) else None,
         )
@@ -158,6 +163,15 @@ def _messages(bag: AnyReader, topic: str) -> Iterator[tuple[int, Any]]:
         yield time, bag.deserialize(data, connection.msgtype)
 
 
+def stamped(bag: AnyReader, topic: str, may_repeat: bool = False) -> Iterator[tuple[int, Any]]:
+    """(stamp in ns, message) in recorded order; where a stamp is 0 or stands still, the time of
+    the recording takes its place.
+    """
+    judge = Stamps(f'{bag.paths[0]}: {topic}', may_repeat)
+    for time, message in _messages(bag, topic):
+        yield judge.of(from_ros.stamp_ns(message), time), message
+
+
 def _raw_messages(bag: AnyReader, topic: str) -> Iterator[tuple[Any, int, bytes]]:
     connections = [c for c in bag.connections if c.topic == topic]
     # without this an empty choice would mean every topic
@@ -184,9 +198,9 @@ def _first_frame_id(bag: AnyReader, topic: str) -> str:
 def _pose_track(bag: AnyReader, topic: str) -> PoseTrack:
     """T_map_base (or T_odom_base) of an odometry or stamped pose topic over time."""
     samples = []
-    for _, message in _messages(bag, topic) if topic else ():
+    for stamp, message in stamped(bag, topic, may_repeat=True) if topic else ():
         try:
-            samples.append((from_ros.stamp_ns(message), from_ros.pose_matrix(message)))
+            samples.append((stamp, from_ros.pose_matrix(message)))
         except InputError as error:
             log.warning('%s: a sample is left out: %s', topic, error)
     return PoseTrack([stamp for stamp, _ in samples], [pose for _, pose in samples])

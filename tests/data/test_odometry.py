@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from selavpr_model.data.odometry import OdometrySegments
+from selavpr_model.data.odometry import OdometrySegments, segment_starts
 from selavpr_model.poses import pose_matrix
 
 SECOND = 1_000_000_000
@@ -60,6 +60,15 @@ def test_a_heading_that_jumps_is_a_break() -> None:
     assert 'degrees' in judge.last_break
 
 
+def test_stamps_that_shake_are_no_break() -> None:
+    shaken = [(0.05 * i + (0.045 if i % 3 == 1 else 0.0), 0.7 * i) for i in range(40)]
+    assert set(segments(shaken)) == {0}
+
+
+def test_lost_messages_are_no_break() -> None:
+    assert set(segments([(0.05 * i, 0.7 * i) for i in range(200) if i % 37 > 9])) == {0}
+
+
 def test_two_sources_on_one_topic_tear_it_until_one_of_them_ends() -> None:
     judge = OdometrySegments()
     for i in range(10):
@@ -68,3 +77,12 @@ def test_two_sources_on_one_topic_tear_it_until_one_of_them_ends() -> None:
     for i in range(10, 130):
         judge.add(i * SECOND // 10, at(0.0))
     assert not judge.is_torn
+
+
+def test_the_segments_of_a_recording_start_where_it_breaks() -> None:
+    stamps = [i * SECOND // 20 for i in range(60)]
+    poses = [at(0.1 * (i % 30) + 1.0) for i in range(60)]
+    assert segment_starts(stamps, poses) == [stamps[30]]
+    assert segment_starts(stamps[:30], poses[:30]) == segment_starts([], []) == []
+    turned = [at(5.0, 0.0 if i < 20 else 2.0) for i in range(60)]
+    assert segment_starts(stamps, turned) == [stamps[20]]

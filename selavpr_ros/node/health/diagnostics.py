@@ -69,7 +69,7 @@ class Diagnostics:
             self._silence()
             or self._waste()
             or inputs.qos_problem
-            or next(self._stamps.troubles(), None)
+            or ' | '.join(self._stamps.troubles())
         ):
             return Part('Input', WARN, trouble, values)
         return Part('Input', OK, health.image or 'waiting for the first image', values)

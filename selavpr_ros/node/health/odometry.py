@@ -20,8 +20,8 @@ GRACE_S = 1.5  # after activation, for the discovery of the other nodes
 SILENT_S = 2.0
 ENOUGH_IMAGES = 5
 LEAST_SHARE = 0.5  # of the images with odometry
+AHEAD_S = 0.25  # images that are this far ahead of odometry are so by their clock
 LATE_S = 0.5  # images that are this far behind odometry are so by their clock
-WITHOUT = 'the robot is taken to move at up to temporal.speed_mps instead'
 
 
 class OdometryLine:
@@ -35,20 +35,27 @@ class OdometryLine:
         return self._inputs.odometry
 
     def part(self) -> Part:
-        """The first trouble in the order in which they are to be mended."""
+        """All troubles, in the order in which they are to be mended."""
         if not self._context.processing:
             return Part('Odometry', OK, 'not processing images', self._values())
         if self._context.active_s < GRACE_S:
             return Part('Odometry', OK, 'waiting', self._values())
-        if trouble := next(self._troubles(), None):
-            return Part('Odometry', WARN, trouble, self._values())
+        if troubles := list(self._troubles()):
+            return Part('Odometry', WARN, ' | '.join(troubles), self._values())
         return Part('Odometry', OK, self._well(), self._values())
 
     def _well(self) -> str:
         arrivals, used = self._odometry.arrivals, self._odometry.used
         if not arrivals.count:
-            return f'none: nobody publishes {self._odometry.topic}; {WITHOUT}'
+            return f'none: nobody publishes {self._odometry.topic}; {self._without}'
         return f'{arrivals.rate_hz():.1f} Hz, used for {sum(used)} of the last {len(used)} images'
+
+    @property
+    def _without(self) -> str:
+        """What it means that there is no odometry."""
+        text = 'the robot is taken to move at up to temporal.speed_mps instead'
+        tf = ', and publish_tf has nothing to send' if self._context.config.publish_tf else ''
+        return text + tf
 
     def _values(self) -> dict[str, object]:
         odometry, arrivals = self._odometry, self._odometry.arrivals
@@ -88,9 +95,9 @@ class OdometryLine:
             self._broken(),
             self._strange_frame(),
             self._no_stamp(),
-            self._seldom_used(),
         )
-        yield from filter(None, found)
+        said = list(filter(None, found))
+        yield from said or filter(None, (self._seldom_used(),))
 
     def _never(self) -> str | None:
         """Nothing has come: is it missed?"""
@@ -98,13 +105,13 @@ class OdometryLine:
         if ends:
             return (
                 f'no odometry on {topic} although it is published by {qos.describe_ends(ends)}; '
-                f'check that its source runs; until then {WITHOUT}'
+                f'check that its source runs; until then {self._without}'
             )
         others = [t for t in self._inputs.topics_of(TYPE) if t != topic]
         if others:
             return (
                 f'nobody publishes odometry on {topic}, but there is {", ".join(others)}; remap: '
-                f'-r odom:={others[0]} (launch: odom_topic); until then {WITHOUT}'
+                f'-r odom:={others[0]} (launch: odom_topic); until then {self._without}'
             )
         if self._context.config.publish_tf:
             return (
@@ -119,7 +126,7 @@ class OdometryLine:
         ends = qos.describe_ends(self._inputs.ends(topic))
         return (
             f'no odometry for {age_s:.0f} s on {topic}, publishers: {ends}; start its source '
-            f'again; until then {WITHOUT}'
+            f'again; until then {self._without}'
         )
 
     def _crowded(self) -> str | None:
@@ -134,7 +141,7 @@ class OdometryLine:
         if self._odometry.is_torn:
             return (
                 f'odometry on {topic} breaks again and again ({self._odometry.recent_break}), so '
-                f'it is not used; check its source; until then {WITHOUT}'
+                f'it is not used; check its source; until then {self._without}'
             )
         return None
 
@@ -148,7 +155,7 @@ class OdometryLine:
     def _other_clock(self) -> str | None:
         """Odometry and images are stamped by clocks that differ."""
         ahead = self.images_ahead_s()
-        if ahead is None or -LATE_S <= ahead <= max(0.1, self._context.config.odom_gap_s):
+        if ahead is None or -LATE_S <= ahead <= max(AHEAD_S, self._context.config.odom_gap_s):
             return None
         fits = 'odometry fits no image'
         if -KEPT_NS / SECOND < ahead < 0:
@@ -174,12 +181,12 @@ class OdometryLine:
             return None
         return (
             f'odometry on {self._odometry.topic} stands still while the views change, so it is '
-            f'not used; check its source (wheel encoders, driver); until it moves {WITHOUT}'
+            f'not used; check its source (wheel encoders, driver); until it moves {self._without}'
         )
 
     def _broken(self) -> str | None:
         why = self._odometry.recent_break
-        if not why:
+        if not why or self._odometry.is_torn:
             return None
         return (
             f'odometry on {self._odometry.topic} broke: {why}; the motion across it is not used '

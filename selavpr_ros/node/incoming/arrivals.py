@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections import deque
-import statistics
 import threading
 import time
 
@@ -50,7 +49,8 @@ class Arrivals:
     def delay_s(self) -> float | None:
         """How far the stamps are behind the arrivals, by the system's clock; None: unknown."""
         delays = [delay for _, delay in self._now() if delay is not None]
-        return statistics.median(delays) / SECOND if delays else None
+        # the least: others had to wait for their turn here
+        return min(delays) / SECOND if delays else None
 
     def _now(self) -> list[tuple[int, int | None]]:
         with self._lock:
