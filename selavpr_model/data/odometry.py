@@ -110,7 +110,7 @@ def segment_starts(stamps_ns: Sequence[int], poses: Sequence[np.ndarray]) -> lis
     if steps.max() <= JUMP_M and traces.min() >= 1.0 + 2.0 * math.cos(TURN_RAD):
         return []  # the usual case, without a look at each
     judge, starts, segment = OdometrySegments(), [], 0
-    for stamp, pose in zip(map(int, stamps_ns), poses, strict=True):
+    for stamp, pose in zip(stamps_ns, poses, strict=True):
         if judge.add(stamp, pose) != segment:
             segment = judge.segment
             starts.append(stamp)

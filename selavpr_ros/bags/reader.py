@@ -88,7 +88,7 @@ class BagFrames:
                 base_camera = static_transform(bag, base_frame, self.camera_frame)
             self.poses = _pose_track(bag, self.pose_topic)
             self.odometry = _pose_track(bag, self.odom_topic)
-        self._segment_starts = segment_starts(self.odometry.stamps, self.odometry.poses)
+        self._segment_starts = segment_starts(self.odometry.stamps.tolist(), self.odometry.poses)
         self.has_base_camera = base_camera is not None
         self.base_camera = np.eye(4) if base_camera is None else base_camera
         self._warn_of_identity(base_frame)
