@@ -13,6 +13,7 @@ from selavpr_model.decision.belief import Moment, TemporalBelief
 from selavpr_model.decision.calibration import keyframe_covariance
 from selavpr_model.decision.decide import Decider
 from selavpr_model.decision.evidence import by_confidence, by_matches, Evidence
+from selavpr_model.decision.odometry_guard import OdometryGuard
 from selavpr_model.decision.ranking import Ranked
 from selavpr_model.decision.thresholds import thresholds
 from selavpr_model.errors import MapModelError
@@ -56,6 +57,7 @@ class PlaceRecognizer:
         self.config = config or RecognizerConfig()
         self.temporal = temporal or TemporalConfig(enabled=False)
         self._view: np.ndarray | None = None  # of the last frame
+        self.odometry = OdometryGuard(self.temporal)
         self.place_map = place_map
 
     def process(self, frame: Frame, force_verification: bool = False) -> Recognition:
@@ -81,12 +83,22 @@ class PlaceRecognizer:
     def decide(self, frame: Frame, places: Ranked, view: np.ndarray) -> Recognition:
         """LOCALIZED, AMBIGUOUS or LOST, with the reason; view: PlaceMap.code of the frame."""
         calibration = self._map.calibration
-        moment = Moment(frame.stamp_ns, frame.odom, view)
+        moment = Moment(frame.stamp_ns, self._odometry(frame, view), view)
         confidence = None if calibration is None else calibration.confidence
         needed = thresholds(self.config, calibration)
         undecidable = NO_THRESHOLDS if places.candidates else EMPTY
         answer = self._decider.decide(moment, places, confidence, needed, undecidable).answer
         return self._with_pose(answer) if answer.state is State.LOCALIZED else answer
+
+    def _odometry(self, frame: Frame, view: np.ndarray) -> np.ndarray | None:
+        """(4, 4) T_odom_camera, where it can be believed."""
+        belief = self._decider.belief
+        if belief is None:
+            return frame.odom
+        odom = self.odometry.check(frame, view)
+        if self.odometry.broken:
+            belief.lose_track()
+        return odom
 
     def _with_pose(self, answer: Recognition) -> Recognition:
         """The pose of the keyframe that was recognised, or why there is none."""
@@ -133,6 +145,7 @@ class PlaceRecognizer:
     def reset(self) -> None:
         """Forget the frames so far, after a jump in time or when the robot was carried."""
         self.gate.reset()
+        self.odometry.reset()
         if self._decider.belief is not None:
             self._decider.belief.reset()
 

@@ -54,7 +54,8 @@ class Frame:
     """One camera image and where the robot was.
 
     image: (H, W, 3) uint8 RGB; pose: (4, 4) T_map_camera; odom: (4, 4) T_odom_camera; camera: the
-    calibrated one that took it, None where not known.
+    calibrated one that took it, None where not known; odom_segment: another number where odometry
+    restarted or jumped, so that no motion leads from one to the other.
     """
 
     stamp_ns: int
@@ -64,6 +65,7 @@ class Frame:
     odom: np.ndarray | None = None
     name: str = ''
     camera: Camera | None = None
+    odom_segment: int = 0
 
     def __post_init__(self) -> None:
         require_rgb(self.image)

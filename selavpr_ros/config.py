@@ -74,6 +74,12 @@ class NodeConfig(Config):
         'publisher, reliable hears reliable publishers only',
         choices=('sensor_data', 'reliable'),
     )
+    rectified: str = option(
+        'auto',
+        'whether the images are rectified, so that P of camera_info holds and not K and D: yes, '
+        'no, or auto: as the name of the image topic says (image_rect)',
+        choices=('auto', 'yes', 'no'),
+    )
     map_frame: str = option('map', 'frame in which poses are published')
     base_frame: str = option('base_link', 'frame of the robot whose pose is published')
     odom_frame: str = option('odom', 'frame of the odometry that the topic odom carries')
@@ -226,7 +232,7 @@ NODE_SECTION = 'node'
 
 ROS_PARAMETERS = (
     'map', 'maps_root', 'services_off', 'mode', 'autostart', 'advanced_config',
-    'image_transport', 'qos_image', 'map_frame',
+    'image_transport', 'qos_image', 'rectified', 'map_frame',
     'base_frame', 'odom_frame', 'base_camera', 'max_frame_age_s', 'hypotheses', 'initialpose',
     'publish_tf', 'transform_tolerance_s', 'extractor.weights', 'extractor.device',
     'extractor.engine', 'extractor.precision', 'extractor.threads', 'recognizer.candidates',

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 import importlib
+import os
+from pathlib import Path
+import sys
+import tempfile
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -25,6 +29,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """Spin a LocalizerNode until SIGINT or SIGTERM."""
     share_cores()
     preload()
+    log_somewhere()
     rclpy.init(args=args)
     node = LocalizerNode()
     forward_to(node.get_logger())
@@ -38,6 +43,37 @@ def main(args: Sequence[str] | None = None) -> None:
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
+
+
+def log_somewhere() -> None:
+    """ROS does not start where it cannot write its log: then take the folder for passing files."""
+    why = unwritable(os.environ)
+    if not why:
+        return
+    try:
+        os.environ['ROS_LOG_DIR'] = tempfile.mkdtemp(prefix='ros_log')
+    except OSError:
+        sys.exit(f'localizer: no folder for the log of ROS: {why}; set ROS_LOG_DIR')
+    print(
+        f'localizer: {why}, so the log of ROS is in {os.environ["ROS_LOG_DIR"]}; set ROS_LOG_DIR, '
+        'or HOME', file=sys.stderr,
+    )  # fmt: skip
+
+
+def unwritable(environment: Mapping[str, str]) -> str:
+    """Why the folder of ROS's log cannot be used; '' where it can."""
+    given = environment.get('ROS_LOG_DIR')
+    base = environment.get('ROS_HOME') or environment.get('HOME')
+    if not given and not base:
+        return 'HOME is not set'
+    below = 'log' if environment.get('ROS_HOME') else '.ros/log'
+    folder = Path(given) if given else Path(str(base)) / below
+    try:
+        folder.expanduser().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder.expanduser()):
+            return ''
+    except OSError as error:
+        return f'{folder} cannot be written ({error.strerror or error})'
 
 
 def spin(node: LocalizerNode, executor: SingleThreadedExecutor) -> None:

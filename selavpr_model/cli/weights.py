@@ -20,13 +20,14 @@ def list_weights() -> None:
     Example: selavpr weights list
     """
     from selavpr_model.features import weights
+    from selavpr_model.runtime.home import home
 
     table = Table('name', 'cached', 'what it is')
     for name, entry in weights.KNOWN.items():
         table.add_row(name, 'yes' if weights.cached(name) else 'no', entry.about)
     console = Console()
     console.print(table)
-    console.print(f'cache: {weights.home()} (set SELAVPR_HOME to move it)')
+    console.print(f'cache: {home()} (set SELAVPR_HOME to move it)')
 
 
 @weights_app.command('fetch')

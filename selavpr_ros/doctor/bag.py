@@ -11,6 +11,8 @@ from selavpr_model.errors import SourceError
 from selavpr_model.records import SECOND
 from selavpr_ros.bags.bag import Bag, open_bag
 from selavpr_ros.bags.topics import camera_topic, choose_image_topic, ODOMETRY
+from selavpr_ros.config import NodeConfig
+from selavpr_ros.convert.camera_info import is_rectified
 from selavpr_ros.doctor.observation import MOST_PICTURES, Observation, Settings
 
 Take = Callable[[Any, int], None]
@@ -44,6 +46,7 @@ def _choose(bag: Bag, seen: Observation, settings: Settings) -> None:
         seen.images.problem = str(error)
     if seen.images.topic:
         seen.calibration.topic = camera_topic(bag, seen.images.topic)
+        seen.calibration.rectified = is_rectified(NodeConfig().rectified, seen.images.topic)
     topics = {n: t.msgcount for n, t in bag.topics.items() if t.msgtype == ODOMETRY}
     named = settings.odom_topic
     if named and named not in topics:

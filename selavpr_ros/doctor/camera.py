@@ -82,13 +82,8 @@ def calibration(seen: Observation, settings: Settings) -> Check:
         height, width = seen.images.pictures[0][1].shape[:2]
         text = f'{known.topic} is of {size}, images are {width}x{height}: it is not used'
         return fail(name, text, 'calibrate at this resolution, or set the driver to it')
-    rectified = 'rect' in seen.images.topic.rsplit('/', 2)[-1]
-    if rectified and np.any(camera.distortion):
-        cure = 'geometry takes P and no distortion for such images; see that they are rectified'
-        return warn(
-            name, f'{known.topic} has the distortion of the lens, images are rectified', cure
-        )
-    return ok(name, f'{known.topic}: {size} {camera.model}, f {camera.K[0, 0]:.0f} px')
+    kind = 'of rectified images' if known.rectified else camera.model
+    return ok(name, f'{known.topic}: {size} {kind}, f {camera.K[0, 0]:.0f} px')
 
 
 def clocks(seen: Observation, settings: Settings) -> Check:

@@ -16,6 +16,8 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from selavpr_model.records import SECOND
+from selavpr_ros.config import NodeConfig
+from selavpr_ros.convert.camera_info import is_rectified
 from selavpr_ros.convert.tf_message import TFMessage
 from selavpr_ros.doctor.observation import MOST_PICTURES, Observation, Settings, Stream
 from selavpr_ros.node import qos
@@ -71,6 +73,7 @@ class _Listener:
         seen.odometry.topic = self._topic(seen.odometry, settings.odom_topic, (ODOMETRY,))
         beside = seen.images.topic.removesuffix('/compressed').rpartition('/')[0]
         seen.calibration.topic = f'{beside}/camera_info' if seen.images.topic else ''
+        seen.calibration.rectified = is_rectified(NodeConfig().rectified, seen.images.topic)
         return bool(seen.images.topic and seen.odometry.topic)
 
     def _topic(self, stream: Stream, named: str, kinds: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from selavpr_model.errors import InputError
 from selavpr_model.records import Camera, SECOND
 from selavpr_ros.config import NodeConfig
-from selavpr_ros.convert import from_ros
+from selavpr_ros.convert import camera_info, from_ros
 from selavpr_ros.convert.tf_buffer import TransformBuffer
 
 MOST_PICTURES = 60
@@ -105,14 +105,15 @@ class Odometry(Stream):
 
 @dataclass(slots=True)
 class Calibration(Stream):
-    """camera: of the last message that can be used."""
+    """camera: of the last message that can be used; rectified: whether its images are."""
 
     camera: Camera | None = None
+    rectified: bool = False
 
     def add(self, message: Any, arrival_ns: int) -> None:
         self.note(message, arrival_ns)
         try:
-            self.camera = from_ros.camera(message)
+            self.camera = camera_info.camera(message, self.rectified)
         except InputError as error:
             self.rejected[str(error)] += 1
 

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+import time
 
 from lifecycle_msgs.msg import State as LifecycleState
 from rclpy.node import Node
 
+from selavpr_model.records import SECOND
 from selavpr_ros.config import Mode, NodeConfig
 from selavpr_ros.node.health.health import Health
 from selavpr_ros.node.health.throttled_logger import ThrottledLogger
@@ -51,6 +53,11 @@ class Context:
     def processing(self) -> bool:
         """Whether images are used now."""
         return self.active and self.mode is not Mode.PAUSE
+
+    @property
+    def active_s(self) -> float:
+        """Seconds since images are used."""
+        return (time.monotonic_ns() - self.active_since_ns) / SECOND
 
     @property
     def loading(self) -> bool:

@@ -3,36 +3,35 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from nav_msgs.msg import Odometry
-import numpy as np
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from selavpr_model.errors import InputError
-from selavpr_model.poses import PoseTrack
-from selavpr_model.records import Camera
 from selavpr_ros.config import NodeConfig
-from selavpr_ros.convert import from_ros
 from selavpr_ros.node import qos
 from selavpr_ros.node.health.throttled_logger import ThrottledLogger
+from selavpr_ros.node.incoming.camera import CameraInput
+from selavpr_ros.node.incoming.odometry import OdometryInput
 from selavpr_ros.node.tf.listener import TransformListener
 
-ODOM_KEPT = 200  # messages; a few seconds at the usual 20 to 50 Hz
+LATCHED_S = 0.5  # until publishers of camera_info are looked at again
+ODOM_QUEUE = 200  # messages between two turns of the executor
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An image message as it came in."""
+    """An image message as it came in. time_ns: its stamp; where it has none, when it came."""
 
     message: Any
     stamp_ns: int
     number: int
     received_ns: int  # time.monotonic_ns
+    time_ns: int
 
 
 class Inputs:
@@ -41,44 +40,59 @@ class Inputs:
     def __init__(self, node: Node, log: ThrottledLogger) -> None:
         self._node, self._log = node, log
         self._subscriptions: list[Any] = []
-        self._odom_frame = ''
-        self._odom: deque[tuple[int, np.ndarray]] = deque(maxlen=ODOM_KEPT)
         self.tf = TransformListener(node, log)
-        self.transforms = self.tf.buffer
-        self.on_odometry: Callable[[int, np.ndarray], None] = lambda stamp_ns, T_odom_base: None
-        self.camera: Camera | None = None
-        self._camera_problem: str | None = None
+        self.odometry, self.camera = OdometryInput(self.tf), CameraInput(log)
         self._qos_problem: str | None = None
+        self._timer: Any = None
+        self._hears_latched = False
         self.image_topic = ''
         self.image_qos = qos.camera('sensor_data')
 
     def open(self, config: NodeConfig, on_image: Callable[[Any], None]) -> None:
         """Subscribe as configured, replacing what there was."""
         self.close()
-        self._odom_frame = config.odom_frame
+        resolve = self._node.resolve_topic_name
         self._open_image(config, on_image)
-        sensor = qos.camera('sensor_data')
-        self._subscribe(CameraInfo, 'camera_info', self._on_camera_info, sensor)
-        self._subscribe(Odometry, 'odom', self._on_odom, qos.burst(ODOM_KEPT))
+        self.camera.open(resolve('camera_info'), self.image_topic, config)
+        self.odometry.open(resolve('odom'), config)
+        self._subscribe(Odometry, 'odom', self.odometry.on_message, qos.burst(ODOM_QUEUE))
+        self._open_camera_info()
         self.tf.open()
 
     def close(self) -> None:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+        self._timer, self._hears_latched = None, False
         self.tf.close()
         self.forget()
-        self._qos_problem = self._camera_problem = None
+        self._qos_problem = None
 
     def forget(self) -> None:
-        """Drop what belongs to an old clock or camera."""
-        self._odom.clear()
-        self.transforms.clear()
-        self.camera = None
+        """Drop what belongs to an old clock."""
+        self.odometry.forget()
+        self.tf.buffer.clear()
 
     def publishers(self) -> list[Any]:
         """Who publishes images on our topic."""
-        return list(self._node.get_publishers_info_by_topic(self.image_topic))
+        return self.ends(self.image_topic)
+
+    def ends(self, topic: str) -> list[Any]:
+        """Who publishes on a topic."""
+        return list(self._node.get_publishers_info_by_topic(topic))
+
+    def topics_of(self, kind: str) -> list[str]:
+        """Topics of a type, such as nav_msgs/msg/Odometry, that somebody publishes."""
+        known = self._node.get_topic_names_and_types()
+        names = [name for name, kinds in known if kind in kinds]
+        return [name for name in names if self._node.count_publishers(name)]
+
+    def namesakes(self) -> int:
+        """How many nodes have our name and namespace, ourselves included."""
+        own = self._node.get_name(), self._node.get_namespace()
+        return self._node.get_node_names_and_namespaces().count(own)
 
     def other_transport(self) -> str | None:
         """The value of image_transport that images are there for, if not the one in use."""
@@ -93,27 +107,27 @@ class Inputs:
         has_publisher = self._node.count_publishers(beside) > 0
         return ('raw' if compressed else 'compressed') if has_publisher else None
 
-    def odometry(self, stamp_ns: int, max_age_ns: int) -> np.ndarray | None:
-        """(4, 4) T_odom_base, the last at or before the stamp; None without one that young."""
-        samples = list(self._odom)
-        if not samples:
-            return None
-        return PoseTrack(*zip(*samples, strict=True)).latest(stamp_ns, max_age_ns)
+    def _open_camera_info(self) -> None:
+        """Sent again and again; or sent once and kept for who comes later, see below."""
+        profile = qos.camera('sensor_data')
+        self._subscribe(CameraInfo, 'camera_info', self.camera.on_message, profile)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self._node.create_timer(LATCHED_S, self._hear_latched, clock=steady)
 
-    def camera_of(self, image: np.ndarray) -> Camera | None:
-        """The calibration of camera_info, where it can be of this image."""
-        camera = self.camera
-        if camera is None or camera.sees(image):
-            return camera
-        expected, got = 'x'.join(map(str, camera.size)), f'{image.shape[1]}x{image.shape[0]}'
-        self._log.once(f'camera_info is of {expected}, images are {got}: it is not used')
-        return None
-
-    def about_camera(self) -> str:
-        """The calibration in words, or why there is none."""
-        if self.camera is None:
-            return self._camera_problem or 'none received'
-        return f'{self.camera.size[0]}x{self.camera.size[1]} {self.camera.model}'
+    def _hear_latched(self) -> None:
+        """Ask for what was sent before we came, of publishers that keep it (transient local). Any
+        other publisher would complain about us.
+        """
+        ends = self.ends(self.camera.topic)
+        latched = [e for e in ends if e.qos_profile.durability == qos.LATCHED.durability]
+        if latched and not self.camera.known and not self._hears_latched:
+            self._hears_latched = True
+            silent = qos.SubscriptionEventCallbacks(use_default_callbacks=False)
+            subscription = self._node.create_subscription(
+                CameraInfo, 'camera_info', self.camera.on_message, qos.LATCHED,
+                event_callbacks=silent,
+            )  # fmt: skip
+            self._subscriptions.append(subscription)
 
     def _open_image(self, config: NodeConfig, on_image: Callable[[Any], None]) -> None:
         self.image_topic = self._node.resolve_topic_name('image')
@@ -147,21 +161,3 @@ class Inputs:
         ):
             self._qos_problem = None
         return self._qos_problem
-
-    def _on_camera_info(self, message: Any) -> None:
-        try:
-            self.camera, self._camera_problem = from_ros.camera(message), None
-        except InputError as error:
-            self._camera_problem = str(error)
-
-    def _on_odom(self, message: Any) -> None:
-        try:
-            pose = from_ros.pose_matrix(message)
-        except InputError:  # counts as no odometry
-            return
-        frame, expected = from_ros.frame_id(message), self._odom_frame
-        if frame != expected:
-            self._log.warn(f'odom: expected frame {expected!r}, got {frame!r}; set odom_frame')
-        stamp_ns = from_ros.stamp_ns(message)
-        self._odom.append((stamp_ns, pose))
-        self.on_odometry(stamp_ns, pose)

@@ -42,7 +42,7 @@ AUTOSTART_PERIOD_S = 0.05
 STOP_TIMEOUT_S = 5.0
 TYPICAL_FRAME_MS = 100.0  # where none was seen yet
 SAVE_TIMEOUT_S = 60.0
-INPUT_SETTINGS = frozenset({'image_transport', 'qos_image', 'odom_frame'})
+INPUT_SETTINGS = frozenset({'image_transport', 'qos_image', 'rectified'})
 
 
 class LocalizerNode(LifecycleNode):
@@ -73,12 +73,10 @@ class LocalizerNode(LifecycleNode):
         inputs, outputs = Inputs(self, self.log), Outputs(self, self.log.warn)
         mounting, relocalizations = Mounting(shared, inputs.tf), Relocalizations()
         broadcaster = Broadcaster(self, shared, outputs, mounting)
-        inputs.on_odometry = broadcaster.on_odometry
+        inputs.odometry.on_sample = broadcaster.on_odometry
         navigation = Navigation(shared, outputs, mounting, broadcaster)
         stream = Stream(shared, pipeline, inputs, outputs, mounting, navigation, relocalizations)
-        diagnostics = Diagnostics(
-            shared, inputs, stream.stamps, pipeline, stream.worker, mounting, broadcaster
-        )
+        diagnostics = Diagnostics(shared, inputs, stream, pipeline, mounting, broadcaster)
         self.reporter = Reporter(shared, diagnostics, pipeline, outputs)
         self.control = Control(
             shared, pipeline, stream, outputs, self.reporter, self._set_map_parameter
@@ -195,6 +193,7 @@ class LocalizerNode(LifecycleNode):
                 self._refused = False
                 self._autostart.reset()  # cured: an autostarting node goes on
             return
+        self.inputs.odometry.configure(self.parameters.node)
         if names & INPUT_SETTINGS:
             self.inputs.open(self.parameters.node, self.stream.on_image)
         if any(n.startswith('extractor.') for n in names):

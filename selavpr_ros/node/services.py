@@ -144,7 +144,7 @@ class Services:
                 from_ros.stamp_ns(image),
                 pixels,
                 from_ros.frame_id(image) or 'camera',
-                camera=self._inputs.camera_of(pixels),
+                camera=self._inputs.camera.of(pixels, from_ros.frame_id(image)),
             )
             dropped = sum(self._context.health.dropped().values())
             answer = self._pipeline.query(frame)

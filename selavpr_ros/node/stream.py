@@ -3,21 +3,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import time
 from typing import Any
 
 from selavpr_model.errors import InputError
 from selavpr_model.records import Frame, Recognition, SECOND
-from selavpr_ros.config import NodeConfig
 from selavpr_ros.convert import debug_image, from_ros, to_ros
 from selavpr_ros.node.context import Context
-from selavpr_ros.node.health.clocks import foreign_clock, StampJudge
+from selavpr_ros.node.health.clocks import StampJudge
+from selavpr_ros.node.incoming.stamps import ImageStamps
 from selavpr_ros.node.inputs import Arrival, Inputs
 from selavpr_ros.node.mounting import Mounting
 from selavpr_ros.node.navigation import Navigation
 from selavpr_ros.node.outputs import Outputs
 from selavpr_ros.node.pipeline.pipeline import Pipeline
-from selavpr_ros.node.pipeline.states import Answer, Asset
+from selavpr_ros.node.pipeline.states import Answer, Asset, odometry_is_frozen
 from selavpr_ros.node.pipeline.worker import Worker
 from selavpr_ros.node.relocalizations import Relocalizations
 
@@ -44,40 +45,42 @@ class Stream:
         self._inputs, self._outputs = inputs, outputs
         self._navigation, self._relocalizations = navigation, relocalizations
         self.worker: Worker[Arrival] = Worker(self.process, self.failed)
-        self.stamps = StampJudge()
+        self.stamps, self.images = StampJudge(), ImageStamps()
         self._drawn_ns = 0  # when the growing map was drawn
 
     def restart(self) -> None:
         """Begin anew, as after activation: the robot may be elsewhere by now."""
         self.stamps.restart()
+        self.images.restart()
         self.worker.post(self.reset)
 
     def on_image(self, message: Any) -> None:
         """Keep the newest image for the worker; count every one that is not used."""
         context, stamp = self._context, from_ros.stamp_ns(message)
         health = context.health
-        health.image_arrived(from_ros.describe_image(message))
+        health.image_arrived(from_ros.describe_image(message), stamp)
         if not context.processing:
             health.drop('paused' if context.active else 'not_active')
             return
+        received, now = time.monotonic_ns(), context.now_ns() or time.time_ns()
+        frame, jump = from_ros.frame_id(message), _ns(context.config.clock_jump_s)
+        if refused := self.images.refused(stamp, frame, now, jump, received):
+            health.drop(refused)
+            return
         self._judge_clock(stamp)
-        if self.worker.offer(Arrival(message, stamp, health.received, time.monotonic_ns())):
+        has_time = stamp and not self.images.stand_still
+        arrival = Arrival(message, stamp, health.received, received, stamp if has_time else now)
+        if self.worker.offer(arrival):
             health.drop('replaced')
 
     def _judge_clock(self, stamp: int) -> None:
-        context, config, foreign = self._context, self._context.config, self.stamps.foreign
-        if stamp == 0:
-            context.log.once('images have stamp 0; results carry it too, and age is not checked')
+        context, config = self._context, self._context.config
         if self.stamps.jumped_back(stamp, _ns(config.clock_jump_s)):
             context.log.warn('image stamps jumped back (a bag starting over?): starting afresh')
             self.discard('clock_jump')
             self._inputs.forget()
             self.worker.post(self.reset)
         self.stamps.observe(stamp, context.now_ns(), _ns(config.foreign_clock_s))
-        if self.stamps.foreign and not foreign:
-            context.log.warn(
-                foreign_clock(config.foreign_clock_s, context.uses_sim_time, context.now_ns())
-            )
 
     def discard(self, reason: str) -> None:
         """Throw the waiting image away."""
@@ -111,10 +114,12 @@ class Stream:
             started - arrival.received_ns, time.monotonic_ns() - started,
             sum(self._context.health.dropped().values()),
         )  # fmt: skip
+        self._inputs.odometry.observe_use(self._used(frame))
         self._navigation.on_outcome(outcome, frame.odom)
+        outcome = stamped(outcome, arrival.stamp_ns)
         self._outputs.recognition(outcome, self._mounting.body(), self._context.config.hypotheses)
         total = {'decode': decoded - started, 'total': time.monotonic_ns() - arrival.received_ns}
-        recognition = answer.recognition
+        recognition = outcome.recognition
         stages = recognition.timings_ns | total
         self._context.health.done(recognition.state, recognition.reason, stages)
         self._relocalizations.on_outcome(outcome)
@@ -138,32 +143,40 @@ class Stream:
             context.health.drop('no_model' if problem else 'no_map', problem or '')
             return None
         now, limit = context.now_ns(), config.max_frame_age_s
-        if self.stamps.too_old(arrival.stamp_ns, now, _ns(limit)):
-            age = (now - arrival.stamp_ns) / SECOND
+        if self.stamps.too_old(arrival.time_ns, now, _ns(limit)):
+            age = (now - arrival.time_ns) / SECOND
             context.health.drop('too_old', TOO_OLD.format(age=age, limit=limit))
             return None
         try:
-            return self._decoded(arrival, config)
+            return self._decoded(arrival)
         except InputError as error:
             context.health.drop('undecodable', str(error))
             context.log.warn(str(error))
             return None
 
-    def _decoded(self, arrival: Arrival, config: NodeConfig) -> Frame:
-        image = from_ros.rgb_image(arrival.message, config.max_image_px)
-        log = self._context.log
+    def _decoded(self, arrival: Arrival) -> Frame:
+        context, inputs = self._context, self._inputs
+        image = from_ros.rgb_image(arrival.message, context.config.max_image_px)
+        log = context.log
         frame = from_ros.frame_id(arrival.message)
         if not frame:
             log.once('images have no frame_id; it is taken to be "camera"')
-        if self._mounting.look(frame or 'camera', arrival.stamp_ns):
+        if self._mounting.look(frame or 'camera', arrival.time_ns):
             self.reset()  # motion between two mountings would be none of the robot
         if trouble := self._mounting.trouble():
             log.once(trouble)
         T_base_camera = self._mounting.body().T_base_camera
-        T_odom_base = self._inputs.odometry(arrival.stamp_ns, _ns(config.odom_gap_s))
+        inputs.odometry.camera_frame = frame or 'camera'
+        T_odom_base, segment = inputs.odometry.at(arrival.time_ns)
         odom = None if T_odom_base is None else T_odom_base @ T_base_camera
-        camera = self._inputs.camera_of(image)
-        return Frame(arrival.stamp_ns, image, frame or 'camera', odom=odom, camera=camera)
+        return Frame(
+            arrival.time_ns, image, frame or 'camera', odom=odom, odom_segment=segment,
+            camera=inputs.camera.of(image, frame),
+        )  # fmt: skip
+
+    def _used(self, frame: Frame) -> bool:
+        """Whether the frame had odometry that was believed."""
+        return frame.odom is not None and not odometry_is_frozen(self._pipeline.state)
 
     def _draw(self, frame: Frame, recognition: Recognition) -> None:
         place_map = self._pipeline.place_map
@@ -173,7 +186,7 @@ class Stream:
         match = place_map.thumbnail(best[0].row) if best else None
         overlay = self._pipeline.overlay(recognition)
         drawn = debug_image.draw(frame.image, match, recognition, overlay)
-        message = to_ros.image(drawn, frame.stamp_ns, frame.camera_frame)
+        message = to_ros.image(drawn, recognition.stamp_ns, frame.camera_frame)
         self._outputs.send('debug_image', message)
 
     def _draw_growth(self, answer: Answer, stamp_ns: int) -> None:
@@ -199,6 +212,11 @@ def outcome_of(
         pipeline.keyframe_covariance(), queue_ns, compute_ns, dropped, answer.closures,
         answer.keyframe,
     )  # fmt: skip
+
+
+def stamped(outcome: to_ros.Outcome, stamp_ns: int) -> to_ros.Outcome:
+    """With the stamp that the image has, be it 0, so that results can be told to images."""
+    return replace(outcome, recognition=replace(outcome.recognition, stamp_ns=stamp_ns))
 
 
 def _ns(seconds: float) -> int:

@@ -13,7 +13,7 @@ import pytest
 from sensor_msgs.msg import CameraInfo
 
 from selavpr_model.errors import InputError
-from selavpr_ros.convert import from_ros, to_ros
+from selavpr_ros.convert import camera_info, from_ros, to_ros
 
 
 def test_stamps_survive_to_the_nanosecond():
@@ -52,9 +52,9 @@ def test_a_pose_that_was_never_filled_in_is_refused(values: tuple[float, ...]):
 def test_camera_info_gives_the_camera_and_an_uncalibrated_one_is_refused():
     info = CameraInfo(width=640, height=480, distortion_model='plumb_bob', d=[0.1] * 5)
     with pytest.raises(InputError, match='calibrate'):
-        from_ros.camera(info)
+        camera_info.camera(info)
     info.k = [500.0, 0, 320, 0, 500, 240, 0, 0, 1]
-    camera = from_ros.camera(info)
+    camera = camera_info.camera(info)
     assert camera.size == (640, 480) and camera.K[0, 2] == 320 and len(camera.distortion) == 5
 
 
@@ -72,12 +72,13 @@ def test_rosbags_messages_are_read_as_well():
 @pytest.mark.parametrize(
     ('model', 'd', 'told'),
     [
-        ('plumb_bob', [0.1, 0.2, 0.3], '0, 4, 5, 8, 12, 14 distortion values'),
-        ('plumb_bob', [0.1] * 6, 'distortion values'),
-        ('equidistant', [0.1] * 5, 'distortion values'),
-        ('plumb_bob', [0.1, float('nan'), 0.0, 0.0], 'finite distortion'),
-        ('plumb_bob', [0.1, float('inf'), 0.0, 0.0], 'finite distortion'),
-        ('x' * 10**6, [1e300] * 4, 'finite distortion'),
+        ('plumb_bob', [0.1, 0.2, 0.3], '0 or 4 or 5 or 8 or 12 or 14 coefficients'),
+        ('plumb_bob', [0.1] * 6, 'coefficients, got 6'),
+        ('equidistant', [0.1] * 5, 'coefficients, got 5'),
+        ('plumb_bob', [0.1, float('nan'), 0.0, 0.0], 'D is not finite'),
+        ('plumb_bob', [0.1, float('inf'), 0.0, 0.0], 'D is not finite'),
+        ('plumb_bob', [1e300] * 4, 'finite distortion'),
+        ('x' * 10**6, [1e300] * 4, 'is not known'),
     ],
 )
 def test_a_lens_that_no_model_describes_is_refused(model: str, d: list[float], told: str) -> None:
@@ -85,5 +86,5 @@ def test_a_lens_that_no_model_describes_is_refused(model: str, d: list[float], t
     K = [300.0, 0.0, 160.0, 0.0, 300.0, 120.0, 0.0, 0.0, 1.0]
     info = CameraInfo(width=320, height=240, k=K, d=d, distortion_model=model)
     with pytest.raises(InputError, match=told) as caught:
-        from_ros.camera(info)
+        camera_info.camera(info)
     assert len(str(caught.value)) < 300

@@ -140,7 +140,7 @@ def test_the_debug_image_shows_query_and_match_to_who_asks(robot: Robot, camera:
 
 def test_diagnostics_have_all_parts_and_percentiles(robot: Robot, camera: Any, street: Any):
     robot.ask(camera, street[8].image)
-    names = ('Input', 'Inference', 'Map', 'Localization', 'Watchdog')
+    names = ('Input', 'Camera', 'Odometry', 'Inference', 'Map', 'Localization', 'Watchdog')
     robot.until(lambda: all(robot.diagnostic(n) for n in names), 'diagnostics')
 
     def values() -> dict[str, str]:
@@ -166,8 +166,9 @@ def test_odometry_near_the_image_reaches_the_recogniser(
     for offset_ms, x in ((-100, 1.0), (100, 3.0)):
         message = Odometry(header=to_ros.header(stamp + offset_ms * 1_000_000, 'odom'))
         message.pose.pose.position.x = x
+        message.pose.pose.orientation.w = 1.0
         odometry.publish(message)
-    robot.until(lambda: len(robot.localizer.inputs._odom) >= 2, 'odometry')
+    robot.until(lambda: robot.localizer.inputs.odometry.arrivals.count >= 2, 'odometry')
     robot.ask(camera, robot.picture(street[2].image, stamp))
     assert seen[-1].odom[0, 3] == pytest.approx(1.0 + BASE_CAMERA[0])  # the last one before
     robot.ask(camera, robot.picture(street[2].image, stamp + 10**9))
@@ -181,7 +182,9 @@ def test_odometry_in_another_frame_than_the_parameter_says_now_is_reported(robot
     robot.until(odometry.get_subscription_count, 'connection')
 
     def reported() -> bool:
-        odometry.publish(Odometry(header=to_ros.header(robot.next_stamp(), 'odom')))
+        message = Odometry(header=to_ros.header(robot.next_stamp(), 'odom'))
+        message.pose.pose.orientation.w = 1.0
+        odometry.publish(message)
         return any("expected frame 'wheels'" in m.msg for m in robot.heard['log'])
 
     robot.until(reported, 'report')
@@ -197,7 +200,9 @@ def test_camera_info_is_shown_in_the_diagnostics(robot: Robot, camera: Any, stre
     def shown() -> bool:
         publisher.publish(info)
         part = robot.diagnostic('Input')
-        return part is not None and '426x240 plumb_bob' in {v.value for v in part.values}
+        return part is not None and '426x240 f 300.0 no distortion' in {
+            v.value for v in part.values
+        }
 
     robot.until(shown, 'camera_info in the diagnostics')
 

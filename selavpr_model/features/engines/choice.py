@@ -18,7 +18,7 @@ import torch
 from selavpr_model.errors import EngineError
 from selavpr_model.features.engines.engine import build, candidates, Engine, first_that_runs
 from selavpr_model.features.network import SelaVPR
-from selavpr_model.features.weights import home
+from selavpr_model.runtime.home import home
 
 log = logging.getLogger(__name__)
 

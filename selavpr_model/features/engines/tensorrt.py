@@ -19,7 +19,7 @@ from torch import nn, Tensor
 
 from selavpr_model.errors import EngineError
 from selavpr_model.features.network import SelaVPR
-from selavpr_model.features.weights import home
+from selavpr_model.runtime.home import home
 
 log = logging.getLogger(__name__)
 

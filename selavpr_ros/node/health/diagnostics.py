@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from selavpr_model.records import SECOND, State
 from selavpr_ros.node import qos
 from selavpr_ros.node.context import Context
-from selavpr_ros.node.health.clocks import foreign_clock, NO_CLOCK, StampJudge
+from selavpr_ros.node.health.camera import CameraLine
+from selavpr_ros.node.health.clocks import NO_CLOCK
 from selavpr_ros.node.health.health import ERROR, OK, Part, WARN
+from selavpr_ros.node.health.odometry import OdometryLine
+from selavpr_ros.node.health.stamps import StampLine
 from selavpr_ros.node.inputs import Inputs
 from selavpr_ros.node.mounting import Mounting
 from selavpr_ros.node.pipeline.pipeline import Pipeline
 from selavpr_ros.node.pipeline.states import Asset, problem_with
-from selavpr_ros.node.pipeline.worker import Worker
+from selavpr_ros.node.stream import Stream
 from selavpr_ros.node.tf.broadcaster import Broadcaster
 
 
@@ -26,26 +28,30 @@ class Diagnostics:
         self,
         context: Context,
         inputs: Inputs,
-        stamps: StampJudge,
+        stream: Stream,
         pipeline: Pipeline,
-        worker: Worker[Any],
         mounting: Mounting,
         broadcaster: Broadcaster,
     ) -> None:
-        self._context, self._inputs, self._stamps = context, inputs, stamps
-        self._pipeline, self._worker, self._mounting = pipeline, worker, mounting
-        self._broadcaster = broadcaster
+        self._context, self._inputs, self._pipeline = context, inputs, pipeline
+        self._worker, self._mounting, self._broadcaster = stream.worker, mounting, broadcaster
+        self._stamps = StampLine(context, inputs, stream.stamps, stream.images)
+        self._odometry = OdometryLine(context, inputs, pipeline)
+        self._camera = CameraLine(context, inputs)
 
     def parts(self) -> list[Part]:
         """All lines, in a fixed order."""
         return [
             self._input(),
+            self._camera.part(),
+            self._odometry.part(),
             self._inference(),
             self._map(),
             self._localization(),
             self._watchdog(),
             *filter(None, (self._broadcaster.part(),)),
             *self.parameters(),
+            *self._names(),
         ]
 
     def _input(self) -> Part:
@@ -58,11 +64,16 @@ class Diagnostics:
             'processed': health.processed,
             **{f'dropped {reason}': n for reason, n in sorted(health.dropped().items())},
             'last drop': health.last_drop,
-            'camera_info': inputs.about_camera(),
+            'camera_info': inputs.camera.about(),
         }
         if not self._context.processing:
             return Part('Input', OK, 'not processing images', values)
-        if trouble := self._silence() or self._waste() or inputs.qos_problem or self._clock():
+        if trouble := (
+            self._silence()
+            or self._waste()
+            or inputs.qos_problem
+            or ' | '.join(self._stamps.troubles())
+        ):
             return Part('Input', WARN, trouble, values)
         return Part('Input', OK, health.image or 'waiting for the first image', values)
 
@@ -98,14 +109,6 @@ class Diagnostics:
             f'no result for {seconds:.0f} s although images arrive; last drop: '
             f'{context.health.last_drop}'
         )
-
-    def _clock(self) -> str | None:
-        """What it means that the stamps are of another clock; None where they are not."""
-        context = self._context
-        limit_s = context.config.foreign_clock_s
-        if not self._stamps.foreign:
-            return None
-        return foreign_clock(limit_s, context.uses_sim_time, context.now_ns())
 
     def _inference(self) -> Part:
         health, state = self._context.health, self._pipeline.state
@@ -175,3 +178,13 @@ class Diagnostics:
         for name, reason in self._context.parameters.problems.items():
             cure = f'correct it with `ros2 param set {self._context.name} {name} VALUE`'
             yield Part('Parameters', ERROR, f'{reason}; {cure}', {'parameter': name})
+
+    def _names(self) -> Iterator[Part]:
+        """Two nodes of one name hear each other's calls."""
+        count, name = self._inputs.namesakes(), self._context.name
+        if count > 1:
+            text = (
+                f'{count} nodes are called {name}, so services and parameters reach either; end '
+                'one, or start it with -r __node:=OTHER_NAME or in another namespace (-r __ns:=)'
+            )
+            yield Part('Node', WARN, text, {'name': name, 'nodes': count})

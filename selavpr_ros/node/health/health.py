@@ -12,6 +12,7 @@ import numpy as np
 
 from selavpr_model.records import SECOND, State
 from selavpr_model.runtime.shown import one_line, shortened
+from selavpr_ros.node.incoming.arrivals import Arrivals
 
 OK, WARN, ERROR = 0, 1, 2
 WINDOW = 200  # frames behind p50 and p95
@@ -48,16 +49,16 @@ class Health:
     last_result_ns: int = 0
     state: State | None = None  # of the last result
     reason: str = ''
+    arrivals: Arrivals = field(default_factory=Arrivals)  # of images
     _stages: dict[str, deque[int]] = field(default_factory=dict)
-    _arrivals: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def image_arrived(self, description: str) -> None:
+    def image_arrived(self, description: str, stamp_ns: int) -> None:
+        self.arrivals.add(stamp_ns)
         with self._lock:
             self.received += 1
             self.image = shortened(description)
             self.last_image_ns = time.monotonic_ns()
-            self._arrivals.append(self.last_image_ns)
 
     def drop(self, reason: str, detail: str = '') -> None:
         """Count a dropped image; `detail` explains this one case."""
@@ -92,11 +93,7 @@ class Health:
 
     def rate_hz(self) -> float:
         """Images a second over the last few; 0 when they have stopped."""
-        with self._lock:
-            stamps = [ns for ns in self._arrivals if time.monotonic_ns() - ns < 3 * SECOND]
-        if len(stamps) < 2 or stamps[-1] == stamps[0]:
-            return 0.0
-        return (len(stamps) - 1) * SECOND / (stamps[-1] - stamps[0])
+        return self.arrivals.rate_hz()
 
     def silent_s(self, since_ns: int) -> float:
         """Seconds without an image, counted from `since_ns` when none came after it."""
@@ -108,11 +105,11 @@ class Health:
 
     def restart(self) -> None:
         """Count anew, as after activation."""
+        self.arrivals.clear()
         with self._lock:
             self.received = self.processed = self.errors = 0
             self.failing = False
             self.drops.clear()
             self._stages.clear()
-            self._arrivals.clear()
             self.last_drop = self.last_error = self.reason = ''
             self.state = None

@@ -45,7 +45,7 @@ class NotReadyError(SelaVPRError):
 
 def rescued() -> Path:
     """Where grown maps go that have no other place."""
-    from selavpr_model.features.weights import home
+    from selavpr_model.runtime.home import home
 
     return home() / 'rescued'
 

@@ -114,3 +114,10 @@ def refused(state: State, problem: Problem, extractor: Extractor | None = None) 
     if isinstance(state, Localizing | Mapping):
         return replace(state, problem=problem)
     return Failed(problem, extractor or state.extractor)
+
+
+def odometry_is_frozen(state: State) -> bool:
+    """Whether the odometry of the last frame stood still while the view changed."""
+    if isinstance(state, Mapping):
+        return bool(state.slam.odometry.frozen)
+    return isinstance(state, Localizing) and bool(state.recognizer.odometry.frozen)
