@@ -99,7 +99,7 @@ def test_a_map_without_thresholds_never_localizes(shared_data, extractor, campus
 def test_a_sequence_goes_by_the_calibration_that_the_map_has_now(
     shared_data, extractor, street_map
 ):
-    """Also where the map was calibrated, or lost its calibration, after the recogniser was made."""
+    """Also where the map got or lost its calibration after the recogniser was made."""
     place_map, frame = open_map(street_map), Frame(5, campus_image(shared_data, 4))
     calibration, place_map.calibration = place_map.calibration, None
     assert calibration is not None
