@@ -16,6 +16,12 @@ PlaceMap: TypeAlias = Any
 PlaceRecognizer: TypeAlias = Any
 SlamSession: TypeAlias = Any
 
+NOT_LOADED = 'not loaded yet'
+NOT_CONFIGURED = 'not loaded: the node is not configured'
+NEW_MAP = 'a new map is about to grow'
+ENDED_EMPTY = 'no map: SLAM ended before its first keyframe'
+GROWING = 'a growing map answers no single images; leave SLAM first'
+
 
 class Asset(enum.Enum):
     """What the pipeline needs before it can recognise a place."""
@@ -114,3 +120,9 @@ def refused(state: State, problem: Problem, extractor: Extractor | None = None) 
     if isinstance(state, Localizing | Mapping):
         return replace(state, problem=problem)
     return Failed(problem, extractor or state.extractor)
+
+
+def after(before: State, state: Localizing | Mapping) -> State:
+    """The state when another map is in use; it cures no problem with the model."""
+    problem = before.problem
+    return state if problem_with(before, Asset.MODEL) is None else replace(state, problem=problem)
