@@ -238,8 +238,8 @@ class Pipeline:
         if state.slam.added and state.slam.configs.slam.save_at_end:
             drives.save(state.slam, request.map)
         if len(state.place_map):
-            localizing = self._localizing(state.extractor, state.place_map, request)
-            self.state = states.after(state, localizing)
+            after = self._localizing(state.extractor, state.place_map, request)
+            self.state = states.after(state, after)
         else:
             self.state = Empty(Problem(Asset.MAP, states.ENDED_EMPTY), state.extractor)
 
@@ -247,18 +247,15 @@ class Pipeline:
         """Recognise a single image without touching the stream's temporal state."""
         from selavpr_model.recognizer import PlaceRecognizer
 
-        ready = self._recognizer()
-        alone = PlaceRecognizer(
-            ready.extractor, ready.place_map, ready.config, geometry=ready.geometry
-        )
+        now = self._recognizer()
+        alone = PlaceRecognizer(now.extractor, now.place_map, now.config, geometry=now.geometry)
         return Answer(alone.process(frame, force_verification=True))
 
     def _recognizer(self) -> states.PlaceRecognizer:
         if isinstance(self.state, Localizing):
             return self.state.recognizer
-        raise NotReadyError(
-            states.GROWING if self.state.problem is None else self.state.problem.text
-        )
+        problem = self.state.problem
+        raise NotReadyError(states.GROWING if problem is None else problem.text)
 
     def save_map(self, path: str, overwrite: bool) -> None:
         """Write the map in use; '' means where it came from."""
