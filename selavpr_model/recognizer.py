@@ -12,7 +12,7 @@ from selavpr_model.config import GeometryConfig, RecognizerConfig, TemporalConfi
 from selavpr_model.decision.belief import Moment, TemporalBelief
 from selavpr_model.decision.calibration import keyframe_covariance
 from selavpr_model.decision.decide import Decider
-from selavpr_model.decision.evidence import by_confidence, by_matches, Evidence
+from selavpr_model.decision.evidence import by_confidence
 from selavpr_model.decision.odometry_guard import OdometryGuard
 from selavpr_model.decision.ranking import Ranked
 from selavpr_model.decision.thresholds import thresholds
@@ -186,26 +186,17 @@ def warn_of_score(place_map: PlaceMap, config: RecognizerConfig) -> None:
 
 
 def believe(
-    place_map: PlaceMap,
-    config: RecognizerConfig,
-    temporal: TemporalConfig,
-    evidence: Evidence | None = None,
+    place_map: PlaceMap, config: RecognizerConfig, temporal: TemporalConfig
 ) -> TemporalBelief | None:
-    """A fresh belief over the map's places, or None where frames are to stand alone.
-
-    evidence: what a frame says for its candidates; by default their confidence does, in a map
-    that was calibrated, and else their matches.
-    """
+    """A fresh belief over the map's places, or None where frames are to stand alone."""
     poses = place_map.poses
     if not temporal.enabled or not len(poses):
         return None
     if np.isnan(poses[:, 0, 0]).any():
         log.info('the map has places without poses: each frame is decided alone')
         return None
-    if evidence is None:
-        evidence = by_matches if place_map.calibration is None else by_confidence
     radius, angle = config.distinct_radius_m, config.distinct_angle_deg
-    return TemporalBelief(poses, temporal, radius, angle, _segments(place_map), evidence)
+    return TemporalBelief(poses, temporal, radius, angle, _segments(place_map), by_confidence)
 
 
 def _segments(place_map: PlaceMap) -> int | np.ndarray:

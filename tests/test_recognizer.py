@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from selavpr_model.config import ExtractorConfig, MapConfig, RecognizerConfig
+from selavpr_model.config import ExtractorConfig, MapConfig, RecognizerConfig, TemporalConfig
 from selavpr_model.errors import InputError, MapModelError
 from selavpr_model.features.extractor import load_extractor
 from selavpr_model.maps.building.calibrate import calibrate
@@ -94,6 +94,27 @@ def test_a_map_without_thresholds_never_localizes(shared_data, extractor, campus
     assert answer.state is State.LOST and 'thresholds' in answer.reason
     chosen = RecognizerConfig(min_similarity=0.5, min_matches=10, min_match_ratio=1.0)
     assert PlaceRecognizer(extractor, bare, chosen).process(frame).state is State.LOCALIZED
+
+
+def test_a_sequence_goes_by_the_calibration_that_the_map_has_now(
+    shared_data, extractor, street_map
+):
+    """Also where the map got or lost its calibration after the recogniser was made."""
+    place_map, frame = open_map(street_map), Frame(5, campus_image(shared_data, 4))
+    calibration, place_map.calibration = place_map.calibration, None
+    assert calibration is not None
+
+    def reason(recognizer: PlaceRecognizer) -> str:
+        recognizer.reset()
+        return recognizer.process(frame).reason
+
+    early = PlaceRecognizer(extractor, place_map, temporal=TemporalConfig())
+    by_matches = reason(early)
+    place_map.calibration = calibration
+    late = PlaceRecognizer(extractor, place_map, temporal=TemporalConfig())
+    assert reason(early) == reason(late) != by_matches
+    place_map.calibration = None
+    assert reason(early) == reason(late) == by_matches
 
 
 def test_an_empty_map_is_lost_not_an_error(shared_data, extractor):

@@ -55,7 +55,6 @@ from selavpr_model.decision.confidence_fit import (
     shipped,
     Source,
 )
-from selavpr_model.decision.evidence import by_confidence
 from selavpr_model.decision.follow import accepts
 from selavpr_model.evaluation.trials import is_drive, places_of, poses_of, same_place, take_away
 from selavpr_model.evaluation.trust import (
@@ -136,7 +135,7 @@ def _try(name: str, data: RetrievalSet, stored: PlaceMap) -> Trials:
     for file, place in zip(data.references.files, places_of(data.references), strict=True):
         place_map.copy(stored, at[str(file)], place)
     drive = is_drive(data.queries)
-    belief = believe(place_map, config, TemporalConfig(enabled=drive), by_confidence)
+    belief = believe(place_map, config, TemporalConfig(enabled=drive))
     matcher = place_map.matcher(config.score)
     poses, positives = poses_of(data.queries), data.positives()
     keys = keyframe_trials(place_map, config, KEYFRAMES)

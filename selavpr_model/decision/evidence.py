@@ -18,12 +18,14 @@ Evidence = Callable[[Sequence[Candidate], TemporalConfig], np.ndarray]
 
 
 def by_confidence(candidates: Sequence[Candidate], config: TemporalConfig) -> np.ndarray:
-    """For a map that was calibrated: the first candidates have a confidence.
+    """Where the map is calibrated, the first candidates have a confidence.
 
     Their log odds count, over those of a frame that says nothing. The matches of the others speak
-    for them, but no louder than the least of these.
+    for them, but no louder than the least of these. Without any confidence, matches alone speak.
     """
     confidences = [c.confidence for c in candidates if c.confidence is not None]
+    if not confidences:
+        return by_matches(candidates, config)
     has_confidence = np.array([c.confidence is not None for c in candidates])
     odds = logit(certain(np.array(confidences))) - logit(config.neutral_confidence)
     evidence = np.minimum(by_matches(candidates, config), odds.min())
@@ -32,7 +34,7 @@ def by_confidence(candidates: Sequence[Candidate], config: TemporalConfig) -> np
 
 
 def by_matches(candidates: Sequence[Candidate], config: TemporalConfig) -> np.ndarray:
-    """For a map that grows or was not calibrated: how far matches stand out of the frame's own.
+    """In SLAM, or where no confidence is there: how far matches stand out of the frame's own.
 
     Counts are compared with each other (robust standard deviations above the frame's median):
     night, rain or another season lower them all. Their roots are compared, as the deviation of a

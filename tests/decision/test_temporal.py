@@ -219,6 +219,12 @@ def test_confidence_speaks_before_matches_do(known):
             assert (e > 0) == (p > config.neutral_confidence)
 
 
+def test_where_no_place_has_a_confidence_matches_speak():
+    shown = view({10: 200}, 0)
+    pair = [speaks(shown, TemporalConfig()) for speaks in (by_confidence, by_matches)]
+    np.testing.assert_array_equal(*pair)
+
+
 def test_by_matches_no_confidence_is_heard():
     shown = view({10: 200}, 0)
     confident = [replace(c, confidence=0.01) for c in shown]

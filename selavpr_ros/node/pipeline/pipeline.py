@@ -13,7 +13,7 @@ from selavpr_model.config import ExtractorConfig, RecognizerConfig
 from selavpr_model.errors import MapNotFoundError, SelaVPRError
 from selavpr_model.records import Frame, Recognition
 from selavpr_model.runtime.paths import expanded
-from selavpr_ros.node.pipeline import drives
+from selavpr_ros.node.pipeline import drives, states
 from selavpr_ros.node.pipeline.request import (
     fits,
     is_map,
@@ -33,17 +33,9 @@ from selavpr_ros.node.pipeline.states import (
     Localizing,
     Mapping,
     PlaceMap,
-    PlaceRecognizer,
     Problem,
-    problem_with,
-    refused,
     State,
 )
-
-NEW_MAP = 'a new map is about to grow'
-NOT_CONFIGURED = 'not loaded: the node is not configured'
-ENDED_EMPTY = 'no map: SLAM ended before its first keyframe'
-GROWING = 'a growing map answers no single images; leave SLAM first'
 
 
 class Pipeline:
@@ -64,11 +56,12 @@ class Pipeline:
     end_slam fails            Mapping                Mapping; it raises
     release                   any                    Empty; Mapping where the map was not saved
 
-    A growing map is saved before another map or model takes its place.
+    A growing map is saved before another map or model takes its place. The first model that loads
+    is kept, whatever the map does. A problem with a later one stays until `load` loads a model.
     """
 
     def __init__(self) -> None:
-        self.state: State = Empty(Problem(Asset.MODEL, 'not loaded yet'))
+        self.state: State = Empty(Problem(Asset.MODEL, states.NOT_LOADED))
         self._request: Request | None = None
 
     @property
@@ -81,7 +74,7 @@ class Pipeline:
 
     def problem(self, asset: Asset) -> str | None:
         """What is wrong with the model or the map; None where nothing is."""
-        return problem_with(self.state, asset)
+        return states.problem_with(self.state, asset)
 
     def load(self, request: Request) -> None:
         """Make true what the parameters ask for, loading only that. Does not raise: see state."""
@@ -113,10 +106,13 @@ class Pipeline:
         try:
             from selavpr_model.features.extractor import load_extractor
 
-            return load_extractor(config)
+            extractor = load_extractor(config)
         except Exception as error:  # such as no torch, no file, no memory, no GPU
             self._refuse(Asset.MODEL, error)
             return None
+        if self.extractor is None:  # it is kept even if the map turns out bad
+            self.state = Empty(Problem(Asset.MAP, states.NOT_LOADED), extractor)
+        return extractor
 
     def _with_map(self, request: Request, extractor: Extractor) -> State:
         """The state in which the requested map is used; raises what is wrong with it."""
@@ -127,7 +123,7 @@ class Pipeline:
             return self._localizing(extractor, here, request)
         if request.slam is not None and path is not None and not is_map(path):
             drives.require_room(path, request.slam)
-            return Empty(Problem(Asset.MAP, NEW_MAP), extractor)
+            return Empty(Problem(Asset.MAP, states.NEW_MAP), extractor)
         if path is not None:
             return self._localizing(extractor, open_map(path, extractor), request)
         return Empty(Problem(Asset.MAP, NO_MAP), extractor)
@@ -139,15 +135,15 @@ class Pipeline:
         if extractor is None and self._request is not None:
             extractor = self._try_model(request.extractor)
         if extractor is None:
-            raise NotReadyError(
-                f'no model to use the map with: {self.problem(Asset.MODEL) or NOT_CONFIGURED}'
-            )
+            why = self.problem(Asset.MODEL) or states.NOT_CONFIGURED
+            raise NotReadyError(f'no model to use the map with: {why}')
         place_map = open_map(expanded(path), extractor)
         if isinstance(self.state, Mapping):
             self.end_slam()
             place_map = open_map(expanded(path), extractor)  # may have grown
         request = replace(request, map=path)
-        self.state, self._request = self._localizing(extractor, place_map, request), request
+        self.state = states.after(self.state, self._localizing(extractor, place_map, request))
+        self._request = request
         self.start_slam(request)
 
     def _localizing(
@@ -166,7 +162,7 @@ class Pipeline:
         )
 
     def _refuse(self, asset: Asset, error: Exception, extractor: Extractor | None = None) -> None:
-        self.state = refused(self.state, Problem(asset, reason(error)), extractor)
+        self.state = states.refused(self.state, Problem(asset, reason(error)), extractor)
 
     def configure_recognizer(self, request: Request) -> None:
         """New thresholds for the frames to come; forgets the temporal state when they differ. In
@@ -194,9 +190,9 @@ class Pipeline:
 
     def overlay(self, recognition: Recognition) -> Any:
         """The matches of the last frame with its best place, for a picture; None without."""
-        if isinstance(self.state, Mapping):
-            return self.state.slam.overlay(recognition)
-        return self._recognizer().overlay(recognition)
+        if isinstance(self.state, Localizing):
+            return self.state.recognizer.overlay(recognition)
+        return self.state.slam.overlay(recognition) if isinstance(self.state, Mapping) else None
 
     @property
     def ready(self) -> bool:
@@ -219,7 +215,8 @@ class Pipeline:
             drives.require_room(target, request.slam)
             if origin is not None and target != origin:
                 here = None  # a map of its own is asked for
-            self.state = Mapping(drives.begin(extractor, here, request, request.slam, target))
+            slam = drives.begin(extractor, here, request, request.slam, target)
+            self.state = states.after(self.state, Mapping(slam))
         except (SelaVPRError, OSError) as error:
             self._refuse(Asset.MAP, error)
 
@@ -241,24 +238,24 @@ class Pipeline:
         if state.slam.added and state.slam.configs.slam.save_at_end:
             drives.save(state.slam, request.map)
         if len(state.place_map):
-            self.state = self._localizing(state.extractor, state.place_map, request)
+            after = self._localizing(state.extractor, state.place_map, request)
+            self.state = states.after(state, after)
         else:
-            self.state = Empty(Problem(Asset.MAP, ENDED_EMPTY), state.extractor)
+            self.state = Empty(Problem(Asset.MAP, states.ENDED_EMPTY), state.extractor)
 
     def query(self, frame: Frame) -> Answer:
         """Recognise a single image without touching the stream's temporal state."""
         from selavpr_model.recognizer import PlaceRecognizer
 
-        ready = self._recognizer()
-        alone = PlaceRecognizer(
-            ready.extractor, ready.place_map, ready.config, geometry=ready.geometry
-        )
+        now = self._recognizer()
+        alone = PlaceRecognizer(now.extractor, now.place_map, now.config, geometry=now.geometry)
         return Answer(alone.process(frame, force_verification=True))
 
-    def _recognizer(self) -> PlaceRecognizer:
+    def _recognizer(self) -> states.PlaceRecognizer:
         if isinstance(self.state, Localizing):
             return self.state.recognizer
-        raise NotReadyError(GROWING if self.state.problem is None else self.state.problem.text)
+        problem = self.state.problem
+        raise NotReadyError(states.GROWING if problem is None else problem.text)
 
     def save_map(self, path: str, overwrite: bool) -> None:
         """Write the map in use; '' means where it came from."""
@@ -298,5 +295,5 @@ class Pipeline:
         self.leave_slam()
         if isinstance(self.state, Mapping):
             return
-        self.state, self._request = Empty(Problem(Asset.MODEL, NOT_CONFIGURED)), None
+        self.state, self._request = Empty(Problem(Asset.MODEL, states.NOT_CONFIGURED)), None
         gc.collect()

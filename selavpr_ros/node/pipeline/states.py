@@ -16,6 +16,12 @@ PlaceMap: TypeAlias = Any
 PlaceRecognizer: TypeAlias = Any
 SlamSession: TypeAlias = Any
 
+NOT_LOADED = 'not loaded yet'
+NOT_CONFIGURED = 'not loaded: the node is not configured'
+NEW_MAP = 'a new map is about to grow'
+ENDED_EMPTY = 'no map: SLAM ended before its first keyframe'
+GROWING = 'a growing map answers no single images; leave SLAM first'
+
 
 class Asset(enum.Enum):
     """What the pipeline needs before it can recognise a place."""
@@ -121,3 +127,9 @@ def odometry_is_frozen(state: State) -> bool:
     if isinstance(state, Mapping):
         return bool(state.slam.odometry.frozen)
     return isinstance(state, Localizing) and bool(state.recognizer.odometry.frozen)
+
+
+def after(before: State, state: Localizing | Mapping) -> State:
+    """The state when another map is in use; it cures no problem with the model."""
+    problem = before.problem
+    return state if problem_with(before, Asset.MODEL) is None else replace(state, problem=problem)

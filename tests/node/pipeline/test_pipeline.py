@@ -11,9 +11,10 @@ from pipeline_helpers import Drive, driver, FRAMES, map_problem, pipeline_with, 
 import pytest
 
 from selavpr_model.config import MapConfig, RecognizerConfig, TemporalConfig
+from selavpr_model.errors import MapNotFoundError
 from selavpr_model.maps.storage.store import open_map
 from selavpr_model.recognizer import believe
-from selavpr_model.records import Frame
+from selavpr_model.records import Frame, Recognition, State
 from selavpr_ros.node.pipeline.pipeline import Pipeline
 from selavpr_ros.node.pipeline.request import NotReadyError, Request
 from selavpr_ros.node.pipeline.states import Asset, Empty, Failed, Localizing, Mapping
@@ -167,6 +168,38 @@ def test_a_refused_model_leaves_the_one_in_use_and_stays_named(extractor, wanted
     bad = dataclasses.replace(wanted.extractor, weights='/nowhere/w.safetensors')
     pipeline.load(dataclasses.replace(alone, extractor=bad))
     assert isinstance(pipeline.state, Localizing) and pipeline.problem(Asset.MODEL)
+
+
+def test_another_map_does_not_hide_that_the_model_was_refused(extractor, wanted, street_map):
+    pipeline = pipeline_with(extractor)
+    alone = dataclasses.replace(wanted, map=str(street_map), slam=None)
+    pipeline.load(alone)
+    bad = dataclasses.replace(wanted.extractor, weights='/nowhere/w.safetensors')
+    pipeline.load(dataclasses.replace(alone, extractor=bad))
+    pipeline.load_map(str(street_map), dataclasses.replace(alone, extractor=bad))
+    slam = dataclasses.replace(wanted, map=str(street_map))
+    for change in (lambda: None, lambda: pipeline.start_slam(slam), pipeline.end_slam):
+        change()
+        assert '/nowhere' in str(pipeline.problem(Asset.MODEL)), pipeline.state
+    pipeline.load(alone)
+    assert pipeline.state.problem is None
+
+
+def test_a_model_that_loads_at_last_is_kept_though_the_map_is_none(
+    extractor, wanted, tmp_path, monkeypatch
+):
+    alone = dataclasses.replace(wanted, slam=None)
+    pipeline = Pipeline()
+    bad = dataclasses.replace(wanted.extractor, weights='/nowhere/w.safetensors')
+    pipeline.load(dataclasses.replace(alone, extractor=bad))
+    monkeypatch.setattr('selavpr_model.features.extractor.load_extractor', lambda _: extractor)
+    with pytest.raises(MapNotFoundError, match='nowhere'):
+        pipeline.load_map(str(tmp_path / 'nowhere'), alone)
+    assert pipeline.extractor is extractor and pipeline.problem(Asset.MODEL) is None
+
+
+def test_nothing_is_drawn_over_an_image_without_a_map():
+    assert Pipeline().overlay(Recognition(1, State.LOST, (), '')) is None
 
 
 def test_new_maps_are_stored_as_the_parameters_say(driven, wanted):
