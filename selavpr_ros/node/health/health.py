@@ -14,6 +14,7 @@ from selavpr_model.records import SECOND, State
 from selavpr_ros.node.incoming.arrivals import Arrivals
 
 OK, WARN, ERROR = 0, 1, 2
+AND = ' | '  # between two troubles of one line
 WINDOW = 200  # frames behind p50 and p95
 
 
