@@ -80,10 +80,16 @@ def test_another_trouble_of_the_same_part_is_told_and_growing_numbers_are_not(lo
     assert log.lines == [
         ('warning', 'Input: no image for 5 s'),
         ('warning', 'Input: bad QoS'),
-        ('warning', 'Input: no image for 9 s'),
         ('error', 'Input: bad QoS'),
         ('info', 'Input: well again, 640x480'),
     ]
+
+
+def test_of_two_troubles_of_a_part_each_is_told_when_it_comes(log: Log) -> None:
+    logger = ThrottledLogger(log)
+    for text in ('no stamp', 'no stamp | 2 publishers', '2 publishers', 'no stamp | 3 publishers'):
+        logger.log_parts([Part('Input', WARN, text)])
+    assert log.lines == [('warning', 'Input: no stamp'), ('warning', 'Input: 2 publishers')]
 
 
 def test_rclpys_own_logger_takes_every_severity_in_any_order(

@@ -10,7 +10,7 @@ from selavpr_ros.node import qos
 from selavpr_ros.node.context import Context
 from selavpr_ros.node.health.camera import CameraLine
 from selavpr_ros.node.health.clocks import NO_CLOCK
-from selavpr_ros.node.health.health import ERROR, OK, Part, WARN
+from selavpr_ros.node.health.health import AND, ERROR, OK, Part, WARN
 from selavpr_ros.node.health.odometry import OdometryLine
 from selavpr_ros.node.health.stamps import StampLine
 from selavpr_ros.node.inputs import Inputs
@@ -72,7 +72,7 @@ class Diagnostics:
             self._silence()
             or self._waste()
             or inputs.qos_problem
-            or ' | '.join(self._stamps.troubles())
+            or AND.join(self._stamps.troubles())
         ):
             return Part('Input', WARN, trouble, values)
         return Part('Input', OK, health.image or 'waiting for the first image', values)

@@ -15,6 +15,7 @@ from selavpr_model.runtime.shown import one_line, shortened
 from selavpr_ros.node.incoming.arrivals import Arrivals
 
 OK, WARN, ERROR = 0, 1, 2
+AND = ' | '  # between two troubles of one line
 WINDOW = 200  # frames behind p50 and p95
 
 

@@ -9,7 +9,7 @@ from selavpr_model.records import SECOND
 from selavpr_ros.node import qos
 from selavpr_ros.node.context import Context
 from selavpr_ros.node.health.clocks import duration
-from selavpr_ros.node.health.health import OK, Part, WARN
+from selavpr_ros.node.health.health import AND, OK, Part, WARN
 from selavpr_ros.node.incoming.odometry import KEPT_NS, OdometryInput
 from selavpr_ros.node.inputs import Inputs
 from selavpr_ros.node.pipeline.pipeline import Pipeline
@@ -41,7 +41,7 @@ class OdometryLine:
         if self._context.active_s < GRACE_S:
             return Part('Odometry', OK, 'waiting', self._values())
         if troubles := list(self._troubles()):
-            return Part('Odometry', WARN, ' | '.join(troubles), self._values())
+            return Part('Odometry', WARN, AND.join(troubles), self._values())
         return Part('Odometry', OK, self._well(), self._values())
 
     def _well(self) -> str:

@@ -10,7 +10,7 @@ import traceback
 from typing import Any
 
 from selavpr_model.runtime.shown import one_line, shortened
-from selavpr_ros.node.health.health import ERROR, OK, Part
+from selavpr_ros.node.health.health import AND, ERROR, OK, Part
 
 REPEAT_S = 30.0
 REMEMBERED = 100  # lines that are not to be repeated yet
@@ -62,12 +62,16 @@ class ThrottledLogger:
                 self._log_part(part, before.get(key, Part(part.name, OK, '')))
 
     def _log_part(self, part: Part, before: Part) -> None:
-        line = one_line(f'{part.name}: {part.message}')
         new = part.level != before.level
         if part.level == OK:
             if new:
                 self._logger.info(one_line(f'{part.name}: well again, {part.message}'))
-        elif new or (bare(part.message) != bare(before.message) and self._fresh(line) is not None):
+            return
+        said = set() if new else {bare(trouble) for trouble in before.message.split(AND)}
+        for trouble in part.message.split(AND):
+            line = one_line(f'{part.name}: {trouble}')
+            if bare(trouble) in said or not (self._fresh(line) is not None or new):
+                continue
             if part.level == ERROR:  # a line of code each: rclpy lets none change its severity
                 self._logger.error(line)
             else:
