@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 import threading
 import time
@@ -40,8 +41,9 @@ class Sample:
 class OdometryInput:
     """on_message belongs to the ROS thread, `at` and `observe_use` to the worker."""
 
-    def __init__(self, transforms: StaticTransforms) -> None:
-        self._transforms = transforms
+    def __init__(self, transforms: StaticTransforms, now_ns: Callable[[], int]) -> None:
+        """now_ns: the clock of the node."""
+        self._transforms, self._now_ns = transforms, now_ns
         self._lock = threading.Lock()
         self.arrivals = Arrivals()
         self.topic = ''
@@ -75,12 +77,12 @@ class OdometryInput:
 
     def on_message(self, message: Any) -> None:
         """A nav_msgs/Odometry."""
-        stamp = from_ros.stamp_ns(message)
-        self.arrivals.add(stamp)
+        stamp, now = from_ros.stamp_ns(message), self._now_ns()
+        self.arrivals.add(stamp, now)
         self.frames = from_ros.frame_id(message), str(message.child_frame_id)
         self._without_stamp = stamp == 0
         try:
-            self._add(stamp or time.time_ns(), message)
+            self._add(stamp or now, message)
         except InputError as error:
             self._reject(str(error))
 
