@@ -44,8 +44,9 @@ class OdometryInput:
     on_sample: called on the ROS thread with stamp in ns and (4, 4) T_odom_base of what is kept.
     """
 
-    def __init__(self, tf: TransformListener) -> None:
-        self._tf = tf
+    def __init__(self, tf: TransformListener, now_ns: Callable[[], int]) -> None:
+        """now_ns: the clock of the node."""
+        self._tf, self._now_ns = tf, now_ns
         self.on_sample: Callable[[int, np.ndarray], None] = lambda stamp_ns, T_odom_base: None
         self._lock = threading.Lock()
         self.arrivals = Arrivals()
@@ -80,12 +81,12 @@ class OdometryInput:
 
     def on_message(self, message: Any) -> None:
         """A nav_msgs/Odometry."""
-        stamp = from_ros.stamp_ns(message)
-        self.arrivals.add(stamp)
+        stamp, now = from_ros.stamp_ns(message), self._now_ns()
+        self.arrivals.add(stamp, now)
         self.frames = from_ros.frame_id(message), str(message.child_frame_id)
         self._without_stamp = stamp == 0
         try:
-            self._add(stamp or time.time_ns(), message)
+            self._add(stamp or now, message)
         except InputError as error:
             self._reject(str(error))
 
