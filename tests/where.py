@@ -18,6 +18,7 @@ SLOW = (
     'features/test_weights.py',
     'node',
     'replay',
+    'repository/test_campaign.py',
     'repository/test_kidnapping.py',
     'repository/test_launch.py',
     'repository/test_readme.py',
