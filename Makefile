@@ -4,7 +4,7 @@ PYTHON ?= python3
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup weights demo test quick lint docs format clean distclean
+.PHONY: help setup weights demo test quick campaign lint docs format clean distclean
 
 # A sourced ROS or an active venv would be mixed with ours.
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONHOME \
@@ -32,6 +32,12 @@ test: weights ## the whole test suite; ARGS='-k name' goes to pytest
 
 quick: weights ## the tests that take seconds each, under 3 minutes in all
 	@$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+campaign: weights ## hostile maps, images, messages and calls by the thousand: an hour; docs/reliability.md
+	$(BIN)/python tools/campaign.py maps --count 10000
+	$(BIN)/python tools/campaign.py images --count 5000
+	$(BIN)/python tools/campaign.py messages --count 100000
+	$(BIN)/python tools/campaign.py calls --count 5000
 
 lint: setup ## ruff, mypy, codespell and clang-format; `make test` runs them, too
 	$(BIN)/ruff check .

@@ -13,7 +13,6 @@ from selavpr_model.config.model import ExtractorConfig
 from selavpr_model.config.options import Config, option
 from selavpr_model.config.slam import SlamConfig
 from selavpr_model.errors import ConfigError
-from selavpr_model.runtime.image_size import MAX_PIXELS
 from selavpr_model.runtime.shown import shown
 
 
@@ -99,7 +98,7 @@ class NodeConfig(Config):
         low=0.0,
     )
     max_image_px: int = option(
-        MAX_PIXELS,
+        50_000_000,
         'images with more pixels than this are refused before they are decoded: a small file may '
         'claim to be huge',
         unit='px',

@@ -25,6 +25,7 @@ SLOW = (
     'maps/test_work_folder.py',
     'node',
     'replay',
+    'repository/test_campaign.py',
     'repository/test_kidnapping.py',
     'runtime/test_needs.py',
     'slam/test_slam.py',

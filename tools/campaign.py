@@ -79,8 +79,11 @@ def files(what: str, count: int, seed: int) -> list[dict[str, Any]]:
 def _tried(what: str, seed: int, count: int) -> Iterator[dict[str, Any]]:
     """Results until the process ends; the case that ended it is one, too."""
     command = [sys.executable, __file__, 'try', '--of', what, f'--seed={seed}', f'--count={count}']
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None and process.stderr is not None
+    with (
+        tempfile.TemporaryFile() as errors,  # libjpeg writes a line a damaged image
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process,
+    ):
+        assert process.stdout is not None
         done = 0
         while done < count:
             patience = SLOW_S + (60.0 if done == 0 else 0.0)  # imports, and the good maps
@@ -89,7 +92,8 @@ def _tried(what: str, seed: int, count: int) -> Iterator[dict[str, Any]]:
             if not line:
                 process.kill()
                 outcome = 'crash' if ready else 'slow'
-                told = process.stderr.read().decode(errors='replace')[-2000:]
+                errors.seek(0)
+                told = errors.read().decode(errors='replace')[-2000:]
                 yield {'seed': seed + done, 'outcome': outcome, 'told': told}
                 return
             done += 1

@@ -24,7 +24,7 @@ from selavpr_model.records import Features, ModelIdentity, require_rgb
 from selavpr_model.runtime.threads import limit_threads
 
 WHOLE_PIXELS = 1 << 24  # of an image that is resized at once: 200 MB in float32
-BAND_PIXELS = 1 << 20
+BAND_PIXELS = 1 << 22
 
 
 class Extractor:
@@ -68,7 +68,7 @@ class Extractor:
         require_rgb(image)
         antialias = self.config.resize == 'antialias'
         if image.shape[0] * image.shape[1] > WHOLE_PIXELS:
-            sized = _resized_in_bands(image, self.input_size, antialias)
+            sized = _resized_huge(image, self.input_size, antialias)
         else:
             sized = _resized(image, self.input_size, antialias)
         return sized.div_(255).clamp_(0, 1)
@@ -80,16 +80,28 @@ def _resized(image: np.ndarray, size: tuple[int, int], antialias: bool) -> Tenso
     return F.interpolate(pixels, size, mode='bilinear', antialias=antialias)[0]
 
 
-def _resized_in_bands(image: np.ndarray, size: tuple[int, int], antialias: bool) -> Tensor:
-    """The same to rounding: each row made as wide as asked, some at a time, then the columns.
-
-    In float32 a huge image is four times as large as it came.
+def _resized_huge(image: np.ndarray, size: tuple[int, int], antialias: bool) -> Tensor:
+    """The same to rounding, rows before columns: in float32 a huge image is four times as large
+    as it came.
     """
+    if antialias:
+        return _resized_in_bands(image, size)
+    # without antialias two rows are looked at for each that is made
+    at = ((np.arange(size[0]) + 0.5) * (len(image) / size[0]) - 0.5).clip(0, len(image) - 1)
+    above = at.astype(np.int64)
+    share = (at - above).astype(np.float32)[:, None, None]
+    below = image[np.minimum(above + 1, len(image) - 1)]
+    flat = torch.from_numpy(image[above] * (1 - share) + below * share)
+    return F.interpolate(flat.permute(2, 0, 1)[None], size, mode='bilinear')[0]
+
+
+def _resized_in_bands(image: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """With antialias: each row is made as wide as asked, some at a time, then the columns."""
     rows = max(1, BAND_PIXELS // image.shape[1])
     bands = [image[start : start + rows] for start in range(0, len(image), rows)]
-    narrow = [_resized(band, (len(band), size[1]), antialias) for band in bands]
+    narrow = [_resized(band, (len(band), size[1]), True) for band in bands]
     tall = torch.cat(narrow, dim=1)[None]
-    return F.interpolate(tall, size, mode='bilinear', antialias=antialias)[0]
+    return F.interpolate(tall, size, mode='bilinear', antialias=True)[0]
 
 
 def load_extractor(config: ExtractorConfig | None = None) -> Extractor:

@@ -17,7 +17,7 @@ def shown(value: object, most: int = MOST) -> str:
     What is not printable is escaped, so that no terminal obeys it.
     """
     if isinstance(value, str):  # repr of a megabyte would be made before it is cut
-        return shortened(repr(shortened(value, most)), most + 2)
+        return repr(shortened(value, most))
     return shortened(_REPR.repr(value), most + 2)
 
 

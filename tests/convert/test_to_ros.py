@@ -69,3 +69,9 @@ def test_a_confidence_that_is_not_known_is_nan_in_a_message(confidence: float | 
     candidate = Candidate(Place(1, 0), 0, 0.5, 0, confidence=confidence)
     message = to_ros.hypothesis(0, candidate, BODY, np.eye(6))
     assert np.isnan(message.confidence) if confidence is None else message.confidence == 0.25
+
+
+def test_a_name_that_is_no_unicode_is_sent_with_a_question_mark() -> None:
+    """Names of files may hold any bytes; rclpy raised, and the frame was lost."""
+    assert to_ros.text('photo \udcff.jpg') == 'photo ?.jpg'
+    assert to_ros.text('a\0b') == 'a?b' and to_ros.text('straße') == 'straße'

@@ -103,6 +103,18 @@ class TestFilter:
         assert off @ np.linalg.inv(P) @ off < given['pose0_rejection_threshold'] ** 2
 
 
+class TestInPlaceOfAmcl:
+    """examples/nav2/in_place_of_amcl.yaml, as the parser of ROS reads it."""
+
+    def test_it_names_parameters_of_the_node_and_sends_map_to_odom(self, ros):
+        from selavpr_ros.config import NodeConfig, ROS_PARAMETERS
+
+        given = parameters(NAV2.parent / 'in_place_of_amcl.yaml', 'localizer')
+        ours = {name: v for name, v in given.items() if name in ROS_PARAMETERS}
+        assert set(given) - set(ours) <= {'use_sim_time', 'start_type_description_service'}
+        assert NodeConfig(**ours).publish_tf and not ours['initialpose']
+
+
 class TestOverDDS:
     """What the back ends subscribe with, against the node itself."""
 

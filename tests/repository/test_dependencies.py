@@ -18,7 +18,7 @@ from where import ROOT
 
 ROS_MODULES = re.compile(
     r'rclpy|rcl_interfaces|ament_\w+|launch\w*|cv_bridge|builtin_interfaces|\w+_msgs|\w+_srvs'
-    r'|selavpr|tf2\w*|rosidl\w*'
+    r'|selavpr|tf2\w*|rosidl\w*|bond'
 )
 
 
@@ -99,6 +99,7 @@ class TestNeeds:
         used = {n for n in tops([*ROS, *launch_files]) if ROS_MODULES.fullmatch(n)} - {'selavpr'}
         used |= {'rclpy' if name == 'rcl_interfaces' else name for name in used}
         used -= {'rcl_interfaces'}  # rclpy brings it
+        used = {'tf2_ros_py' if name == 'tf2_ros' else name for name in used}  # its package
         named = {e.text for tag in ('depend', 'exec_depend') for e in PACKAGE.findall(tag)}
         assert not used - named
 

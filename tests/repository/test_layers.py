@@ -37,7 +37,7 @@ PUBLIC = ('selavpr_model', 'selavpr_ros')  # their __init__ offers what is insid
 NEEDS_ROS = 'selavpr_ros.replay.live'
 ROS = re.compile(
     r'rclpy|rcl_interfaces|ament_\w+|launch\w*|builtin_interfaces|\w+_msgs|\w+_srvs|selavpr'
-    r'|tf2\w*|rosidl\w*'
+    r'|tf2\w*|rosidl\w*|bond'
 )
 MOST_MODULES, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 16, 300, 40
 
