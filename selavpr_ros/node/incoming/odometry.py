@@ -17,6 +17,7 @@ from selavpr_model.data.odometry import OdometrySegments
 from selavpr_model.errors import InputError
 from selavpr_model.poses import inverse
 from selavpr_model.records import SECOND
+from selavpr_model.runtime.shown import shortened
 from selavpr_ros.config import NodeConfig
 from selavpr_ros.convert import from_ros
 from selavpr_ros.node.incoming.arrivals import Arrivals
@@ -25,6 +26,7 @@ from selavpr_ros.node.tf.listener import TransformListener
 KEPT_NS = 10 * SECOND
 APART_NS = SECOND // 200  # nearer messages than this are left out: 1,000 Hz say no more
 USED_WINDOW = 100  # images
+MOST_OF_A_NAME = 200  # characters
 RECENT_NS = 10 * SECOND  # how long a rejected message or a break is worth telling
 
 
@@ -83,7 +85,7 @@ class OdometryInput:
         """A nav_msgs/Odometry."""
         stamp, now = from_ros.stamp_ns(message), self._now_ns()
         self.arrivals.add(stamp, now)
-        self.frames = from_ros.frame_id(message), str(message.child_frame_id)
+        self.frames = _name(from_ros.frame_id(message)), _name(str(message.child_frame_id))
         self._without_stamp = stamp == 0
         try:
             self._add(stamp or now, message)
@@ -195,6 +197,11 @@ class OdometryInput:
         """Why a message was not used lately, and the cure; '' where all were."""
         fresh = time.monotonic_ns() - self._rejected_ns < RECENT_NS
         return self.last_rejection if fresh else ''
+
+
+def _name(frame: str) -> str:
+    """Of a stranger, who may send a megabyte."""
+    return shortened(frame, MOST_OF_A_NAME)
 
 
 def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
