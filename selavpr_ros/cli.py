@@ -40,6 +40,9 @@ ImageTopic = Annotated[str, typer.Option(help='image topic of a bag; empty: the 
 BaseCamera = Annotated[
     str, typer.Option(help='T_base_camera as x,y,z,qx,qy,qz,qw; empty: from /tf_static')
 ]
+Truth = Annotated[
+    str, typer.Option(help='topic of the true poses; none: the answers are not scored')
+]
 Rate = Annotated[ReplayConfig, Fields('rate')]
 Geometry = Annotated[GeometryConfig, Fields(enabled='--geometry/--no-geometry')]
 
@@ -161,9 +164,7 @@ def replay(
     score: Tolerance,
     geometry: Geometry,
     pace: Rate,
-    truth: Annotated[
-        str, typer.Option(help='topic of the true poses; none: the answers are not scored')
-    ] = 'none',
+    truth: Truth = 'none',
     live: Annotated[bool, typer.Option(help='play the bag to the node over DDS, too')] = False,
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,6 +33,13 @@ Chosen = Annotated[
         max_angle_deg='--heading',
     ),
 ]  # fmt: skip
+Plots = Annotated[
+    Path | None, typer.Option(help='folder for pictures of what the confidence is worth')
+]
+Predictions = Annotated[
+    Path | None,
+    typer.Option(help='folder for pairs.txt (hloc) and preds/ (VPR-methods-evaluation)'),
+]
 
 
 @with_configs
@@ -45,9 +52,8 @@ def evaluate(
     trust: Trust,
     size: Size = SIZE,
     json_out: JsonOut = None,
-    plots: Annotated[
-        Path | None, typer.Option(help='folder for pictures of what the confidence is worth')
-    ] = None,
+    plots: Plots = None,
+    predictions: Predictions = None,
 ) -> None:
     """Measure the recall of a data set, global only and re-ranked.
 
@@ -56,7 +62,7 @@ def evaluate(
     Example: selavpr evaluate data/essex3in1 --k 20 --json essex.json
     """
     extractor = sized(extractor, size)
-    require_outputs(json_out=json_out, plots=plots)
+    require_outputs(predictions, json_out, plots)
     _require_confidence(plots, trust)
     from rich.console import Console
 
@@ -71,11 +77,20 @@ def evaluate(
     Console().print(tables.table(result))
     if result.trust is not None:
         Console().print(tables.trust_table(result.trust))
-        if plots is not None:
-            from selavpr_model.evaluation.trust_plots import write_plots
-
-            write_plots(plots, result.trust)
+    _write(result, data, plots, predictions)
     write_json(json_out, result.to_dict())
+
+
+def _write(result: Any, data: Path, plots: Path | None, predictions: Path | None) -> None:
+    """The files that were asked for, of an Evaluation."""
+    if plots is not None and result.trust is not None:
+        from selavpr_model.evaluation.trust_plots import write_plots
+
+        write_plots(plots, result.trust)
+    if predictions is not None:
+        from selavpr_model.evaluation.export.pairs import write_orders
+
+        write_orders(predictions, result.data, result.orders, data)
 
 
 def _say_left_out(data: Path, files: Sequence[Path]) -> None:
