@@ -29,12 +29,29 @@ TIMES = ('times.txt', 'timestamps.txt', 'times.csv')
 
 
 def name_stamp(file: Path) -> int | None:
-    """The time in a name that is nothing but a number, as `1305031102.175304.png`, in ns."""
+    """The time in a name, in ns: a number and nothing else, as `1305031102.175304.png`, a date of
+    14 digits, or one number among words that is a time of 2001 to 2033, as `left_1305031102.1`."""
+    if re.fullmatch(r'(19|20)\d{12}', file.stem):
+        return _named_date(file.stem)
     if not re.fullmatch(r'\d{1,19}(\.\d+)?', file.stem):
-        return None
+        return _among_words(file.stem)
     if '.' not in file.stem and int(file.stem) < LARGEST_NUMBER:
         return None
     return stamp_ns(file.stem)
+
+
+def _named_date(text: str) -> int | None:
+    """`20240131123000` -> ns since 1970, UTC; None for what is no date."""
+    try:
+        date = datetime.strptime(text, '%Y%m%d%H%M%S').replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+    return int(date.timestamp()) * SECOND
+
+
+def _among_words(stem: str) -> int | None:
+    found = re.findall(r'(?<![\d.])(1\d{9}\.\d+|1\d{18}|1\d{15}|1\d{12}|1\d{9})(?![\d.])', stem)
+    return stamp_ns(found[0]) if len(found) == 1 else None
 
 
 def name_number(file: Path) -> int | None:

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from selavpr_model.data.geo import are_degrees
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import pose_matrix
 
@@ -100,6 +101,16 @@ def utm_position(file: str) -> tuple[float, float]:
         if math.isfinite(east) and math.isfinite(north):
             return east, north
     raise SourceError(f'{file}: expected a name @utm_east@utm_north@...@.jpg')
+
+
+def require_metres(files: Sequence[Path]) -> None:
+    """SourceError where `@` names hold latitude and longitude instead of east and north."""
+    fields = [file.name.split('@') for file in files]
+    if are_degrees([(f[1], f[2]) for f in fields if len(f) >= 4]):
+        raise SourceError(
+            f'{files[0]}: expected a name @utm_east@utm_north@...@.jpg in metres, got what looks '
+            'like latitude and longitude in degrees; convert them to UTM, or give a table'
+        )
 
 
 def utm_row(file: str, base_camera: np.ndarray | None = None) -> PoseRow:

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from selavpr_model.data.geo import on_earth, Origin
+from selavpr_model.data.geo import are_degrees, on_earth, Origin
 from selavpr_model.data.pose_columns import Columns, MATRIX, QUATERNION
 from selavpr_model.data.pose_files import (
     euler_pose,
-    is_number,
     level_pose,
     quaternion_pose,
     rigid_pose,
@@ -26,8 +25,6 @@ from selavpr_model.errors import SourceError
 from selavpr_model.poses import inverse
 
 FULL_TURN = 2 * math.pi + 1e-3
-STILL = 0.5
-"""Latitudes and longitudes of one drive differ by less than this, positions in metres by more."""
 ZERO = 1e-9
 DEGREES = ('yaw_deg', 'heading_deg', 'heading')
 Cells = dict[str, str]
@@ -110,21 +107,11 @@ def _refuse_degrees(path: Path, columns: Columns, table: Sequence[tuple[str, Cel
     """SourceError where x, y are degrees on the earth by their range and spread."""
     if set(QUATERNION) & set(columns.names):
         return
-    texts = [(cell['x'], cell['y']) for _, cell in table]
-    exact = all(is_number(t) and len(t.partition('.')[2]) >= 4 for pair in texts for t in pair)
-    if len(texts) < 3 or not exact:
-        return
-    values = np.array(texts, np.float64)
-    values = values[np.isfinite(values).all(axis=1)]
-    if len(values) < 3 or (np.ptp(values, axis=0) > STILL).any():
-        return
-    middle = np.abs(np.median(values, axis=0))
-    if (middle > 1.0).all() and (middle <= 180.0).all():
-        first = ', '.join(texts[0])
+    if are_degrees([(cell['x'], cell['y']) for _, cell in table]):
         raise SourceError(
-            f'{path}: positions such as {first} look like latitude and longitude in degrees, not '
-            'metres; name the columns latitude and longitude in a first line (or, if they are '
-            'metres, write at most three decimals)'
+            f'{path}: positions such as {table[0][1]["x"]}, {table[0][1]["y"]} look like latitude '
+            'and longitude in degrees, not metres; name the columns latitude and longitude in a '
+            'first line (or, if they are metres, write at most three decimals)'
         )
 
 
