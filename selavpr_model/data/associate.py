@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from selavpr_model.data.pose_files import PoseRow, read_text, stamp_ns
+from selavpr_model.data.pose_files import date_ns, PoseRow, read_text, stamp_ns
 from selavpr_model.data.pose_tables import By, PoseTable
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import PoseTrack
@@ -57,7 +57,7 @@ def _among_words(stem: str) -> int | None:
 def name_number(file: Path) -> int | None:
     """The frame number in a name that has one number only: `000012`, `frame-000012.color`."""
     found = re.findall(r'\d+', file.stem)
-    return int(found[0]) if len(found) == 1 and len(found[0]) < 10 else None
+    return int(found[0]) if len(found) == 1 and len(found[0]) <= 10 else None
 
 
 def counted(file: Path, index: int) -> int:
@@ -88,17 +88,10 @@ def read_times(path: Path) -> list[int]:
         if not text:
             continue
         try:
-            times.append(_date_ns(text) if '-' in text[1:] and ':' in text else stamp_ns(text))
+            times.append(date_ns(text) if '-' in text[1:] and ':' in text else stamp_ns(text))
         except (SourceError, ValueError):
             return []
     return times
-
-
-def _date_ns(text: str) -> int:
-    """`2011-09-26 13:02:25.964389445` -> ns since 1970, UTC."""
-    whole, _, fraction = text.partition('.')
-    seconds = datetime.fromisoformat(whole).replace(tzinfo=timezone.utc).timestamp()
-    return int(seconds) * SECOND + int((fraction[:9] or '0').ljust(9, '0'))
 
 
 def _of_lines(values: Sequence[int], files: Sequence[Path]) -> list[int | None] | None:

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
 import math
 from pathlib import Path
+import re
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -25,6 +27,7 @@ from scipy.spatial.transform import Rotation
 from selavpr_model.data.geo import are_degrees
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import pose_matrix
+from selavpr_model.records import SECOND
 
 T_BASE_OPTICAL = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 """A camera that looks along the body's x axis: z forward, x right, y down."""
@@ -62,6 +65,20 @@ def stamp_ns(text: str) -> int:
     if abs(ns) >= 2**63:
         raise SourceError(f'stamp: expected seconds or nanoseconds, got {text!r}')
     return ns
+
+
+def date_ns(text: str) -> int:
+    """`2011-09-26 13:02:25.964389445` or `...T13:02:25Z` -> ns since 1970; UTC without a zone."""
+    match = re.fullmatch(r'([\d-]+[T ][\d:]+)(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?', text.strip())
+    try:
+        whole = datetime.fromisoformat(match[1] if match else '')
+    except ValueError:
+        raise SourceError(f'stamp: expected a date and a time, got {text!r}') from None
+    zone = (match[3] or 'Z').replace('Z', '+0000').replace(':', '') if match else '+0000'
+    offset = int(zone[0] + '1') * (int(zone[1:3]) * 3600 + int(zone[3:5]) * 60)
+    seconds = round(whole.replace(tzinfo=timezone.utc).timestamp()) - offset
+    rest = ((match[2] if match else '') or '0')[:9].ljust(9, '0')
+    return seconds * SECOND + int(rest)
 
 
 def level_pose(
