@@ -37,6 +37,7 @@ setup(
     packages=find_packages(include=('selavpr_model*', 'selavpr_ros*')),
     package_data={
         'selavpr_model': [
+            '*.pyi',
             'py.typed',
             'shipped/*.safetensors',
             'shipped/*.json',

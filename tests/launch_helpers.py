@@ -8,11 +8,8 @@ where the real ones are there, the files are loaded with those, too.
 from __future__ import annotations
 
 import importlib.util
-import sys
 from types import ModuleType
 from typing import Any
-
-import pytest
 
 from where import ROOT
 
@@ -43,17 +40,6 @@ def load(name: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture
-def launch_file(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """launch_file('localize') -> the module, on top of the keepers."""
-    for name in ('launch', 'launch.actions', 'launch.substitutions', 'launch_ros',
-                 'launch.launch_description_sources', 'launch_ros.actions',
-                 'launch_ros.event_handlers', 'launch_ros.parameter_descriptions',
-                 'launch_ros.substitutions'):  # fmt: skip
-        monkeypatch.setitem(sys.modules, name, Keeper(name))
-    return load
 
 
 def values_of(module: Any, **given: str) -> dict[str, str]:

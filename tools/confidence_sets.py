@@ -97,7 +97,7 @@ def features(name: str, data: RetrievalSet, extractor: Extractor, cache: Path) -
         if {str(f) for f in files} <= {p.name for p in found.places}:
             return found
     return build_map(
-        Pictures(files), extractor, out, KeyframeConfig(0.0, 0.0, 0.0), MapConfig(thumbnail_px=0),
-        RecognizerConfig(candidates=1), source={'files': len(files)}, overwrite=True,
-        calibrated=False,
+        Pictures(files), extractor, out, keyframes=KeyframeConfig(0.0, 0.0, 0.0),
+        config=MapConfig(thumbnail_px=0), recognizer=RecognizerConfig(candidates=1),
+        source={'files': len(files)}, overwrite=True, calibrated=False,
     )  # fmt: skip

@@ -113,8 +113,9 @@ def build_from(
     try:
         with process_group():
             place_map = build_map_in_shards(
-                frames, model, out, keyframes, storage, source=source, overwrite=overwrite
-            )
+                frames, model, out, keyframes=keyframes, config=storage, source=source,
+                overwrite=overwrite,
+            )  # fmt: skip
             first = rank() == 0
     except KeyboardInterrupt:
         logger.warning('stopped; the same command goes on from here')

@@ -14,8 +14,7 @@ import numpy as np
 
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.decision.ranking import Ranked, rerank
-from selavpr_model.maps.place_map import shown
-from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.place_map import PlaceMap, shown
 from selavpr_model.matching.matcher import Matcher
 from selavpr_model.records import Candidate, Features, Place
 from selavpr_model.runtime.stages import StageClock

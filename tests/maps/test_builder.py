@@ -9,8 +9,8 @@ from map_helpers import build, CheapExtractor, Drive, IDENTITY, some_map
 import numpy as np
 import pytest
 
-from selavpr_model.decision.calibration import Calibration
 from selavpr_model.config import ExtractorConfig, MapConfig
+from selavpr_model.decision.calibration import Calibration
 from selavpr_model.errors import (
     MapBusyError,
     MapEmptyError,
@@ -18,8 +18,8 @@ from selavpr_model.errors import (
     MapExistsError,
     MapSpaceError,
 )
-from selavpr_model.maps.storage.writer import lock
 from selavpr_model.maps.storage.store import open_map, save_map
+from selavpr_model.maps.storage.writer import lock
 from selavpr_model.matching.local_head import head_of
 from selavpr_model.records import Features
 

@@ -8,10 +8,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from selavpr_model.maps.building.calibrate import calibrate, keyframe_trials
+from selavpr_model.config import CalibrationConfig, MapConfig, RecognizerConfig
 from selavpr_model.decision.calibration import Calibration
 from selavpr_model.decision.confidence import FEATURES
-from selavpr_model.config import CalibrationConfig, MapConfig, RecognizerConfig
+from selavpr_model.maps.building.calibrate import calibrate, keyframe_trials
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.records import Features, ModelIdentity, Place
 

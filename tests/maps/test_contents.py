@@ -13,8 +13,6 @@ from map_helpers import array_of, data_of, error_of, IDENTITY, OTHER, sha256, si
 import numpy as np
 import pytest
 
-from selavpr_model.maps.storage import manifest as map_manifest
-from selavpr_model.maps.storage import writer as map_writer
 from selavpr_model.errors import (
     MapDataError,
     MapEmptyError,
@@ -24,6 +22,8 @@ from selavpr_model.errors import (
     MapNotFoundError,
     MapVersionError,
 )
+from selavpr_model.maps.storage import manifest as map_manifest
+from selavpr_model.maps.storage import writer as map_writer
 from selavpr_model.maps.storage.store import open_map, save_map
 
 

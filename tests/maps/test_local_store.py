@@ -3,18 +3,17 @@
 
 import dataclasses
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from map_helpers import cells_of, DTYPES, IDENTITY, some_features, some_map, some_place, unit
+from map_helpers import IDENTITY, some_features, some_map, some_place, unit
 import numpy as np
 import pytest
 
 from selavpr_model.config import MapConfig
-from selavpr_model.matching.codec import codec_of
-from selavpr_model.matching.nearest import count_mutual, mutual_matches
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage.store import open_map, save_map
+from selavpr_model.matching.codec import codec_of
+from selavpr_model.matching.nearest import count_mutual, mutual_matches
 from selavpr_model.records import Features
+
 
 def test_each_storage_needs_fewer_bytes_than_the_one_before(tmp_path):
     sizes = []

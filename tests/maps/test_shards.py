@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from where import TESTS
 from pathlib import Path
 import subprocess
 import sys
@@ -14,6 +13,8 @@ import pytest
 
 from selavpr_model.config import KeyframeConfig, MapConfig
 from selavpr_model.maps.storage.store import open_map
+
+from where import TESTS
 
 SCRIPT = """
 import sys
@@ -29,7 +30,7 @@ extractor = CheapExtractor()
 with process_group():
     build_map_in_shards(
         Drive(60, broken=(5, 17, *map(int, sys.argv[3:]))), extractor, Path(sys.argv[1]),
-        KeyframeConfig(distance_m=1.0), MapConfig(thumbnail_px=16),
+        keyframes=KeyframeConfig(distance_m=1.0), config=MapConfig(thumbnail_px=16),
         source={'type': 'test', 'length': 60}, progress=False,
     )
     print('extracted', rank(), extractor.extracted)
@@ -85,8 +86,9 @@ def test_one_process_builds_as_ever(tmp_path):
     from selavpr_model.maps.building.shards import build_map_in_shards
 
     place_map = build_map_in_shards(
-        Drive(20), CheapExtractor(), tmp_path / 'map', KeyframeConfig(distance_m=1.0),
-        MapConfig(thumbnail_px=16), progress=False,
+        Drive(20), CheapExtractor(), tmp_path / 'map',
+        keyframes=KeyframeConfig(distance_m=1.0), config=MapConfig(thumbnail_px=16),
+        progress=False,
     )  # fmt: skip
     assert 'shards' not in place_map.source and len(place_map) == 10
 

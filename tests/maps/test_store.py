@@ -7,9 +7,9 @@ from map_helpers import array_bytes, cells_of, IDENTITY, some_map
 import pytest
 
 from selavpr_model.errors import MapBusyError, MapEmptyError, MapExistsError
-from selavpr_model.maps.storage.writer import lock
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage.store import open_map, save_map
+from selavpr_model.maps.storage.writer import lock
 
 
 def test_two_saves_of_the_same_places_have_the_same_bytes(tmp_path):

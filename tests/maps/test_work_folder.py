@@ -15,9 +15,9 @@ from map_helpers import (
 )
 import pytest
 
-from selavpr_model.maps.building import builder
 from selavpr_model.config import KeyframeConfig, MapConfig
 from selavpr_model.errors import MapNotFoundError, SourceError
+from selavpr_model.maps.building import builder
 from selavpr_model.maps.storage.store import open_map, save_map
 
 pytestmark = pytest.mark.usefixtures('small_chunks', 'quick')

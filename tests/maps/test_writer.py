@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Maps on disk: a kill or a full disk leaves the old map or the new one."""
 
-from where import TESTS
 import os
 from pathlib import Path
 import subprocess
@@ -18,6 +17,8 @@ from selavpr_model.config import MapConfig
 from selavpr_model.errors import MapNotFoundError, MapSpaceError
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage.store import open_map, save_map
+
+from where import TESTS
 
 
 @pytest.fixture(scope='module')

@@ -204,6 +204,7 @@ def checked(tmp_path: Path, compiler: str, flags: list[str], emulator: list[str]
 
 
 @pytest.mark.skipif(not shutil.which('g++'), reason='no g++')
+@pytest.mark.slow
 def test_sanitizers_find_nothing(tmp_path):
     flags = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all']
     assert 'set 0' in checked(tmp_path, 'g++', flags, [])

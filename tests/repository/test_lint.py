@@ -32,6 +32,14 @@ def test_make_lint_is_clean(line: str) -> None:
     assert made.returncode == 0, made.stdout + made.stderr
 
 
+def test_ruff_looks_at_every_file_with_code() -> None:
+    words = [f'{sys.prefix}/bin/ruff', 'check', '--show-files', '.']
+    seen = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    words = ['git', '-C', str(ROOT), 'ls-files', '*.py', '*.pyi']
+    tracked = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    assert not {str(ROOT / path) for path in tracked} - set(seen.splitlines())
+
+
 @pytest.mark.parametrize('tool', TOOLS)
 def test_make_lint_and_pre_commit_run_every_tool(tool: str) -> None:
     assert sum(line.startswith(f'.venv/bin/{tool}') for line in lint_lines()) == 1
@@ -77,8 +85,8 @@ def test_make_quick_leaves_out_what_is_slow_and_only_that() -> None:
     words = ['make', '--no-print-directory', '--dry-run', '-C', str(ROOT), 'quick']
     made = subprocess.run(words, capture_output=True, text=True, check=True)
     assert "pytest -m 'not slow'" in made.stdout.splitlines()[-1]
-    some = [str(TESTS / 'replay' / 'test_replay.py'), str(TESTS / 'runtime')]
+    some = [str(TESTS / 'replay' / 'test_offline.py'), str(TESTS / 'runtime')]
     options = ['-m', 'not slow', '--collect-only', '-q', '-p', 'no:cacheprovider']
     words = [sys.executable, '-m', 'pytest', *options, *some]
     listed = subprocess.run(words, capture_output=True, text=True, cwd=ROOT).stdout
-    assert 'tests/runtime/test_threads.py' in listed and 'test_replay.py' not in listed
+    assert 'tests/runtime/test_threads.py' in listed and 'test_offline.py' not in listed

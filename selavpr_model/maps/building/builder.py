@@ -11,14 +11,14 @@ from pathlib import Path
 import time
 from typing import Any, Protocol, runtime_checkable
 
-from selavpr_model.maps.storage import writer
 from selavpr_model.config import KeyframeConfig, MapConfig, RecognizerConfig
 from selavpr_model.errors import InputError, MapEmptyError
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.building.keyframes import KeyframeSelector
-from selavpr_model.maps.storage.manifest import FORMAT_VERSION, model_entry
 from selavpr_model.maps.building.work_folder import files_state, WorkFolder
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage import writer
+from selavpr_model.maps.storage.manifest import FORMAT_VERSION, model_entry
 from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.records import Camera, Features, Frame, Place
 
@@ -32,6 +32,7 @@ def build_map(
     frames: Iterable[Frame],
     extractor: Extractor,
     out: str | Path,
+    *,
     keyframes: KeyframeConfig | None = None,
     config: MapConfig | None = None,
     recognizer: RecognizerConfig | None = None,

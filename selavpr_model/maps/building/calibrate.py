@@ -17,7 +17,6 @@ import logging
 import math
 
 import numpy as np
-from selavpr_model.runtime.progress import progress_bar
 
 from selavpr_model.config import CalibrationConfig, RecognizerConfig
 from selavpr_model.decision.calibration import Calibration
@@ -30,6 +29,7 @@ from selavpr_model.maps.retrieval import Query, ranked
 from selavpr_model.matching.matcher import Matcher
 from selavpr_model.poses import rotation_angles
 from selavpr_model.records import Place
+from selavpr_model.runtime.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +55,7 @@ def calibrate(
     outside = [a.hidden for a in answers.values() if a.hidden.candidates]
     if len(outside) < MIN_TRIALS:
         return None
-    inside = {
-        row: a.shown.candidates[0].place for row, a in answers.items() if a.shown.candidates
-    }
+    inside = {row: a.shown.candidates[0].place for row, a in answers.items() if a.shown.candidates}
     position, rotation = _pose_error(place_map, inside, config)
     best = [answer.candidates[0] for answer in outside]
     return Calibration(

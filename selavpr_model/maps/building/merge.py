@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from selavpr_model.maps.storage import writer
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.errors import InputError
 from selavpr_model.maps.checks import require_model
 from selavpr_model.maps.place_map import free_name, ODOMETRY, PlaceMap
+from selavpr_model.maps.storage import writer
 from selavpr_model.maps.storage.store import open_map, save_map
 
 logger = logging.getLogger(__name__)
@@ -111,7 +111,9 @@ def _append(merged: PlaceMap, other: PlaceMap, one_drive: bool) -> dict[str, Any
     unaligned = other.sessions if strange else other.unaligned_sessions
     merged.unaligned_sessions |= {names[s] for s in unaligned}
     for row, place in enumerate(other.places):
-        renamed = replace(place, id=renumbered.get(place.id, place.id), session=names[place.session])
+        renamed = replace(
+            place, id=renumbered.get(place.id, place.id), session=names[place.session]
+        )
         merged.copy(other, row, renamed)
     return {
         'path': str(path),

@@ -15,24 +15,23 @@ from pathlib import Path
 import shutil
 from typing import Any
 
-from selavpr_model.maps.storage import reader
-from selavpr_model.maps.storage import writer
 from selavpr_model.config import KeyframeConfig, MapConfig, RecognizerConfig
-from selavpr_model.runtime.distributed import barrier, rank, world
 from selavpr_model.errors import ConfigError, MapError
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.building.builder import build_map, Indexed, plan_of
 from selavpr_model.maps.building.merge import merge_maps
 from selavpr_model.maps.place_map import PlaceMap
-from selavpr_model.records import Frame
+from selavpr_model.maps.storage import reader, writer
 from selavpr_model.maps.storage.store import open_map
-
+from selavpr_model.records import Frame
+from selavpr_model.runtime.distributed import barrier, rank, world
 
 
 def build_map_in_shards(
     frames: Iterable[Frame],
     extractor: Extractor,
     out: str | Path,
+    *,
     keyframes: KeyframeConfig | None = None,
     config: MapConfig | None = None,
     recognizer: RecognizerConfig | None = None,
@@ -48,27 +47,37 @@ def build_map_in_shards(
     """
     if world() == 1:
         return build_map(
-            frames, extractor, out, keyframes, config, recognizer, source, overwrite, progress
-        )
+            frames, extractor, out, keyframes=keyframes, config=config, recognizer=recognizer,
+            source=source, overwrite=overwrite, progress=progress,
+        )  # fmt: skip
     out, progress = Path(out), progress and rank() == 0
     writer.require_free(out, overwrite)
-    keyframes, config = keyframes or KeyframeConfig(), config or MapConfig()
-    part = _part(frames)
     folders = [_folder(out) / f'{r + 1}-of-{world()}' for r in range(world())]
-    mine = {**(source or {}), 'shard': folders[rank()].name}
-    mine['plan'] = _digest(plan_of(part, extractor, keyframes, config, mine))
-    if not _is_done(folders[rank()], mine['plan']):
-        _folder(out).mkdir(parents=True, exist_ok=True)
-        build_map(
-            part, extractor, folders[rank()], keyframes, config, recognizer, mine,
-            overwrite=True, progress=progress, calibrated=False,
-        )  # fmt: skip
+    part = _part(frames), keyframes or KeyframeConfig(), config or MapConfig()
+    _build_part(folders[rank()], extractor, *part, source or {}, progress)
     barrier()
     if rank() == 0:
-        merge_maps(folders, out, overwrite, progress=progress, source=_source_of(folders, source or {}))
+        whole = _source_of(folders, source or {})
+        merge_maps(folders, out, overwrite, progress=progress, source=whole)
         shutil.rmtree(_folder(out))
     barrier()
     return open_map(out, extractor.identity)
+
+
+def _build_part(
+    folder: Path, extractor: Extractor, frames: Iterable[Frame], keyframes: KeyframeConfig,
+    config: MapConfig, source: dict[str, Any], progress: bool,
+) -> None:  # fmt: skip
+    """Build this process's part, unless that was done before a kill."""
+    mine = {**source, 'shard': folder.name}
+    mine['plan'] = _digest(plan_of(frames, extractor, keyframes, config, mine))
+    if _is_done(folder, mine['plan']):
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    build_map(
+        frames, extractor, folder, keyframes=keyframes, config=config, source=mine,
+        overwrite=True, progress=progress, calibrated=False,
+    )  # fmt: skip
 
 
 def _folder(out: Path) -> Path:

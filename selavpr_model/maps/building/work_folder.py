@@ -14,10 +14,9 @@ import shutil
 from typing import Any
 import uuid
 
-from selavpr_model.maps.storage import reader
-from selavpr_model.maps.storage import writer
 from selavpr_model.errors import MapError, MapNotFoundError
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.maps.storage import reader, writer
 from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.records import ModelIdentity
 

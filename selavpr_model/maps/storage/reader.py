@@ -16,8 +16,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from selavpr_model.maps.storage import manifest as map_manifest
-from selavpr_model.maps.storage import writer
 from selavpr_model.errors import (
     MapBusyError,
     MapDataError,
@@ -25,6 +23,8 @@ from selavpr_model.errors import (
     MapMemoryError,
     MapNotFoundError,
 )
+from selavpr_model.maps.storage import manifest as map_manifest
+from selavpr_model.maps.storage import writer
 from selavpr_model.maps.storage.manifest import LOCAL, THUMBNAILS
 from selavpr_model.maps.storage.writer import MANIFEST
 

@@ -24,9 +24,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from selavpr_model.maps.storage import manifest as map_manifest
-from selavpr_model.maps.row_checksums import checksum
 from selavpr_model.errors import MapBusyError, MapExistsError, MapMemoryError, MapSpaceError
+from selavpr_model.maps.row_checksums import checksum
+from selavpr_model.maps.storage import manifest as map_manifest
 
 logger = logging.getLogger(__name__)
 MANIFEST = 'manifest.json'
