@@ -143,10 +143,19 @@ class BagFrames:
                 try:
                     yield self._frame(index, time, bag.decode(self.image_topic, data))
                 except (InputError, DamagedError) as error:
-                    self.dropped['undecodable'] += 1
-                    if self.dropped['undecodable'] <= MOST_WARNINGS:
-                        log.warning('%s, image %d: %s', self.path, index, error)
-        log.info('%s', self.account())
+                    self._drop(index, error)
+        log.log(logging.WARNING if self.dropped else logging.INFO, '%s', self.account())
+
+    def _drop(self, index: int, error: Exception) -> None:
+        """Count an image that gives no frame; SourceError where none of them does."""
+        self.dropped['undecodable'] += 1
+        if self.dropped['undecodable'] <= MOST_WARNINGS:
+            log.warning('%s, image %d: %s', self.path, index, error)
+        if self.dropped['undecodable'] == len(self.images):
+            raise SourceError(
+                f'{self.path}: not one of the {len(self.images)} images on {self.image_topic} '
+                f'can be decoded: {error}'
+            ) from error
 
     def account(self) -> str:
         """How many images were found, left out and why, and have a pose from what; one line."""
