@@ -147,8 +147,8 @@ def write_mcap(
 ) -> Path:
     """An mcap file without index, three messages a chunk, checksums set, as other writers do.
 
-    store: ROS1 writes as `mcap convert` does of a ROS 1 bag; others: beside the topics one in JSON,
-    one in protobuf and one of a type with a strange schema.
+    store: ROS1 writes as `mcap convert` does of a ROS 1 bag; others: beside the topics one in
+    JSON, one in protobuf and one of a type with a strange schema.
     """
     channels: dict[str, int] = {}
     head = b'\x89MCAP0\r\n' + record(1, text('ros2') + text('test'))
