@@ -122,10 +122,6 @@ class PlaceMap:
         return self.table.next_id
 
     @property
-    def search_device(self) -> str:
-        return self.index.device
-
-    @property
     def head(self) -> LocalHead | None:
         """What makes the local features of rows that are tokens."""
         return self.store.codec.head
