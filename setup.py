@@ -91,6 +91,7 @@ setup(
             'catkin-pkg>=0.5',  # checks package.xml
             'clang-format>=18',  # how native/ is laid out
             'codespell>=2.3',  # wrong spelling
+            'evo>=1.28',  # what most people judge trajectories with: ours must be accepted
             'hypothesis>=6',  # inputs nobody thought of
             'mkdocs>=1.6',  # the documentation's site
             'mkdocstrings-python>=1.10',  # its page of the Python API
@@ -98,6 +99,7 @@ setup(
             'packaging>=21',  # compares versions in the tests
             'pytest>=8',  # the tests
             'pytest-timeout>=2',  # ends a test that hangs
+            'pycolmap>=3.11',  # reads the models that we export for COLMAP
             'ruff>=0.9',  # style and common mistakes
         ],
     },

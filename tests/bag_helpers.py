@@ -139,11 +139,16 @@ def text(value: str) -> bytes:
 
 
 def write_mcap(
-    path: Path, entries: Iterable[Entry], compression: str = '', others: bool = False
+    path: Path,
+    entries: Iterable[Entry],
+    compression: str = '',
+    others: bool = False,
+    store: Any = ROS2,
 ) -> Path:
     """An mcap file without index, three messages a chunk, checksums set, as other writers do.
 
-    others: beside the topics one in JSON, one in protobuf and one of a type with a strange schema.
+    store: ROS1 writes as `mcap convert` does of a ROS 1 bag; others: beside the topics one in
+    JSON, one in protobuf and one of a type with a strange schema.
     """
     channels: dict[str, int] = {}
     head = b'\x89MCAP0\r\n' + record(1, text('ros2') + text('test'))
@@ -174,8 +179,12 @@ def write_mcap(
             open_ += message(topic, START, b'{"x": 1}')
     for topic, time, content in entries:
         if topic not in channels:
-            open_ += channel(topic, content.__msgtype__, 'cdr', b'')
-        open_ += message(topic, time, ROS2.serialize_cdr(content, content.__msgtype__))
+            name = content.__msgtype__
+            ros1 = store is ROS1
+            kind = name.replace('/msg/', '/') if ros1 else name
+            open_ += channel(topic, kind, 'ros1' if ros1 else 'cdr', b'')
+        write_one = store.serialize_ros1 if store is ROS1 else store.serialize_cdr
+        open_ += message(topic, time, write_one(content, content.__msgtype__))
         times.append(time)
         if len(times) == 3:
             close()

@@ -11,7 +11,6 @@ import shlex
 from where import ROOT
 
 BLOCK = re.compile(r'^```(\w*)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-SHELL = ('bash', 'console')
 
 
 @dataclass(frozen=True)

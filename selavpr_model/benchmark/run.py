@@ -100,11 +100,11 @@ class Benchmark:
     @cached_property
     def steering(self) -> np.ndarray:
         """(n, D) global features of real places, of which those of large maps are made."""
-        wanted = self.scale.steering
-        files = image_files(self.images.places, wanted)
+        count = self.scale.steering
+        files = image_files(self.images.places, count)
         more = self.images.data / 'ietower'
-        if more.is_dir() and len(files) < wanted:
-            files += image_files(more, wanted - len(files))
+        if more.is_dir() and len(files) < count:
+            files += image_files(more, count - len(files))
         return self._global(files)
 
     def _pairs(self) -> tuple[np.ndarray, np.ndarray]:

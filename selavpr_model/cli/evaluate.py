@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,6 +40,10 @@ Plots = Annotated[
     Path | None,
     typer.Option(help='output folder for plots of the confidence; needs --absent or --sequence'),
 ]
+Predictions = Annotated[
+    Path | None,
+    typer.Option(help='folder for pairs.txt (hloc) and preds/ (VPR-methods-evaluation)'),
+]
 
 
 @with_configs
@@ -53,6 +57,7 @@ def evaluate(
     size: Size = SIZE,
     json_out: JsonOut = None,
     plots: Plots = None,
+    predictions: Predictions = None,
 ) -> None:
     """Measure the recall of a data set, by the global feature alone and re-ranked.
 
@@ -61,7 +66,7 @@ def evaluate(
     Example: selavpr evaluate data/essex3in1 --k 20 --json essex.json
     """
     extractor = sized(extractor, size)
-    require_outputs(json_out=json_out, plots=plots)
+    require_outputs(predictions, json_out, plots)
     _require_confidence(plots, trust)
     from rich.console import Console
 
@@ -76,11 +81,20 @@ def evaluate(
     Console().print(tables.table(result))
     if result.trust is not None:
         Console().print(tables.trust_table(result.trust))
-        if plots is not None:
-            from selavpr_model.evaluation.trust_plots import write_plots
-
-            write_plots(plots, result.trust)
+    _write(result, data, plots, predictions)
     write_json(json_out, result.to_dict())
+
+
+def _write(result: Any, data: Path, plots: Path | None, predictions: Path | None) -> None:
+    """The files that were asked for, of an Evaluation."""
+    if plots is not None and result.trust is not None:
+        from selavpr_model.evaluation.trust_plots import write_plots
+
+        write_plots(plots, result.trust)
+    if predictions is not None:
+        from selavpr_model.evaluation.export.pairs import write_orders
+
+        write_orders(predictions, result.data, result.orders, data)
 
 
 def _say_left_out(data: Path, files: Sequence[Path]) -> None:

@@ -49,11 +49,11 @@ class Config:
     @classmethod
     def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
         """Build from a mapping; an unknown key raises ConfigError with the nearest valid name."""
-        known = [f.name for f in fields(cls)]
+        names = [f.name for f in fields(cls)]
         for key in values:
-            if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
-                hint = f'did you mean {near[0]!r}?' if near else f'valid: {", ".join(known)}'
+            if key not in names:
+                near = difflib.get_close_matches(key, names, 1)
+                hint = f'did you mean {near[0]!r}?' if near else f'valid: {", ".join(names)}'
                 raise ConfigError(f'{cls.__name__}: unknown key {key!r}; {hint}')
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 

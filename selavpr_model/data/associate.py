@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from selavpr_model.data.pose_files import PoseRow, read_text, stamp_ns
+from selavpr_model.data.pose_files import date_ns, PoseRow, read_text, stamp_ns
 from selavpr_model.data.pose_tables import By, PoseTable
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import PoseTrack
@@ -29,18 +29,35 @@ TIMES = ('times.txt', 'timestamps.txt', 'times.csv')
 
 
 def name_stamp(file: Path) -> int | None:
-    """The time in a name that is nothing but a number, as `1305031102.175304.png`, in ns."""
+    """The time in a name, in ns: a number and nothing else, as `1305031102.175304.png`, a date of
+    14 digits, or one number among words that is a time of 2001 to 2033, as `left_1305031102.1`."""
+    if re.fullmatch(r'(19|20)\d{12}', file.stem):
+        return _named_date(file.stem)
     if not re.fullmatch(r'\d{1,19}(\.\d+)?', file.stem):
-        return None
+        return _among_words(file.stem)
     if '.' not in file.stem and int(file.stem) < LARGEST_NUMBER:
         return None
     return stamp_ns(file.stem)
 
 
+def _named_date(text: str) -> int | None:
+    """`20240131123000` -> ns since 1970, UTC; None for what is no date."""
+    try:
+        date = datetime.strptime(text, '%Y%m%d%H%M%S').replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+    return int(date.timestamp()) * SECOND
+
+
+def _among_words(stem: str) -> int | None:
+    found = re.findall(r'(?<![\d.])(1\d{9}\.\d+|1\d{18}|1\d{15}|1\d{12}|1\d{9})(?![\d.])', stem)
+    return stamp_ns(found[0]) if len(found) == 1 else None
+
+
 def name_number(file: Path) -> int | None:
     """The frame number in a name that has one number only: `000012`, `frame-000012.color`."""
     found = re.findall(r'\d+', file.stem)
-    return int(found[0]) if len(found) == 1 and len(found[0]) < 10 else None
+    return int(found[0]) if len(found) == 1 and len(found[0]) <= 10 else None
 
 
 def counted(file: Path, index: int) -> int:
@@ -71,17 +88,10 @@ def read_times(path: Path) -> list[int]:
         if not text:
             continue
         try:
-            times.append(_date_ns(text) if '-' in text[1:] and ':' in text else stamp_ns(text))
+            times.append(date_ns(text) if '-' in text[1:] and ':' in text else stamp_ns(text))
         except (SourceError, ValueError):
             return []
     return times
-
-
-def _date_ns(text: str) -> int:
-    """`2011-09-26 13:02:25.964389445` -> ns since 1970, UTC."""
-    whole, _, fraction = text.partition('.')
-    seconds = datetime.fromisoformat(whole).replace(tzinfo=timezone.utc).timestamp()
-    return int(seconds) * SECOND + int((fraction[:9] or '0').ljust(9, '0'))
 
 
 def _of_lines(values: Sequence[int], files: Sequence[Path]) -> list[int | None] | None:

@@ -18,7 +18,7 @@ from selavpr_model.data.associate import counted, image_stamps, match_rows
 from selavpr_model.data.decode import bits, read_rgb
 from selavpr_model.data.listing import find_images, left_out
 from selavpr_model.data.pose_columns import CAMBRIDGE
-from selavpr_model.data.pose_files import PoseRow, utm_row
+from selavpr_model.data.pose_files import PoseRow, require_metres, utm_row
 from selavpr_model.data.pose_tables import By, looks_like_trajectory, PoseTable, read_table
 from selavpr_model.data.sequence import ImageSequence, words_of
 from selavpr_model.data.source_report import SourceReport
@@ -200,6 +200,7 @@ def _found(path: Path, files: list[Path], base_camera: np.ndarray | None) -> Ima
         rows = match_rows(files, read, path)
         return _required(_of_table(path, files, rows, read), path)
     if all(file.name.startswith('@') for file in files):
+        require_metres(files)
         rows = [utm_row(f.name, base_camera) for f in files]
         return replace(bare, rows=rows, words='@utm@ names')
     if path.is_dir() and sequences.LAST.fits(path):

@@ -14,7 +14,7 @@ from selavpr_model.errors import SourceError
 ALIASES = {
     'file': 'file filename file_name image imagefile image_name image_path name path img frame',
     'stamp': 'stamp timestamp time t stamp_s stamp_ns timestamp_ns timestamp_us time_ns '
-    'utime sec secs',
+    'utime header.stamp',
     'x': 'x tx px p_x pos_x position_x position.x east easting utm_east utm_x x_m p_rs_r_x',
     'y': 'y ty py p_y pos_y position_y position.y north northing utm_north utm_y y_m p_rs_r_y',
     'z': 'z tz pz p_z pos_z position_z position.z up z_m p_rs_r_z',
@@ -22,6 +22,8 @@ ALIASES = {
     'longitude': 'longitude lon lng long gps_lon gps_lng gps_longitude lon_deg longitude_deg',
     'altitude': 'altitude alt height elevation ele gps_alt gps_altitude altitude_m',
     'roll': 'roll roll_rad',
+    'roll_deg': 'roll_deg',
+    'pitch_deg': 'pitch_deg',
     'pitch': 'pitch pitch_rad',
     'yaw': 'yaw theta',
     'yaw_rad': 'yaw_rad theta_rad',
@@ -127,8 +129,11 @@ def _named(path: Path, cells: Sequence[str]) -> list[str]:
 def _name(cell: str) -> str:
     text = cell.strip(' #"\'').lower()
     unit = re.search(r'[\[(]\s*(\w*).*$', text)
-    name = re.sub(r'[\[(].*$', '', text).strip(' _').replace(' ', '_').replace('-', '_')
+    name = re.sub(r'[\[(].*$', '', text).strip(' _%').replace(' ', '_').replace('-', '_')
+    name = re.sub(r'^(field\.)?(pose\.)*', '', name)  # of rostopic echo -p
     known = COLUMN_OF.get(name, '')
+    if unit and known in ('roll', 'pitch') and unit.group(1).startswith('deg'):
+        return f'{known}_deg'
     if unit and known in ('yaw', 'heading'):
         kind = unit.group(1)[:3]
         return f'{known}_{kind}' if kind in ('rad', 'deg') else known
@@ -154,6 +159,13 @@ def _convention(path: Path, names: list[str], cells: Sequence[str], header: bool
         return Columns(tuple(names), 'kapture, world-to-camera', header, world_to_camera=True)
     if {'image_id', 'camera_id'} <= there and partly:
         return Columns(tuple(names), 'COLMAP, world-to-camera', header, world_to_camera=True)
+    raw = [re.split(r'[\[(]', cell)[0].strip(' #"').lower() for cell in cells]
+    if 'qw' in names and 'tx' in raw and names.index('qw') < names.index('x'):
+        raise SourceError(
+            f'{path}: a quaternion before tx, ty, tz is the order of COLMAP, whose poses are '
+            'world-to-camera; name the columns x, y, z where they are the camera in the world, or '
+            'add IMAGE_ID and CAMERA_ID where it is the other way round'
+        )
     if 'p_rs_r' in text:
         return Columns(tuple(names), 'EuRoC', header, body='the IMU (R_S)')
     return Columns(tuple(names), 'columns by their names', header)

@@ -15,15 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
 import math
 from pathlib import Path
+import re
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from selavpr_model.data.formats.geo import are_degrees
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import pose_matrix
+from selavpr_model.records import SECOND
 
 T_BASE_OPTICAL = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 """A camera that looks along the body's x axis: z forward, x right, y down."""
@@ -63,6 +67,20 @@ def stamp_ns(text: str) -> int:
     return ns
 
 
+def date_ns(text: str) -> int:
+    """`2011-09-26 13:02:25.964389445` or `...T13:02:25Z` -> ns since 1970; UTC without a zone."""
+    match = re.fullmatch(r'([\d-]+[T ][\d:]+)(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?', text.strip())
+    try:
+        whole = datetime.fromisoformat(match[1] if match else '')
+    except ValueError:
+        raise SourceError(f'stamp: expected a date and a time, got {text!r}') from None
+    zone = (match[3] or 'Z').replace('Z', '+0000').replace(':', '') if match else '+0000'
+    offset = int(zone[0] + '1') * (int(zone[1:3]) * 3600 + int(zone[3:5]) * 60)
+    seconds = round(whole.replace(tzinfo=timezone.utc).timestamp()) - offset
+    rest = ((match[2] if match else '') or '0')[:9].ljust(9, '0')
+    return seconds * SECOND + int(rest)
+
+
 def level_pose(
     x: float, y: float, z: float, yaw: float, base_camera: np.ndarray | None = None
 ) -> np.ndarray:
@@ -100,6 +118,16 @@ def utm_position(file: str) -> tuple[float, float]:
         if math.isfinite(east) and math.isfinite(north):
             return east, north
     raise SourceError(f'{file}: expected a name @utm_east@utm_north@...@.jpg')
+
+
+def require_metres(files: Sequence[Path]) -> None:
+    """SourceError where `@` names hold latitude and longitude instead of east and north."""
+    fields = [file.name.split('@') for file in files]
+    if are_degrees([(f[1], f[2]) for f in fields if len(f) >= 4]):
+        raise SourceError(
+            f'{files[0]}: expected a name @utm_east@utm_north@...@.jpg in metres, got what looks '
+            'like latitude and longitude in degrees; convert them to UTM, or give a table'
+        )
 
 
 def utm_row(file: str, base_camera: np.ndarray | None = None) -> PoseRow:

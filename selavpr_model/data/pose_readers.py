@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from selavpr_model.data.formats.geo import on_earth, Origin
+from selavpr_model.data.formats.geo import are_degrees, on_earth, Origin
 from selavpr_model.data.pose_columns import Columns, MATRIX, QUATERNION
 from selavpr_model.data.pose_files import (
+    date_ns,
     euler_pose,
-    is_number,
     level_pose,
     quaternion_pose,
     rigid_pose,
@@ -26,10 +26,9 @@ from selavpr_model.errors import SourceError
 from selavpr_model.poses import inverse
 
 FULL_TURN = 2 * math.pi + 1e-3
-STILL = 0.5
-"""Latitudes and longitudes of one drive differ by less than this, positions in metres by more."""
 ZERO = 1e-9
 DEGREES = ('yaw_deg', 'heading_deg', 'heading')
+TILTS = ('roll', 'pitch', 'roll_deg', 'pitch_deg')
 Cells = dict[str, str]
 
 
@@ -47,7 +46,7 @@ def number(text: str, column: str, where: str) -> float:
 
 def stamp_of(text: str, where: str) -> int:
     try:
-        return stamp_ns(text)
+        return date_ns(text) if ':' in text and '-' in text else stamp_ns(text)
     except SourceError as error:
         raise SourceError(f'{where}: {error}') from None
 
@@ -110,21 +109,11 @@ def _refuse_degrees(path: Path, columns: Columns, table: Sequence[tuple[str, Cel
     """SourceError where x, y are degrees on the earth by their range and spread."""
     if set(QUATERNION) & set(columns.names):
         return
-    texts = [(cell['x'], cell['y']) for _, cell in table]
-    exact = all(is_number(t) and len(t.partition('.')[2]) >= 4 for pair in texts for t in pair)
-    if len(texts) < 3 or not exact:
-        return
-    values = np.array(texts, np.float64)
-    values = values[np.isfinite(values).all(axis=1)]
-    if len(values) < 3 or (np.ptp(values, axis=0) > STILL).any():
-        return
-    middle = np.abs(np.median(values, axis=0))
-    if (middle > 1.0).all() and (middle <= 180.0).all():
-        first = ', '.join(texts[0])
+    if are_degrees([(cell['x'], cell['y']) for _, cell in table]):
         raise SourceError(
-            f'{path}: positions such as {first} look like latitude and longitude in degrees, not '
-            'metres; name the columns latitude and longitude in a first line (or, if they are '
-            'metres, write at most three decimals)'
+            f'{path}: positions such as {table[0][1]["x"]}, {table[0][1]["y"]} look like latitude '
+            'and longitude in degrees, not metres; name the columns latitude and longitude in a '
+            'first line (or, if they are metres, write at most three decimals)'
         )
 
 
@@ -149,14 +138,19 @@ def pose_reader(
 
     def level(xyz: list[float], cell: Cells, where: str) -> np.ndarray | None:
         yaw = yaw_of(cell, where)
-        if 'roll' in names and 'pitch' in names:
-            tilt = (number(cell[n], n, where) for n in ('roll', 'pitch'))
-            rpy = (*((math.radians(t) for t in tilt) if in_degrees else tilt), yaw)
+        if names & set(TILTS):
+            rpy = (*(_tilt(cell, n, where, in_degrees) for n in ('roll', 'pitch')), yaw)
             return euler_pose(xyz, rpy, base_camera) if all(map(math.isfinite, rpy)) else None
         x, y, z = xyz
         return level_pose(x, y, z, yaw, base_camera) if math.isfinite(yaw) else None
 
     return level
+
+
+def _tilt(cell: Cells, name: str, where: str, in_degrees: bool) -> float:
+    """Roll or pitch in rad; 0 where the table has no such column."""
+    value = number(cell.get(name, cell.get(f'{name}_deg', '0')), name, where)
+    return math.radians(value) if in_degrees or f'{name}_deg' in cell else value
 
 
 def _turned(
@@ -184,7 +178,7 @@ def _yaw_reader(
         return lambda cell, where: 0.0
     values = np.array([number(cell[name], name, where) for where, cell in table])
     largest = float(np.max(np.abs(values[np.isfinite(values)]), initial=0.0))
-    turned = ('roll', 'pitch') if {'roll', 'pitch'} <= set(columns.names) else ()
+    turned = [n for n in ('roll', 'pitch') if n in columns.names]
     others = [number(cell[n], n, where) for where, cell in table for n in turned]
     largest = max([largest, *(abs(v) for v in others if math.isfinite(v))])
     if name == 'yaw' and largest > FULL_TURN:

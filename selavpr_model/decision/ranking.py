@@ -56,6 +56,8 @@ def rerank(
     matcher: of the map, PlaceMap.matcher; ties: 'global', or 'official' for the order of the
     official script.
     """
+    if not candidates:
+        return []  # a matcher of tokens would decode the query for nothing
     counts = matcher.count(query, codes)
     order = official_order(counts) if ties == 'official' else np.argsort(-counts, kind='stable')
     return [

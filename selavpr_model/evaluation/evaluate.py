@@ -70,6 +70,7 @@ class Evaluation:
     global_: Ranking
     reranked: Ranking
     trust: Trust | None = None
+    orders: Sequence[np.ndarray] = ()  # for each query the rows of references, best first
 
     def to_dict(self) -> dict[str, Any]:
         p50, p95 = np.percentile(self.milliseconds, (50, 95))
@@ -135,6 +136,7 @@ def evaluate(
         ),
         score([a.reranked_rows for a in answers], [a.matches for a in answers], positives, config),
         _trust(answers, positives, recognizer),
+        [a.reranked_rows for a in answers],
     )
 
 

@@ -72,8 +72,8 @@ def from_recognition(recognition: Recognition, base_camera: np.ndarray) -> Predi
         state=recognition.state,
         reason=recognition.reason,
         reject=best.reject if best else Reject.NONE,
-        confidence=known(best.confidence) if best else None,
-        alone_confidence=known(recognition.alone_confidence),
+        confidence=short_confidence(best.confidence) if best else None,
+        alone_confidence=short_confidence(recognition.alone_confidence),
         place_ids=tuple(c.place.id for c in candidates),
         names=tuple(c.place.name for c in candidates),
         similarities=tuple(short_float(c.global_similarity) for c in candidates),
@@ -83,7 +83,7 @@ def from_recognition(recognition: Recognition, base_camera: np.ndarray) -> Predi
     )
 
 
-def known(confidence: float | None) -> float | None:
+def short_confidence(confidence: float | None) -> float | None:
     """None also for NaN, which messages have where nothing is calibrated."""
     return None if confidence is None or math.isnan(confidence) else short_float(confidence)
 

@@ -191,6 +191,8 @@ def import_file(name: str, source: Path) -> Path:
         check_checkpoint(checkpoint)
     except WeightsError as error:
         raise WeightsError(f'{source}: {error}') from error
+    if left_out := checkpoint.meta.get('left_out'):
+        log.warning('%s: heads of another task are left out: %s', source, ', '.join(left_out))
     path = home() / 'weights' / f'{name}.safetensors'
     require_writable(path.parent, f'weights: {name}')
     write_checkpoint(path, checkpoint)

@@ -35,10 +35,10 @@ from selavpr_model.records import Camera, Features, LoopClosure, ModelIdentity, 
 ODOMETRY = 'odom'  # frame of a map that grew: that of one run's odometry
 
 
-def free_name(wanted: str, taken: Collection[str]) -> str:
-    """`wanted`, or with the first number that makes it a name of its own."""
-    numbered = (f'{wanted}-{n}' for n in itertools.count(2))
-    return next(name for name in itertools.chain([wanted], numbered) if name not in taken)
+def free_name(name: str, taken: Collection[str]) -> str:
+    """`name`, or with the first number that makes it a name of its own."""
+    numbered = (f'{name}-{n}' for n in itertools.count(2))
+    return next(one for one in itertools.chain([name], numbered) if one not in taken)
 
 
 class PlaceMap:
@@ -120,10 +120,6 @@ class PlaceMap:
     def next_id(self) -> int:
         """An id that no place of this map has."""
         return self.table.next_id
-
-    @property
-    def search_device(self) -> str:
-        return self.index.device
 
     @property
     def head(self) -> LocalHead | None:

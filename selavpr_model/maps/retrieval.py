@@ -84,8 +84,8 @@ def _retrieve(
 ) -> tuple[list[Candidate], list[Candidate]]:
     """The most similar places that may answer, and those that are known to be elsewhere."""
     hidden = 0 if rows is None else int((~rows).sum())
-    found, similarities = place_map.search(global_, config.candidates + hidden)
-    similarity = dict(zip(found.tolist(), similarities, strict=True))
+    nearest, similarities = place_map.search(global_, config.candidates + hidden)
+    similarity = dict(zip(nearest.tolist(), similarities, strict=True))
     may_answer = [r for r in similarity if rows is None or rows[r]][: config.candidates]
     others = [r for r in similarity if elsewhere is not None and elsewhere[r]]
     candidates = [

@@ -63,8 +63,8 @@ def _nearest(path: Path) -> Path:
 
 
 def _writable(path: Path) -> bool:
-    wanted = os.W_OK | (os.X_OK if path.is_dir() else 0)
-    return os.access(path, wanted, effective_ids=os.access in os.supports_effective_ids)
+    mode = os.W_OK | (os.X_OK if path.is_dir() else 0)
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def write_json(path: Path | None, value: object) -> None:

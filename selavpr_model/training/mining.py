@@ -59,7 +59,7 @@ def mine(
     candidates = _draw(data, data.references, config.candidates, rng)
     positives = [_some(data.positives(row), config.positives, rng) for row in queries]
     features = _Features([queries, candidates, *positives], extract_globals, config, progress)
-    found = [
+    mined = [
         triplets
         for start in range(0, len(queries), QUERIES_AT_ONCE)
         for triplets in _triplets(
@@ -71,14 +71,14 @@ def mine(
             config.negatives,
         )
     ]
-    if len(found) < len(queries):
+    if len(mined) < len(queries):
         logger.warning(
             '%d of %d queries left out: broken images, or fewer than %d certain negatives',
-            len(queries) - len(found),
+            len(queries) - len(mined),
             len(queries),
             config.negatives,
         )
-    return _stacked(found, config.negatives)
+    return _stacked(mined, config.negatives)
 
 
 def most_alike(
@@ -89,11 +89,11 @@ def most_alike(
     features: (N, D) unit global features, NaN where an image is broken; share: (rank, world), the
     rows `rank::world`, one process's of several. -1 where there are fewer.
     """
-    wanted = np.arange(len(data))[share[0] :: share[1]]
+    own = np.arange(len(data))[share[0] :: share[1]]
     whole = data.queries[np.isfinite(features[data.queries]).all(axis=1)]
-    alike = np.full((len(wanted), count), -1, np.int64)
-    for start in range(0, len(wanted), QUERIES_AT_ONCE):
-        rows = wanted[start : start + QUERIES_AT_ONCE]
+    alike = np.full((len(own), count), -1, np.int64)
+    for start in range(0, len(own), QUERIES_AT_ONCE):
+        rows = own[start : start + QUERIES_AT_ONCE]
         distances = _distances(features[rows], features[whole])
         distances[~data.different(rows, whole)] = np.inf
         order = np.argsort(distances, axis=1, kind='stable')[:, :count]

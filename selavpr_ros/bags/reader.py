@@ -147,10 +147,20 @@ class BagFrames:
                 try:
                     yield self._frame(index, time, bag.decode(self.image_topic, data))
                 except (InputError, DamagedError) as error:
-                    self.dropped['undecodable'] += 1
-                    if self.dropped['undecodable'] <= MOST_WARNINGS:
-                        log.warning('%s, image %d: %s', self.path, index, error)
-        log.info('%s: %s', self.path, self.report.words())
+                    self._drop(index, error)
+        level = logging.WARNING if self.dropped else logging.INFO
+        log.log(level, '%s: %s', self.path, self.report.words())
+
+    def _drop(self, index: int, error: Exception) -> None:
+        """Count an image that gives no frame; SourceError where none of them does."""
+        self.dropped['undecodable'] += 1
+        if self.dropped['undecodable'] <= MOST_WARNINGS:
+            log.warning('%s, image %d: %s', self.path, index, error)
+        if self.dropped['undecodable'] == len(self.images):
+            raise SourceError(
+                f'{self.path}: not one of the {len(self.images)} images on {self.image_topic} '
+                f'can be decoded: {error}'
+            ) from error
 
     @property
     def report(self) -> SourceReport:

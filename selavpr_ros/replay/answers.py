@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from selavpr_model.evaluation.predictions import known, Prediction, short_float
+from selavpr_model.evaluation.predictions import Prediction, short_confidence, short_float
 from selavpr_model.poses import position_quaternion
 from selavpr_model.records import Reject, State
 from selavpr_ros.convert.from_ros import duration_s, pose_matrix, stamp_ns
@@ -19,7 +19,7 @@ def prediction(message: Any) -> Prediction:
         stamp_ns=stamp_ns(message),
         state=State(message.state),
         reject=Reject(hypotheses[0].reject_mask) if hypotheses else Reject.NONE,
-        confidence=known(hypotheses[0].confidence) if hypotheses else None,
+        confidence=short_confidence(hypotheses[0].confidence) if hypotheses else None,
         place_ids=tuple(h.place_id for h in hypotheses),
         names=tuple(h.place_name for h in hypotheses),
         similarities=tuple(short_float(h.global_similarity) for h in hypotheses),

@@ -65,6 +65,19 @@ def test_ros1_bags_read_as_cdr(tmp_path, compression):
         assert opened.decode('/pose', data).pose.position.x == 0.0
 
 
+def test_a_ros1_bag_converted_to_mcap_reads(tmp_path):
+    path = write_mcap(tmp_path / 'x.mcap', drive(store=ROS1), 'lz4', store=ROS1)
+    assert xs(BagFrames(path)) == WHOLE
+
+
+def test_images_none_of_which_can_be_decoded_are_an_error(tmp_path):
+    entries = drive(3)
+    for _, _, message in entries[::2]:
+        message.data[:8] = 0
+    with pytest.raises(SourceError, match=r'not one of the 3 images on /cam/.* can be decoded'):
+        list(BagFrames(write(tmp_path / 'bag', entries)))
+
+
 def test_a_ros1_bag_whose_recorder_was_killed_reads_without_an_index(tmp_path, caplog):
     path = write_ros1(tmp_path / 'x.bag', drive(store=ROS1))
     data = path.read_bytes()

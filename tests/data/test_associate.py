@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from folder_helpers import folder
 import numpy as np
 import pytest
 
+from selavpr_model.data.associate import name_stamp
 from selavpr_model.data.image_folder import ImageFolder
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import pose_matrix
@@ -67,6 +70,38 @@ def test_dates_of_kitti_raw_are_times(tmp_path):
     (tmp_path / 'timestamps.txt').write_text(dates)
     stamps = [f.stamp_ns for f in ImageFolder(path)]
     assert stamps == [1317042145964389445, 1317042146064389445]
+
+
+@pytest.mark.parametrize(
+    ('name', 'stamp'),
+    [
+        ('left_1305031102.175304.png', 1305031102175304000),
+        ('cam0-1403715273262142976.png', 1403715273262142976),
+        ('20240131123000.jpg', 1706704200 * 10**9),
+        ('1403715273262.png', 1403715273262 * 10**6),
+        ('1305031102_1305031103.png', None),
+        ('IMG_20240131_123000123.jpg', None),
+        ('000123.png', None),
+        ('frame-000123.color.png', None),
+    ],
+)
+def test_the_time_in_a_name(name, stamp):
+    assert name_stamp(Path(name)) == stamp
+
+
+def test_times_that_are_not_of_the_images_are_refused(tmp_path):
+    path = folder(tmp_path, '000000.png', '000001.png', '000002.png')
+    rows = [f'{k} {k} 0 0 0 0 0 1' for k in range(3)]
+    (path / 'p.txt').write_text('\n'.join(rows))
+    (path / 'times.txt').write_text('0\n1\n')
+    with pytest.raises(SourceError, match=r'times.txt: expected one time .* 3 images, got 2'):
+        ImageFolder(path, 'p.txt')
+
+
+def test_degrees_in_utm_names_are_refused(tmp_path):
+    names = [f'@{52.5001 + k / 1e3:.5f}@{13.40012 + k / 1e3:.5f}@x@.jpg' for k in range(3)]
+    with pytest.raises(SourceError, match='looks like latitude and longitude'):
+        ImageFolder(folder(tmp_path, *names))
 
 
 def test_names_in_sub_folders_are_told_apart(tmp_path):

@@ -172,6 +172,43 @@ def test_roll_and_pitch_are_not_dropped(tmp_path):
     assert pose[2, 2] == pytest.approx(-math.sin(0.2))  # nose down
 
 
+def test_roll_and_pitch_in_degrees_are_converted(tmp_path):
+    wanted = pose_files.euler_pose((1, 2, 3), np.radians((5, 10, 90)))
+    for head in ('roll_deg,pitch_deg,yaw_deg', 'roll [deg],pitch [deg],yaw [deg]'):
+        text = f'file,x,y,z,{head}\na.png,1,2,3,5,10,90\n'
+        assert np.allclose(one(tmp_path, text, poses='poses.csv'), wanted)
+    only = one(tmp_path, 'file,x,y,pitch,yaw\na.png,1,2,0.2,0\n', poses='poses.csv')
+    assert np.allclose(only, pose_files.euler_pose((1, 2, 0), (0, 0.2, 0)))
+
+
+def test_the_order_of_colmap_without_its_ids_is_refused(tmp_path):
+    with pytest.raises(SourceError, match='order of COLMAP, whose poses are world-to-camera'):
+        one(tmp_path, 'file,qw,qx,qy,qz,tx,ty,tz\na.png,1,0,0,0,1,2,3\n', poses='poses.csv')
+
+
+@pytest.mark.parametrize('time', ['2024-01-31T12:30:00.5Z', '2024-01-31 13:30:00.5+01:00'])
+def test_dates_are_times(tmp_path, time):
+    text = f'time,lat,lon,ele\n{time},52.5,13.4,30\n'
+    pose = one(tmp_path, text, '1706704200.5.png', poses='poses.csv')
+    assert np.allclose(pose[:3, 3], 0)
+
+
+def test_a_topic_that_rostopic_wrote_as_csv_is_read(tmp_path):
+    parts = [f'position.{c}' for c in 'xyz'] + [f'orientation.{c}' for c in 'xyzw']
+    head = ','.join(f'field.pose.pose.{part}' for part in parts)
+    text = f'%time,field.header.seq,{head}\n1700000000500000000,1,1,2,3,0,0,0.6,0.8\n'
+    pose = one(tmp_path, text, '1700000000500000000.png', poses='poses.csv')
+    assert np.allclose(pose, pose_matrix((1, 2, 3), (0, 0, 0.6, 0.8)))
+
+
+def test_numbers_before_matrices_are_those_of_images(tmp_path):
+    path = folder(tmp_path, *(f'{k:010d}.png' for k in range(3)))
+    rows = ['0 1 0 0 5 0 1 0 6 0 0 1 7', '2 1 0 0 8 0 1 0 9 0 0 1 1']
+    (path / 'p.txt').write_text('\n'.join(rows))
+    poses = [row.pose for row in ImageFolder(path, 'p.txt').rows]
+    assert poses[1] is None and poses[2][0, 3] == 8
+
+
 def test_two_columns_of_one_meaning_are_refused(tmp_path):
     with pytest.raises(SourceError, match='one column of x'):
         one(tmp_path, 'file,x,y,easting\na.png,1,2,3\n', poses='poses.csv')

@@ -69,3 +69,32 @@ def test_what_is_no_video_is_one_line(tmp_path, data):
     with pytest.raises(SourceError, match='cannot be opened as a video') as error:
         VideoFrames(path)
     assert '\n' not in str(error.value)
+
+
+def test_videos_with_random_damage_give_frames_or_one_line(tmp_path, caplog):
+    """60 files, flipped, cut and overwritten."""
+    rng = np.random.default_rng(4)
+    ends = {'frames': 0, 'refused': 0}
+    for name in ('x.mp4', 'x.avi', 'x.mkv'):
+        path = write(tmp_path / name)
+        whole = path.read_bytes()
+        for _ in range(20):
+            data = bytearray(whole)
+            at = int(rng.integers(len(data)))
+            kind = rng.integers(3)
+            if kind == 0:
+                del data[at:]
+            elif kind == 1:
+                data[at : at + 40] = rng.bytes(40)
+            else:
+                for place in rng.integers(len(data), size=20):
+                    data[place] ^= 0x41
+            path.write_bytes(data)
+            try:
+                for frame in VideoFrames(path):
+                    assert frame.image.ndim == 3
+                ends['frames'] += 1
+            except SourceError as error:
+                assert '\n' not in str(error)
+                ends['refused'] += 1
+    assert sum(ends.values()) == 60 and min(ends.values()) > 5

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from selavpr_model.cli.map import map_app
+from selavpr_model.data.datasets import open_dataset
 from selavpr_model.data.formats.colmap import read_cameras, read_images
 from selavpr_model.data.image_folder import ImageFolder
 from selavpr_model.data.pose_tables import read_table
@@ -133,6 +134,17 @@ def test_pairs_and_predictions(tmp_path):
     pairs.write_predictions(tmp_path, [(Path('q/1.jpg'), [Path('r/2.jpg'), Path('r/3.jpg')])])
     text = (tmp_path / 'preds' / '000.txt').read_text().splitlines()
     assert text[1] == 'q/1.jpg' and text[4:] == ['r/2.jpg', 'r/3.jpg']
+
+
+def test_the_order_of_an_evaluation_is_written_for_hloc(tmp_path):
+    for name in ('query', 'ref'):
+        folder(tmp_path / name, *(f'{k}.png' for k in range(3)))
+    data = open_dataset(tmp_path)
+    pairs.write_orders(tmp_path / 'o', data, [np.array([k, 0]) for k in range(3)], tmp_path)
+    lines = (tmp_path / 'o' / 'pairs.txt').read_text().splitlines()
+    assert lines[2:4] == ['query/1.png ref/1.png', 'query/1.png ref/0.png']
+    text = (tmp_path / 'o' / 'preds' / '002.txt').read_text()
+    assert text.index(str(tmp_path / 'query' / '2.png')) < text.index(str(tmp_path / 'ref'))
 
 
 @pytest.mark.parametrize('kind', ['tum', 'colmap', 'kapture'])

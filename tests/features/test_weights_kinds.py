@@ -114,9 +114,11 @@ def test_every_kind_gives_the_same_answer(tmp_path, plain, images, answer, kind)
         assert torch.allclose(build_network(checkpoint).describe(images), answer, atol=1e-6)
 
 
-def test_heads_that_are_left_out_are_told(tmp_path, plain):
+def test_heads_that_are_left_out_are_told(tmp_path, plain, monkeypatch, caplog):
     torch.save({**plain, 'head.weight': torch.ones(3, 3)}, tmp_path / 'x.pth')
-    assert read_checkpoint(tmp_path / 'x.pth').meta['left_out'] == ['head']
+    monkeypatch.setenv('SELAVPR_HOME', str(tmp_path))
+    path = weights.import_file('x', tmp_path / 'x.pth')
+    assert 'left out: head' in caplog.text and read_checkpoint(path).meta['left_out'] == ['head']
 
 
 def test_foreign_safetensors_and_the_old_format_and_other_suffixes_read(

@@ -103,7 +103,7 @@ def test_without_a_camera_the_status_says_where_it_listens_and_to_whom(
         assert robot.call('load_map', path=str(street_map)).result == LoadMap.Response.SUCCESS
         text = robot.until_status('no image for').message
         assert f'{robot.namespace}/front/image' in text and '0 publishers: none' in text
-        assert 'best_effort, volatile' in text and 'image:=' in text
+        assert 'best_effort, volatile' in text and '--ros-args -r image:=' in text
 
 
 @pytest.mark.parametrize(

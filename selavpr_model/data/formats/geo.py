@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 import math
 
 import numpy as np
 
+STILL = 0.5
+"""Latitudes and longitudes of one drive differ by less than this, positions in metres by more."""
 SEMI_MAJOR_M, FLATTENING = 6378137.0, 1 / 298.257223563
 
 
@@ -55,3 +58,22 @@ def ecef(latitude: float, longitude: float, altitude: float) -> np.ndarray:
 def on_earth(latitude: float, longitude: float) -> bool:
     """Whether these are degrees of a place; 0, 0 is what receivers say without a fix."""
     return abs(latitude) <= 90.0 and abs(longitude) <= 180.0 and (latitude, longitude) != (0, 0)
+
+
+def are_degrees(texts: Sequence[tuple[str, str]]) -> bool:
+    """Whether positions, as they are written, are latitudes and longitudes rather than metres.
+
+    They are where at least three have four or more decimals, all lie in the range of degrees, and
+    the whole drive is within half of one.
+    """
+    if len(texts) < 3 or any(len(t.partition('.')[2]) < 4 for pair in texts for t in pair):
+        return False
+    try:
+        values = np.array(texts, np.float64)
+    except ValueError:
+        return False
+    values = values[np.isfinite(values).all(axis=1)]
+    if len(values) < 3 or (np.ptp(values, axis=0) > STILL).any():
+        return False
+    middle = np.abs(np.median(values, axis=0))
+    return bool((middle > 1.0).all() and (middle <= 180.0).all())

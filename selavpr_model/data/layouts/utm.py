@@ -76,5 +76,6 @@ def _images(folder: Path) -> ImageSet:
 
 def positions_of(files: Sequence[Path]) -> np.ndarray:
     """(N, 2) float64 east and north in m of `@utm@` names."""
+    pose_files.require_metres(files)
     positions = [pose_files.utm_position(str(file)) for file in files]
     return np.array(positions, np.float64).reshape(-1, 2)

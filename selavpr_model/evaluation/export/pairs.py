@@ -6,15 +6,40 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from selavpr_model.data.retrieval_sets import RetrievalSet
+
+MOST = 20  # candidates of a query
 Answer = tuple[str, Sequence[str]]
 """Name of a query, and those of its candidates, best first."""
 
 
-def write_pairs(path: Path, answers: Iterable[Answer], most: int = 20) -> int:
+def write_pairs(path: Path, answers: Iterable[Answer], most: int = MOST) -> int:
     """hloc's `query reference` lines, `most` for each query; the number of lines is returned."""
     lines = [f'{query} {name}\n' for query, names in answers for name in names[:most]]
     path.write_text(''.join(lines), encoding='utf-8')
     return len(lines)
+
+
+def write_orders(
+    folder: Path, data: RetrievalSet, orders: Sequence[np.ndarray], root: Path
+) -> None:
+    """pairs.txt, names below `root`, and preds/ of an evaluation; orders: rows of references."""
+    queries, references = data.queries.files, data.references.files
+    found = [[references[row] for row in rows[:MOST]] for rows in orders]
+    folder.mkdir(parents=True, exist_ok=True)
+    named = [
+        (_below(query, root), [_below(file, root) for file in files])
+        for query, files in zip(queries, found, strict=True)
+    ]
+    write_pairs(folder / 'pairs.txt', named)
+    write_predictions(folder, zip(queries, found, strict=True))
+
+
+def _below(file: Path, root: Path) -> str:
+    base = root.resolve()
+    return file.relative_to(base).as_posix() if file.is_relative_to(base) else file.as_posix()
 
 
 def write_predictions(folder: Path, answers: Iterable[tuple[Path, Sequence[Path]]]) -> None:

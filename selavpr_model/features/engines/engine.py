@@ -104,15 +104,15 @@ def candidates(device: torch.device) -> list[tuple[str, str]]:
 
 
 def first_that_runs(
-    network: SelaVPR, size: tuple[int, int], wanted: Iterable[tuple[str, str]], digest: str
+    network: SelaVPR, size: tuple[int, int], choices: Iterable[tuple[str, str]], digest: str
 ) -> Engine:
-    """The first of `wanted` that can be built; a warning tells what was passed over and why.
+    """The first of `choices` that can be built; a warning tells what was passed over and why.
 
     (eager, fp32) always runs, so it stands behind whatever is wanted.
     """
     passed: list[str] = []
     seen: set[tuple[str, str]] = set()
-    for name, precision in itertools.chain(wanted, [('eager', 'fp32')]):
+    for name, precision in itertools.chain(choices, [('eager', 'fp32')]):
         if (name, precision) in seen:
             continue
         seen.add((name, precision))

@@ -97,7 +97,8 @@ class Diagnostics:
             return f'there are images of the other kind: set image_transport to {transport}'
         if publishers:
             return 'check that the camera runs and that the QoS fit (parameter qos_image)'
-        return 'start the camera or remap: -r image:=/your/topic (see `ros2 topic list -t`)'
+        remap = '--ros-args -r image:=/your/topic'
+        return f'start the camera or remap: {remap} (see `ros2 topic list -t`)'
 
     def _waste(self) -> str | None:
         """Why images arrive and none gives a result, once it has lasted."""

@@ -19,6 +19,7 @@ from sequence_helpers import binary_model, exif_jpeg
 from selavpr_model.data.image_folder import ImageFolder
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import inverse, pose_matrix, position_quaternion
+from selavpr_ros.bags.recordings import open_recording
 
 POSES = [pose_matrix((k, 2 * k, -k), (0.1 * k, -0.2, 0.3, 0.9)) for k in range(3)]
 OFFSET = pose_matrix((0.1, 0.2, 0.3), (0.5, -0.5, 0.5, 0.5))
@@ -176,6 +177,7 @@ def test_a_database_of_rtabmap(tmp_path, optimised):
     first = frames[0]
     assert first.stamp_ns == 1700000000_500000000 and first.camera.K[1, 1] == 31
     assert np.abs(first.image.astype(int) - image(0)).mean() < 10
+    assert len(open_recording(tmp_path / 'rtabmap.db', '')) == 3, 'commands take the file, too'
 
 
 def test_an_rtabmap_database_without_tables_is_one_line(tmp_path):
