@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+import time
 from typing import Any
 
 from nav_msgs.msg import Odometry
@@ -41,7 +42,7 @@ class Inputs:
         self._node, self._log = node, log
         self._subscriptions: list[Any] = []
         self.tf = TransformListener(node, log)
-        self.odometry, self.camera = OdometryInput(self.tf), CameraInput(log)
+        self.odometry, self.camera = OdometryInput(self.tf, self._now_ns), CameraInput(log)
         self._qos_problem: str | None = None
         self._timer: Any = None
         self._hears_latched = False
@@ -70,6 +71,10 @@ class Inputs:
         self.forget()
         self._qos_problem = None
 
+    def _now_ns(self) -> int:
+        """Simulated time is 0 before the first /clock."""
+        return int(self._node.get_clock().now().nanoseconds) or time.time_ns()
+
     def forget(self) -> None:
         """Drop what belongs to an old clock."""
         self.odometry.forget()
@@ -80,8 +85,8 @@ class Inputs:
         return self.ends(self.image_topic)
 
     def ends(self, topic: str) -> list[Any]:
-        """Who publishes on a topic."""
-        return list(self._node.get_publishers_info_by_topic(topic))
+        """Who publishes on a topic; nobody on '', before the node is configured."""
+        return list(self._node.get_publishers_info_by_topic(topic)) if topic else []
 
     def topics_of(self, kind: str) -> list[str]:
         """Topics of a type, such as nav_msgs/msg/Odometry, that somebody publishes."""

@@ -57,12 +57,12 @@ class Stream:
     def on_image(self, message: Any) -> None:
         """Keep the newest image for the worker; count every one that is not used."""
         context, stamp = self._context, from_ros.stamp_ns(message)
-        health = context.health
-        health.image_arrived(from_ros.describe_image(message), stamp)
+        health, now = context.health, context.now_ns() or time.time_ns()
+        health.image_arrived(from_ros.describe_image(message), stamp, now)
         if not context.processing:
             health.drop('paused' if context.active else 'not_active')
             return
-        received, now = time.monotonic_ns(), context.now_ns() or time.time_ns()
+        received = time.monotonic_ns()
         frame, jump = from_ros.frame_id(message), _ns(context.config.clock_jump_s)
         if refused := self.images.refused(stamp, frame, now, jump, received):
             health.drop(refused)

@@ -54,8 +54,9 @@ class Health:
     _stages: dict[str, deque[int]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def image_arrived(self, description: str, stamp_ns: int) -> None:
-        self.arrivals.add(stamp_ns)
+    def image_arrived(self, description: str, stamp_ns: int, now_ns: int) -> None:
+        """now_ns: by the clock of the node."""
+        self.arrivals.add(stamp_ns, now_ns)
         with self._lock:
             self.received += 1
             self.image = shortened(description)

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 import time
 
 from selavpr_model.records import SECOND
+from selavpr_model.runtime.shown import shown
 from selavpr_ros.node import qos
 from selavpr_ros.node.context import Context
 from selavpr_ros.node.health.clocks import foreign_clock, StampJudge
 from selavpr_ros.node.incoming.stamps import ImageStamps
 from selavpr_ros.node.inputs import Inputs
+
+MOST_NAMES = 5  # of other cameras
 
 
 class StampLine:
@@ -42,10 +45,10 @@ class StampLine:
         used, *others = self._images.frames or ['']
         if not others:
             return None
-        names = ', '.join(map(repr, others))
+        names = ', '.join(map(shown, others[:MOST_NAMES]))
         return (
             f'images of {len(others) + 1} cameras on {self._inputs.image_topic}: only those of '
-            f'frame {used!r} are used, not {names}; publishers: {self._ends}; remap, so that each '
+            f'frame {shown(used)} are used, not {names}; publishers: {self._ends}; remap, so that each '
             'camera has its own topic'
         )
 

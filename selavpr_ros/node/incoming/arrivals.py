@@ -27,9 +27,10 @@ class Arrivals:
             # arrival, and how long before it the stamp was; a stamp of 0 says nothing
             self._recent: deque[tuple[int, int | None]] = deque(maxlen=WINDOW)
 
-    def add(self, stamp_ns: int) -> None:
+    def add(self, stamp_ns: int, now_ns: int) -> None:
+        """now_ns: by the clock of the node."""
         now = time.monotonic_ns()
-        delay = time.time_ns() - stamp_ns if stamp_ns else None
+        delay = now_ns - stamp_ns if stamp_ns else None
         with self._lock:
             self.count += 1
             self._last_ns = now
@@ -47,7 +48,7 @@ class Arrivals:
         return (len(times) - 1) * SECOND / (times[-1] - times[0])
 
     def delay_s(self) -> float | None:
-        """How far the stamps are behind the arrivals, by the system's clock; None: unknown."""
+        """How far the stamps are behind the arrivals, by the node's clock; None: unknown."""
         delays = [delay for _, delay in self._now() if delay is not None]
         # the least: others had to wait for their turn here
         return min(delays) / SECOND if delays else None

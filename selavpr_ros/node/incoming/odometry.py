@@ -17,6 +17,7 @@ from selavpr_model.data.odometry import OdometrySegments
 from selavpr_model.errors import InputError
 from selavpr_model.poses import inverse
 from selavpr_model.records import SECOND
+from selavpr_model.runtime.shown import shortened
 from selavpr_ros.config import NodeConfig
 from selavpr_ros.convert import from_ros
 from selavpr_ros.node.incoming.arrivals import Arrivals
@@ -25,6 +26,7 @@ from selavpr_ros.node.tf.listener import TransformListener
 KEPT_NS = 10 * SECOND
 APART_NS = SECOND // 200  # nearer messages than this are left out: 1,000 Hz say no more
 USED_WINDOW = 100  # images
+MOST_OF_A_NAME = 200  # characters
 RECENT_NS = 10 * SECOND  # how long a rejected message or a break is worth telling
 
 
@@ -44,8 +46,9 @@ class OdometryInput:
     on_sample: called on the ROS thread with stamp in ns and (4, 4) T_odom_base of what is kept.
     """
 
-    def __init__(self, tf: TransformListener) -> None:
-        self._tf = tf
+    def __init__(self, tf: TransformListener, now_ns: Callable[[], int]) -> None:
+        """now_ns: the clock of the node."""
+        self._tf, self._now_ns = tf, now_ns
         self.on_sample: Callable[[int, np.ndarray], None] = lambda stamp_ns, T_odom_base: None
         self._lock = threading.Lock()
         self.arrivals = Arrivals()
@@ -80,12 +83,12 @@ class OdometryInput:
 
     def on_message(self, message: Any) -> None:
         """A nav_msgs/Odometry."""
-        stamp = from_ros.stamp_ns(message)
-        self.arrivals.add(stamp)
-        self.frames = from_ros.frame_id(message), str(message.child_frame_id)
+        stamp, now = from_ros.stamp_ns(message), self._now_ns()
+        self.arrivals.add(stamp, now)
+        self.frames = _name(from_ros.frame_id(message)), _name(str(message.child_frame_id))
         self._without_stamp = stamp == 0
         try:
-            self._add(stamp or time.time_ns(), message)
+            self._add(stamp or now, message)
         except InputError as error:
             self._reject(str(error))
 
@@ -194,6 +197,11 @@ class OdometryInput:
         """Why a message was not used lately, and the cure; '' where all were."""
         fresh = time.monotonic_ns() - self._rejected_ns < RECENT_NS
         return self.last_rejection if fresh else ''
+
+
+def _name(frame: str) -> str:
+    """Of a stranger, who may send a megabyte."""
+    return shortened(frame, MOST_OF_A_NAME)
 
 
 def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:

@@ -27,7 +27,7 @@ from selavpr_model.errors import MapExistsError, MapSpaceError
 from selavpr_model.maps.storage.store import open_map
 from selavpr_model.records import Frame, State
 from selavpr_ros.node.pipeline.request import NotReadyError, Request
-from selavpr_ros.node.pipeline.states import Localizing, Mapping
+from selavpr_ros.node.pipeline.states import Localizing, Mapping, odometry_is_frozen
 
 pytestmark = pytest.mark.usefixtures('rescued')
 
@@ -180,3 +180,31 @@ def test_places_of_another_runs_odometry_give_no_pose_in_the_frame_of_the_map(
         answer = pipeline.process(frame).recognition
         assert answer.candidates[0].row == row and answer.state is State.LOCALIZED
         np.testing.assert_array_equal(answer.pose, posed.places[row].pose)
+
+
+def test_a_break_of_odometry_starts_a_segment(
+    extractor: Any, street: list[Frame], tmp_path: Path
+) -> None:
+    """However near the poses are: another number of the segment is enough."""
+    pipeline = pipeline_with(extractor)
+    pipeline.load(slam_in(tmp_path / 'map', extractor))
+    for i, frame in enumerate(street[:FRAMES]):
+        odom = np.eye(4)
+        odom[2, 3] = 3.0 * i
+        stamp_ns = (1_800_000_000 + 3 * i) * 10**9
+        pipeline.process(Frame(stamp_ns, frame.image, odom=odom, odom_segment=i // 2))
+    assert isinstance(pipeline.state, Mapping)
+    segments = [point.segment for point in pipeline.state.slam._track.points]
+    assert segments == [0, 0, 1, 1]
+
+
+def test_odometry_that_stands_still_makes_no_run_of_one_place(
+    extractor: Any, street: list[Frame], tmp_path: Path
+) -> None:
+    pipeline = pipeline_with(extractor)
+    pipeline.load(slam_in(tmp_path / 'map', extractor))
+    for i, frame in enumerate(street[:FRAMES]):
+        stamp_ns = (1_800_000_000 + 3 * i) * 10**9
+        pipeline.process(Frame(stamp_ns, frame.image, odom=np.eye(4)))
+    assert isinstance(pipeline.state, Mapping) and pipeline.state.slam.added == FRAMES
+    assert odometry_is_frozen(pipeline.state)
