@@ -48,8 +48,8 @@ class StampLine:
         names = ', '.join(map(shown, others[:MOST_NAMES]))
         return (
             f'images of {len(others) + 1} cameras on {self._inputs.image_topic}: only those of '
-            f'frame {shown(used)} are used, not {names}; publishers: {self._ends}; remap, so that each '
-            'camera has its own topic'
+            f'frame {shown(used)} are used, not {names}; publishers: {self._ends}; remap, so that '
+            'each camera has its own topic'
         )
 
     def _clocks(self) -> str | None:
