@@ -114,15 +114,9 @@ def build_map(
     require_outputs(out, json_out)
     frames, origin = open_source(source, poses, image_topic, parse_pose(base_camera))
     build_from(
-        frames,
-        out,
-        source=origin,
-        extractor=extractor,
-        keyframes=keyframes,
-        storage=storage,
-        overwrite=overwrite,
-        json_out=json_out,
-    )
+        frames, out, source=origin, extractor=extractor, keyframes=keyframes, storage=storage,
+        overwrite=overwrite, json_out=json_out,
+    )  # fmt: skip
     say_report(source, frames)
 
 

@@ -215,7 +215,7 @@ def _of_another_time(stamps: Sequence[int | None], table: PoseTable, posed: int)
     return (
         f'{table.path}: expected images that {table.path.name} names by their times, got {posed} '
         f'of {len(stamps)} with a pose: images are of {_range(times)}, poses of {_range(rows)}; '
-        'is it of another recording, clock or unit of time?'
+        'is it of another recording, clock or unit of time? --poses none goes without'
     )
 
 

@@ -234,14 +234,18 @@ def named_table(path: Path, name: Path) -> Path:
 def find_tables(path: Path) -> tuple[list[Path], list[str]]:
     """(CSV files, or else trajectories, in `path` that hold poses; what is said of the others)."""
     tables, others = [], []
-    for table in sorted(path.glob('*.csv')):
+    for table in (p for p in sorted(path.glob('*.csv')) if p.is_file()):
         why = '' if table.stem.lower() in POSE_NAMES else _no_poses(table)
         if why:
             others.append(f'{table.name} beside the images is not used for poses: {why}')
         else:
             tables.append(table)
     if not tables:
-        texts = [p for p in sorted(path.glob('*.t[xu][tm]')) if not p.name.endswith('.pose.txt')]
+        texts = [
+            p
+            for p in sorted(path.glob('*.t[xu][tm]'))
+            if p.is_file() and not p.name.endswith('.pose.txt')
+        ]
         tables = [p for p in texts if looks_like_trajectory(p) or _is_cambridge(p)]
     return tables, others
 

@@ -40,6 +40,8 @@ def left_out(folders: Iterable[Path]) -> dict[str, int]:
     reasons: Counter[str] = Counter()
     for path in (p for folder in folders for p in sorted(folder.glob('*'))):
         suffix = path.suffix.lower()
+        if path.is_symlink() and not path.exists() and suffix in SUFFIXES:
+            reasons['links to nothing'] += 1
         if path.name.startswith('.') or not path.is_file():
             continue
         if suffix in UNREAD:

@@ -40,6 +40,9 @@ def test_formats_that_are_not_read_are_counted(tmp_path):
     for name in ('c.heic', 'd.HEIC', 'e.gif', 'notes.txt'):
         (path / name).write_bytes(b'x')
     report = ImageFolder(path).report
+    (path / 'z.png').symlink_to('nowhere')
+    (path / 'x.csv').mkdir()
+    assert ImageFolder(path).report.left_out['links to nothing'] == 1
     assert report.images == 2
     assert report.left_out == {
         '.heic (convert to jpg or png)': 2,

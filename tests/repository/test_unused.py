@@ -14,7 +14,8 @@ from where import ROOT
 
 PACKAGES = ('selavpr_model', 'selavpr_ros')
 USERS = (*PACKAGES, 'tools', 'tests', 'examples', 'launch')
-OF_LIBRARIES = {'emit', '_fields_'}  # logging.Handler and ctypes.Structure call them so
+# logging.Handler, ctypes.Structure and pickle.Unpickler call them so
+OF_LIBRARIES = {'emit', '_fields_', 'persistent_load'}
 BY_NAME = re.compile(r'run_\w+')  # stages of the benchmark, taken by getattr
 WORD = re.compile(r'[A-Za-z_]\w*')
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
