@@ -43,7 +43,10 @@ class Manager:
             self.on_activate()
             response.success = True
             return response
-        return self._inner(request, response)
+        response = self._inner(request, response)
+        if first and not response.success:
+            self.leads = False  # a refused call leads nobody: autostart goes on when it is cured
+        return response
 
     @staticmethod
     def _is(known: tuple[int, str], asked: tuple[int, str]) -> bool:
