@@ -8,6 +8,7 @@ from pathlib import Path
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -40,6 +41,9 @@ def test_the_node_runs_without_a_home(tmp_path: Path) -> None:
     )
     assert node.stderr is not None
     line = next(line for line in node.stderr if line.startswith('localizer:'))
+    patience = time.monotonic() + 60.0
+    while not list(tmp_path.glob('ros_log*/*')) and time.monotonic() < patience:
+        time.sleep(0.05)  # until ROS has begun its log, and takes signals
     node.send_signal(signal.SIGINT)
     rest = node.communicate(timeout=60)[1]
     assert line.startswith('localizer: HOME is not set') and 'set ROS_LOG_DIR' in line
