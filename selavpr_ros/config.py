@@ -235,9 +235,9 @@ ROS_PARAMETERS = (
     'base_frame', 'odom_frame', 'base_camera', 'max_frame_age_s', 'hypotheses', 'initialpose',
     'publish_tf', 'transform_tolerance_s', 'extractor.weights', 'extractor.device',
     'extractor.engine', 'extractor.precision', 'extractor.threads', 'recognizer.candidates',
-    'recognizer.min_precision', 'recognizer.distinct_radius_m', 'recognizer.distinct_angle_deg',
+    'recognizer.min_precision', 'recognizer.distinct_radius_m',
     'temporal.enabled', 'temporal.min_belief', 'temporal.speed_mps', 'geometry.enabled',
-    'slam.session', 'slam.verify', 'slam.save_at_end', 'keyframes.distance_m',
+    'slam.session', 'slam.verify', 'keyframes.distance_m',
     'keyframes.angle_deg', 'storage.local_dtype',
 )  # fmt: skip
 """What a user sets, in the order of the documentation. All other fields of GROUPS are advanced."""
