@@ -31,7 +31,12 @@ def main(args: Sequence[str] | None = None) -> None:
     preload()
     log_somewhere()
     rclpy.init(args=args)
-    node = LocalizerNode()
+    try:
+        node = LocalizerNode()
+    except Exception:
+        if rclpy.ok():
+            raise
+        return  # stopped while it started
     forward_to(node.get_logger())
     # One thread is enough: callbacks only store and count, and long answers are awaited.
     executor = SingleThreadedExecutor()
