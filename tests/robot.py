@@ -248,10 +248,12 @@ def drops(robot: Robot, reason: str) -> int:
 
 
 def until_dropped(robot: Robot, camera: Any, message: Any, reason: str) -> None:
-    """Publish until one is dropped for that reason."""
-    before = drops(robot, reason)
+    """Publish until one is dropped for that reason; stamps go on, as those of a camera do."""
+    before, stamp = drops(robot, reason), message.header.stamp
 
     def dropped() -> bool:
+        if stamp.sec:
+            stamp.nanosec = (stamp.nanosec + 1_000_000) % 1_000_000_000
         robot.publish(camera, message)
         robot.rest(0.1)
         return drops(robot, reason) > before

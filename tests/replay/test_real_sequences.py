@@ -38,7 +38,7 @@ def drive(request, shared_data, extractor, tmp_path_factory):
     write_bag(folder / 'mapped', frames[::2], encoding)
     write_bag(folder / 'driven', frames[1::2], encoding)
     mapped = BagFrames(folder / 'mapped')
-    place_map = build_map(mapped, extractor, folder / 'map', EVERY_FRAME, progress=False)
+    place_map = build_map(mapped, extractor, folder / 'map', keyframes=EVERY_FRAME, progress=False)
     asked = Request(
         folder / 'driven', folder / 'map', folder / 'out', '/ground_truth/pose', play=play,
         score=score, extractor=extractor.config, replay=LOCK_STEP,
