@@ -11,9 +11,11 @@ SHARED = ROOT.parent / 'shared' / 'data'
 
 # Folders and files, below tests/, of tests that take minutes: not in `make quick`.
 SLOW = (
+    'bags/test_damage.py',
     'benchmark',
     'data/test_damaged.py',
     'docs',
+    'doctor',
     'doctor',
     'evaluation/test_evaluate.py',
     'examples',
@@ -21,6 +23,7 @@ SLOW = (
     'features/test_parity.py',
     'features/test_weights.py',
     'launch',
+    'maps/test_index.py',
     'maps/test_shards.py',
     'maps/test_work_folder.py',
     'node',
