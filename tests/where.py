@@ -16,7 +16,6 @@ SLOW = (
     'data/test_damaged.py',
     'docs',
     'doctor',
-    'doctor',
     'evaluation/test_evaluate.py',
     'examples',
     'features/test_fused.py',
