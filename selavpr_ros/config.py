@@ -8,6 +8,7 @@ import enum
 
 from selavpr_model.config.decision import RecognizerConfig, TemporalConfig
 from selavpr_model.config.geometry import GeometryConfig
+from selavpr_model.config.graph import GraphConfig
 from selavpr_model.config.maps import KeyframeConfig, MapConfig
 from selavpr_model.config.model import ExtractorConfig
 from selavpr_model.config.options import Config, option
@@ -221,6 +222,7 @@ GROUPS: dict[str, type[Config]] = {
     'temporal': TemporalConfig,
     'geometry': GeometryConfig,
     'slam': SlamConfig,
+    'graph': GraphConfig,
     'keyframes': KeyframeConfig,
     'storage': MapConfig,
 }

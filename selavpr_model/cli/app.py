@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from selavpr_model.cli import optimize as _optimize  # noqa: F401  adds a command to map_app
 from selavpr_model.cli.ablate import ablate
 from selavpr_model.cli.ask import ask
 from selavpr_model.cli.benchmark import benchmark
