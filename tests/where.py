@@ -33,4 +33,5 @@ SLOW = (
     'slam/test_slam.py',
     'training/test_ablate.py',
     'training/test_trainer.py',
+    'update',
 )
