@@ -79,6 +79,34 @@ def street_map(
 
 
 @pytest.fixture(scope='session')
+def summer() -> list[Any]:
+    """The first frames of the demo's summer drive, with odometry and true poses."""
+    from selavpr_ros.bags.reader import BagFrames
+
+    return list(BagFrames(ROOT / 'demo' / 'summer', pose_topic='/ground_truth/pose'))[:80]
+
+
+@pytest.fixture(scope='session')
+def evening(summer: list[Any]) -> list[Any]:
+    """A later drive between the places of `summer_map`, in another light, without poses."""
+    from map_helpers import in_the_evening
+
+    return [in_the_evening(frame) for frame in summer[1::2]]
+
+
+@pytest.fixture(scope='session')
+def summer_map(
+    extractor: Any, summer: list[Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A map of every second frame of `summer`."""
+    from selavpr_model.maps.building.builder import build_map
+
+    out = tmp_path_factory.mktemp('maps') / 'summer'
+    build_map(summer[::2], extractor, out, source={'session': 'summer'}, progress=False)
+    return out
+
+
+@pytest.fixture(scope='session')
 def ros() -> Iterator[None]:
     """rclpy for the whole session."""
     import rclpy

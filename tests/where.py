@@ -34,4 +34,5 @@ SLOW = (
     'slam/test_slam.py',
     'training/test_ablate.py',
     'training/test_trainer.py',
+    'update',
 )
