@@ -10,26 +10,24 @@ from pathlib import Path
 import shutil
 from typing import Any
 
+from domain import own_domain
 import pytest
 
 from where import ROOT, SHARED, SLOW, TESTS
 
 # Before anything imports rclpy: tests that run at once must not hear each other.
-os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+os.environ['ROS_DOMAIN_ID'] = str(own_domain())
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch, as share_cores does
 os.environ.setdefault('ROS_LOG_DIR', str(ROOT / 'build' / 'ros_log'))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What `make quick` leaves out; and what a busy machine may make late is tried once more."""
+    """What `make quick` leaves out."""
     slow = [TESTS / name for name in SLOW]
-    over_dds = [TESTS / name for name in ('doctor', 'node', 'replay/test_live.py')]
     for item in items:
         if any(item.path.is_relative_to(path) for path in slow):
             item.add_marker(pytest.mark.slow)
-        if any(item.path.is_relative_to(path) for path in over_dds):
-            item.add_marker(pytest.mark.flaky(reruns=1))  # shown as R in the summary
 
 
 @pytest.fixture(scope='session')
