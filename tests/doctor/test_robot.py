@@ -16,7 +16,7 @@ import pytest
 import rclpy
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from robot import leave_nothing
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf_helpers import pose, TFMessage, transform
 
 from selavpr_model.config import ExtractorConfig
@@ -145,6 +145,16 @@ def test_a_camera_with_another_clock(examined: Any, offset_s: float, words: str)
     checks = examined(lambda driver: setattr(driver, 'offset_ns', round(offset_s * 1e9)))
     assert checks['clocks'].level.value == 'FAIL' and words in checks['clocks'].text
     assert 'chrony' in checks['clocks'].cure
+
+
+def test_a_camera_whose_images_only_a_plugin_decodes(street: Any, street_map: Path) -> None:
+    driver = Driver(street, lambda d: None)
+    driver.node.destroy_publisher(driver.image)
+    topic = f'{driver.namespace}/camera/image/zstd'
+    driver.image = driver.node.create_publisher(CompressedImage, topic, 5)
+    driver.with_images = False
+    check = examine(driver, street_map)['camera']
+    assert check.level.value == 'FAIL' and f'but {topic}' in check.text
 
 
 def test_transforms_of_another_topic(examined: Any) -> None:
