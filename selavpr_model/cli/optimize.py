@@ -8,12 +8,11 @@ from typing import Annotated
 
 import typer
 
-from selavpr_model.cli.map import Map, map_app, show
+from selavpr_model.cli.map import Map, show
 from selavpr_model.cli.options import JsonOut
 from selavpr_model.runtime.outputs import require_outputs, write_json
 
 
-@map_app.command()
 def optimize(
     map_: Map,
     out: Annotated[

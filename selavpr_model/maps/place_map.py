@@ -140,15 +140,19 @@ class PlaceMap:
         return self._append(np.asarray(features.global_, np.float32), place, jpeg)
 
     def copy(self, other: PlaceMap, row: int, place: Place) -> int:
-        """Append a row of `other`, stored alike, as `place`; nothing of it is coded again."""
+        """Append a row of `other`, stored alike, as `place`; its bytes stay as they are."""
         self.table.require_new([place.id])
         other._verified([row])
-        jpeg = thumbnails.encode(other.thumbnail(row), self.config.thumbnail_px)
+        if other.guard is not None:
+            other.guard.thumbnail(row)
         self.store.append(other.store.stored(row))
+        self._copy_odometry(other, row, len(self.table))
+        return self._append(other.global_(row), place, other.jpegs[row])
+
+    def _copy_odometry(self, other: PlaceMap, row: int, mine: int) -> None:
         measured = other.odometry.get(row)
         if measured is not None:
-            self.odometry.set(len(self.table), *measured)
-        return self._append(other.global_(row), place, jpeg)
+            self.odometry.set(mine, *measured)
 
     def copy_links(self, other: PlaceMap, rows: Mapping[int, int]) -> None:
         """The links of another map; rows: of it -> of this map, for those that were copied."""
@@ -191,7 +195,11 @@ class PlaceMap:
         for vectors in other.index.blocks():
             self.index.add(vectors)
         self.jpegs += other.jpegs
+        start = len(self.table)
         self.table.extend(other.table)
+        for row in range(len(other) if other.odometry else 0):
+            self._copy_odometry(other, row, start + row)
+        self.copy_links(other, {row: start + row for row in range(len(other))})
 
     def search(self, global_: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """(D,) -> rows (k',) int64 and cosines (k',) float32, best first, ties by row."""
