@@ -16,6 +16,7 @@ import zlib
 import numpy as np
 
 from selavpr_model.data.decode import decode_rgb
+from selavpr_model.data.formats.sqlite_tables import MOST_BYTES, require_tables
 from selavpr_model.data.pose_files import PoseRow, rigid_pose
 from selavpr_model.data.sequence import ImageSequence
 from selavpr_model.errors import InputError, SourceError
@@ -72,6 +73,7 @@ def load(path: Path, base_camera: np.ndarray | None) -> ImageSequence:
 def _query(path: Path, text: str, values: Sequence[int] = ()) -> list[tuple]:
     connection = sqlite3.connect(f'{path.resolve().as_uri()}?mode=ro', uri=True)
     try:
+        require_tables(connection, ('Node', 'Data', 'Admin'))
         return connection.execute(text, tuple(values)).fetchall()
     finally:
         connection.close()
@@ -120,7 +122,11 @@ def _optimised(path: Path) -> dict[int, np.ndarray]:
 def _unpacked(path: Path, data: bytes) -> bytes:
     """zlib, with rows, columns and type of a matrix behind it."""
     try:
-        return zlib.decompress(data[:-12])
+        machine = zlib.decompressobj()
+        found = machine.decompress(data[:-12], MOST_BYTES)
+        if not machine.eof:
+            raise zlib.error(f'it does not end within {MOST_BYTES} bytes')
+        return found
     except zlib.error as error:
         raise SourceError(f'{path}: its optimised poses cannot be unpacked: {error}') from error
 
