@@ -197,7 +197,11 @@ def believe(
         log.info('the map has places without poses: each frame is decided alone')
         return None
     radius, angle = config.distinct_radius_m, config.distinct_angle_deg
-    return TemporalBelief(poses, temporal, radius, angle, _segments(place_map), by_confidence)
+    belief = TemporalBelief(poses, temporal, radius, angle, _segments(place_map), by_confidence)
+    for row, others in place_map.joined.items():
+        for other in others:
+            belief.link(row, other)
+    return belief
 
 
 def _segments(place_map: PlaceMap) -> int | np.ndarray:

@@ -72,7 +72,7 @@ def apply(place_map: PlaceMap, drawn: Sketch, straight: Straight) -> list[str]:
             rows = drawn.graph.tracks == track
             poses[rows] = drawn.graph.poses[rows]
     place_map.move(poses)
-    place_map.links['weight'][: len(straight.weights)] = straight.weights
+    place_map.weigh_links(straight.weights)
     place_map.unaligned_sessions -= whole
     for track, each in straight.alignments.items():
         logger.debug('session %r: %s', drawn.sessions[track], each.reason)
