@@ -18,6 +18,7 @@ from selavpr_model.cli.ask import ask
 from selavpr_model.cli.benchmark import benchmark
 from selavpr_model.cli.evaluate import evaluate
 from selavpr_model.cli.export import export
+from selavpr_model.cli.features import features
 from selavpr_model.cli.map import map_app
 from selavpr_model.cli.train import train
 from selavpr_model.cli.weights import weights_app
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.command()(evaluate)
 app.command()(ask)
+app.command()(features)
 app.command()(export)
 app.add_typer(weights_app, name='weights', epilog='Example: selavpr weights list')
 app.add_typer(map_app, name='map', epilog='Example: selavpr map info maps/campus')

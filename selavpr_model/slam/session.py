@@ -120,6 +120,11 @@ class SlamSession:
         return len(self._belief) - self._first_row
 
     @property
+    def belief(self) -> np.ndarray:
+        """(n,) the probability of each of the places that were searched."""
+        return self._belief.probabilities
+
+    @property
     def last_pose(self) -> np.ndarray:
         """(4, 4) of the last keyframe, by odometry; without it, along a line."""
         return self._track.points[-1].pose
