@@ -22,7 +22,7 @@ from selavpr_model.geometry.gate import GeometryGate
 from selavpr_model.geometry.overlay import by_codes, by_geometry, MatchOverlay
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.retrieval import Query, ranked
-from selavpr_model.records import Frame, Recognition, State
+from selavpr_model.records import Features, Frame, Recognition, State
 from selavpr_model.runtime.stages import StageClock
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,8 @@ class PlaceRecognizer:
         self.extractor = extractor
         self.config = config or RecognizerConfig()
         self.temporal = temporal or TemporalConfig(enabled=False)
-        self._view: np.ndarray | None = None  # of the last frame
+        self.features: Features | None = None  # of the last frame
+        self.view: np.ndarray | None = None  # PlaceMap.code of the last frame
         self.odometry = OdometryGuard(self.temporal)
         self.place_map = place_map
 
@@ -77,7 +78,7 @@ class PlaceRecognizer:
             with clock.stage('verify'):
                 look = features.local, frame.camera, force_verification
                 answer = self.gate.check(answer, places, *look)
-        self._view = query.view
+        self.features, self.view = features, query.view
         return replace(answer, timings_ns=clock.ns)
 
     def decide(self, frame: Frame, places: Ranked, view: np.ndarray) -> Recognition:
@@ -136,10 +137,10 @@ class PlaceRecognizer:
         size = self.extractor.input_size
         if self.gate.view is not None and self.gate.view.cells is not None:
             return by_geometry(self.gate.view, size)
-        if self._view is None or not answer.candidates:
+        if self.view is None or not answer.candidates:
             return None
         row = answer.candidates[0].row
-        return by_codes(self._view, row, self._map, size, self._matcher)
+        return by_codes(self.view, row, self._map, size, self._matcher)
 
     def expect(self, T_map_camera: np.ndarray, covariance: np.ndarray) -> None:
         """Forget the frames so far: somebody says that the camera is here. covariance: (6, 6)."""

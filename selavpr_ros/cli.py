@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
 
 from selavpr_model.cli.app import app, run
@@ -31,20 +30,12 @@ from selavpr_model.cli.options import (
 from selavpr_model.config import (
     MapConfig,
 )
-from selavpr_model.data.source_report import Source
 from selavpr_model.errors import EngineError
 from selavpr_model.runtime.outputs import require_outputs, write_json
+from selavpr_ros.bags.options import BaseCamera, ImageTopic, open_source, parse_pose, say_report
 from selavpr_ros.doctor.command import doctor
-from selavpr_ros.replay.options import (
-    BaseCamera,
-    Geometry,
-    ImageTopic,
-    parse_pose,
-    Rate,
-    Rerun,
-    SlamTruth,
-    Truth,
-)
+from selavpr_ros.replay.map_commands import prune, update
+from selavpr_ros.replay.options import Geometry, Rate, Rerun, SlamTruth, Truth
 
 
 def publish_stage(rounds: int) -> list[float]:
@@ -69,6 +60,8 @@ def publish_stage(rounds: int) -> list[float]:
 
 EXTRA_STAGES['publish'] = publish_stage
 app.command()(doctor)
+map_app.command('update')(update)
+map_app.command('prune')(prune)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -105,30 +98,16 @@ def build_map(
     Example: selavpr map build demo/summer --out maps/summer --poses /ground_truth/pose
     """
     from selavpr_model.cli.map import build_from
+    from selavpr_ros.bags.recordings import map_frame_of
 
     require_outputs(out, json_out)
-    frames, origin, frame_id = open_source(source, poses, image_topic, parse_pose(base_camera))
+    frames, origin = open_source(source, poses, image_topic, parse_pose(base_camera))
+    storage = dataclasses.replace(storage, frame_id=map_frame_of(frames))
     build_from(
-        frames, out, source=origin, extractor=extractor, keyframes=keyframes,
-        storage=dataclasses.replace(storage, frame_id=frame_id), overwrite=overwrite,
-        json_out=json_out,
+        frames, out, source=origin, extractor=extractor, keyframes=keyframes, storage=storage,
+        overwrite=overwrite, json_out=json_out,
     )  # fmt: skip
     say_report(source, frames)
-
-
-def say_report(source: Path, recording: Source) -> None:
-    """How many images were used, left out and why, and have a pose from what."""
-    typer.echo(f'{source}: {recording.report.words()}')
-
-
-def open_source(
-    source: Path, poses: str, image_topic: str, base_camera: np.ndarray | None
-) -> tuple[Source, dict[str, Any], str]:
-    """Frames of any source, what the map says of where it is from, and the frame of its poses."""
-    from selavpr_ros.bags.recordings import map_frame_of, open_recording, origin_of
-
-    recording = open_recording(source, poses, image_topic, base_camera)
-    return recording, origin_of(recording, source), map_frame_of(recording)
 
 
 @app.command()
@@ -201,7 +180,7 @@ def slam(
 
     Example: selavpr slam demo/summer --truth /ground_truth/pose --out build/slam
     """
-    from selavpr_model.cli.map import show
+    from selavpr_model.cli.map_show import show
     from selavpr_ros.replay import slam as slam_replay
     from selavpr_ros.replay.tables import slam_rows
 

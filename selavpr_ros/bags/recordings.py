@@ -11,6 +11,7 @@ import numpy as np
 from selavpr_model.config import MapConfig
 from selavpr_model.data.image_folder import ImageFolder
 from selavpr_model.data.sequences import layout_of
+from selavpr_model.data.source_report import Source
 from selavpr_model.data.video import is_video, VideoFrames
 from selavpr_model.errors import SourceError
 from selavpr_ros.bags.files import is_bag
@@ -50,6 +51,6 @@ def origin_of(recording: Recording, source: Path) -> dict[str, Any]:
     return {**told, 'poses': report.poses, **known}
 
 
-def map_frame_of(recording: Recording) -> str:
+def map_frame_of(recording: Source) -> str:
     """The coordinate frame of its poses."""
     return recording.map_frame if isinstance(recording, BagFrames) else MapConfig().frame_id
