@@ -126,6 +126,12 @@ class PlaceRecognizer:
         self._decider = Decider(belief, self.temporal.min_belief)
         self.gate = GeometryGate(place_map, self.geometry, self.config)
 
+    @property
+    def belief(self) -> np.ndarray | None:
+        """(n,) probability of each place after the last frame; None where each stands alone."""
+        belief = self._decider.belief
+        return None if belief is None else belief.probabilities
+
     def overlay(self, answer: Recognition) -> MatchOverlay | None:
         """The matches of the last frame, whose answer this is, with its best place."""
         size = self.extractor.input_size

@@ -111,6 +111,11 @@ class TemporalBelief:
         nearest = self._tree.query(self._positions, k=2)[0][:, 1]
         return float(np.median(nearest[nearest < FAR_M])) if nearest.min() < FAR_M else 0.0
 
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(n,) of each place; what is missing to 1 is the probability of being off the map."""
+        return self._belief.copy()
+
     def link(self, a: int, b: int) -> None:
         """Rows a and b show one place, whatever their poses say; as a verified closure does."""
         self._links.setdefault(a, set()).add(b)
