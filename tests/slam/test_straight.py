@@ -170,7 +170,9 @@ def beside(config):
 
 def test_beside_the_drive_it_is_applied_a_fixed_number_of_keyframes_later():
     made, keeper, changed = beside(GraphConfig(wait_keyframes=7))
-    assert changed == LAP + 1 + 7 and error(made) < 0.6
+    assert changed == LAP + 1 + 7 and error(made) < 0.3
+    ways = np.linalg.norm(np.diff(made.poses[:, :3, 3], axis=0), axis=1)
+    assert ways == pytest.approx(np.ones(COUNT - 1), abs=0.2), 'nothing is torn apart'
     same = beside(GraphConfig(wait_keyframes=7))[0]
     assert (same.poses == made.poses).all(), 'a replay repeats it'
     assert keeper.finish().links == 10 and error(made) < 0.15
