@@ -18,7 +18,7 @@ BIN := .venv/bin
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
-setup: ## venv, ROS 2 wheels, PyTorch, messages; TORCH_INDEX=ADDRESS: torch from there
+setup: ## venv, ROS 2 wheels, PyTorch, messages; ROS=jazzy or kilted; TORCH_INDEX=ADDRESS: torch from there
 	@$(PYTHON) tools/setup_env.py
 
 weights: ## setup, and the pre-trained backbone into ~/.cache/selavpr or $SELAVPR_HOME

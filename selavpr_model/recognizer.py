@@ -11,10 +11,10 @@ import numpy as np
 
 from selavpr_model.config import GeometryConfig, RecognizerConfig, TemporalConfig
 from selavpr_model.decision.belief import Moment, TemporalBelief
-from selavpr_model.decision.calibration import keyframe_covariance
+from selavpr_model.decision.calibration import keyframe_covariance, mode_covariance
 from selavpr_model.decision.decide import Decider, Decision
 from selavpr_model.decision.evidence import by_confidence
-from selavpr_model.decision.mode_pose import mode_pose
+from selavpr_model.decision.modes import mode_pose, turned
 from selavpr_model.decision.odometry_guard import OdometryGuard
 from selavpr_model.decision.pose_filter import PoseFilter, Verdict
 from selavpr_model.decision.ranking import Ranked
@@ -26,7 +26,7 @@ from selavpr_model.geometry.overlay import by_codes, by_geometry, MatchOverlay
 from selavpr_model.geometry.verdict import withheld
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.retrieval import Query, ranked
-from selavpr_model.records import Frame, Place, Recognition, State
+from selavpr_model.records import Features, Frame, Place, Recognition, State
 from selavpr_model.runtime.stages import StageClock
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,8 @@ class PlaceRecognizer:
         self.extractor = extractor
         self.config = config or RecognizerConfig()
         self.temporal = temporal or TemporalConfig(enabled=False)
-        self._view: np.ndarray | None = None  # of the last frame
+        self.features: Features | None = None  # of the last frame
+        self.view: np.ndarray | None = None  # PlaceMap.code of the last frame
         self.odometry = OdometryGuard(self.temporal)
         self.pose_filter = PoseFilter()
         self.place_map = place_map
@@ -86,7 +87,7 @@ class PlaceRecognizer:
                 look = features.local, frame.camera, force_verification
                 answer = self.gate.check(answer, places, *look)
         answer = self.steady(answer, frame)
-        self._view = query.view
+        self.features, self.view = features, query.view
         return replace(answer, timings_ns=clock.ns)
 
     def decide(self, frame: Frame, places: Ranked, view: np.ndarray) -> Recognition:
@@ -117,11 +118,13 @@ class PlaceRecognizer:
             unaligned = self._map.frame_of(place)
             why = f'{answer.reason}; {NOT_ALIGNED.format(place.session)}'
             return replace(answer, reason=why) if unaligned else answer
-        share: Mapping[int, float] = {answer.candidates[0].row: 1.0}
-        if decision.belief is not None:
-            share = self._aligned(decision.belief.mode.share)
-        covariance = keyframe_covariance(self._map.calibration, self.config)
-        pose, covariance = mode_pose(share, self._map.poses, covariance)
+        calibration = self._map.calibration
+        if decision.belief is None:
+            covariance = keyframe_covariance(calibration, self.config)
+            return replace(answer, pose=place.pose, covariance=covariance)
+        share = self._aligned(decision.belief.mode.share)
+        unknown = mode_covariance(calibration, self.config)
+        pose, covariance = mode_pose(share, self._map.poses, unknown)
         return replace(answer, pose=pose, covariance=covariance)
 
     def _aligned(self, share: Mapping[int, float]) -> Mapping[int, float]:
@@ -165,17 +168,21 @@ class PlaceRecognizer:
             return replace(withheld(answer, NOT_FITTING.format(outside), False), outside=outside)
         now = self.pose_filter.estimate
         assert now is not None
-        return replace(answer, pose=now.T_map_body, covariance=now.covariance, filtered=True)
+        pose, covariance = now.T_map_body, now.covariance
+        if answer.candidates[0].pose is None:  # no number of answers tells what none of them knows
+            unknown = mode_covariance(self._map.calibration, self.config)
+            covariance = covariance + turned(unknown, pose)
+        return replace(answer, pose=pose, covariance=covariance, filtered=True)
 
     def overlay(self, answer: Recognition) -> MatchOverlay | None:
         """The matches of the last frame, whose answer this is, with its best place."""
         size = self.extractor.input_size
         if self.gate.view is not None and self.gate.view.cells is not None:
             return by_geometry(self.gate.view, size)
-        if self._view is None or not answer.candidates:
+        if self.view is None or not answer.candidates:
             return None
         row = answer.candidates[0].row
-        return by_codes(self._view, row, self._map, size, self._matcher)
+        return by_codes(self.view, row, self._map, size, self._matcher)
 
     def expect(self, T_map_camera: np.ndarray, covariance: np.ndarray) -> None:
         """Forget the frames so far: somebody says that the camera is here. covariance: (6, 6)."""

@@ -93,7 +93,10 @@ class Features:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """One keyframe of the map; `id` never changes. pose: (4, 4) T_map_camera or None."""
+    """One keyframe of the map; `id` never changes. pose: (4, 4) T_map_camera or None.
+
+    name: of its image; label: what people call the place ("dock"), '' where nobody has named it.
+    """
 
     id: int
     stamp_ns: int
@@ -101,6 +104,12 @@ class Place:
     session: str = ''
     camera_frame: str = 'camera'
     pose: np.ndarray | None = None
+    label: str = ''
+
+    @property
+    def known_as(self) -> str:
+        """What an answer calls it: its label, else the name of its image."""
+        return self.label or self.name
 
 
 @dataclass(frozen=True, slots=True, eq=False)

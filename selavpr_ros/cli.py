@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
 
 from selavpr_model.cli.app import app, run
@@ -32,19 +31,12 @@ from selavpr_model.config import (
     MapConfig,
     ReplayConfig,
 )
-from selavpr_model.data.source_report import Source
-from selavpr_model.errors import ConfigError, EngineError
+from selavpr_model.errors import EngineError
 from selavpr_model.runtime.outputs import require_outputs, write_json
+from selavpr_ros.bags.options import BaseCamera, ImageTopic, open_source, parse_pose, say_report
 from selavpr_ros.doctor.command import doctor
+from selavpr_ros.replay.map_commands import prune, update
 
-ImageTopic = Annotated[str, typer.Option(help='image topic of a bag; empty: its only one')]
-BaseCamera = Annotated[
-    str,
-    typer.Option(
-        help='pose of the camera in the base frame, T_base_camera, as x,y,z,qx,qy,qz,qw (m); '
-        'empty: taken from /tf_static'
-    ),
-]
 Truth = Annotated[
     str, typer.Option(help='topic of the true poses, or tf:FRAME; none: nothing is scored')
 ]
@@ -74,6 +66,8 @@ def publish_stage(rounds: int) -> list[float]:
 
 EXTRA_STAGES['publish'] = publish_stage
 app.command()(doctor)
+map_app.command('update')(update)
+map_app.command('prune')(prune)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -118,40 +112,6 @@ def build_map(
         overwrite=overwrite, json_out=json_out,
     )  # fmt: skip
     say_report(source, frames)
-
-
-def say_report(source: Path, recording: Source) -> None:
-    """How many images were used, left out and why, and have a pose from what."""
-    typer.echo(f'{source}: {recording.report.words()}')
-
-
-def open_source(
-    source: Path, poses: str, image_topic: str, base_camera: np.ndarray | None
-) -> tuple[Source, dict[str, Any]]:
-    """Frames of any source, and what the map says about where it is from."""
-    from selavpr_ros.bags.recordings import open_recording, origin_of
-
-    recording = open_recording(source, poses, image_topic, base_camera)
-    return recording, origin_of(recording, source)
-
-
-def parse_pose(text: str) -> np.ndarray | None:
-    """x,y,z,qx,qy,qz,qw -> (4, 4); None for nothing; ConfigError for anything else."""
-    from selavpr_model.errors import InputError
-    from selavpr_ros.convert.from_ros import checked_pose
-
-    if not text:
-        return None
-    try:
-        values = tuple(float(part) for part in text.split(','))
-        if len(values) != 7:
-            raise ValueError(f'{len(values)} numbers')
-        return checked_pose(values)
-    except (ValueError, InputError) as error:
-        raise ConfigError(
-            f'--base-camera: expected x,y,z,qx,qy,qz,qw in m with a unit quaternion, got {text!r} '
-            f'({error})'
-        ) from error
 
 
 @app.command()
@@ -225,7 +185,7 @@ def slam(
 
     Example: selavpr slam demo/summer --truth /ground_truth/pose --out build/slam
     """
-    from selavpr_model.cli.map import show
+    from selavpr_model.cli.map_show import show
     from selavpr_ros.replay import slam as slam_replay
     from selavpr_ros.replay.tables import slam_rows
 

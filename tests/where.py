@@ -29,8 +29,10 @@ SLOW = (
     'replay',
     'repository/test_campaign.py',
     'repository/test_kidnapping.py',
+    'repository/test_lint.py',
     'runtime/test_needs.py',
     'slam/test_slam.py',
     'training/test_ablate.py',
     'training/test_trainer.py',
+    'update',
 )

@@ -166,7 +166,7 @@ class _Maps:
     def use(self) -> None:
         from map_helpers import IDENTITY, some_features
 
-        from selavpr_model.cli.map import describe
+        from selavpr_model.cli.map_show import describe
         from selavpr_model.maps.building.inspect import problems
         from selavpr_model.maps.storage.reader import read_manifest
         from selavpr_model.maps.storage.store import open_map

@@ -8,17 +8,16 @@ Xu et al., "Probabilistic Visual Place Recognition for Hierarchical Localization
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 import math
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from selavpr_model.config import TemporalConfig
 from selavpr_model.decision.evidence import by_matches, Evidence
+from selavpr_model.decision.modes import grouped, joined, Mode
 from selavpr_model.matching.nearest import count_mutual
 from selavpr_model.poses import inverse
 from selavpr_model.records import Candidate
@@ -30,18 +29,6 @@ FAINT = 0.01  # of the belief in the best place: what holds less is not part of 
 MOST_IN_MODES = 200  # places; a belief that is spread over more knows nothing
 REACH = 3.0  # standard deviations of motion that are followed
 FAR_M = 1e7  # between places whose poses have no common frame
-
-
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """Places next to each other that are believed in together: one hypothesis, whose extent along
-    the map is the uncertainty of the pose.
-
-    share: row -> probability; mass: their sum.
-    """
-
-    share: Mapping[int, float] = field(default_factory=dict)
-    mass: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,21 +240,11 @@ class TemporalBelief:
         )  # fmt: skip
 
     def _find_modes(self) -> dict[int, int]:
-        """Row -> number of its mode, of the places that hold a share of the belief.
-
-        Two places belong together where a robot can be thought to be at either: near each other
-        and seen in one direction, or joined by a closure.
-        """
+        """Row -> number of its mode, of the places that hold a share of the belief."""
         rows = np.argsort(-self._belief, kind='stable')[:MOST_IN_MODES]
         rows = rows[self._belief[rows] >= FAINT * self._belief[rows[0]]]
-        pairs = cKDTree(self._positions[rows]).query_pairs(self._radius_m, output_type='ndarray')
-        alike = self._axes[rows[pairs[:, 0]]], self._axes[rows[pairs[:, 1]]]
-        pairs = pairs[np.einsum('ni,ni->n', *alike) >= self._cos_same]
-        at = {int(row): i for i, row in enumerate(rows)}
-        joined = [(i, at[b]) for a, i in at.items() for b in self._links.get(a, ()) if b in at]
-        pairs = np.concatenate([pairs, np.reshape(joined, (-1, 2)).astype(pairs.dtype)])
-        graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(rows), len(rows)))
-        labels = connected_components(graph, directed=False)[1]
+        where = self._positions[rows], self._axes[rows]
+        labels = grouped(*where, self._radius_m, self._cos_same, joined(rows, self._links))
         return dict(zip(rows.tolist(), labels.tolist(), strict=True))
 
     def _mode_of(self, row: int) -> Mode:

@@ -136,12 +136,13 @@ class PlaceMap:
         return self._append(np.asarray(features.global_, np.float32), place, jpeg)
 
     def copy(self, other: PlaceMap, row: int, place: Place) -> int:
-        """Append a row of `other`, stored alike, as `place`; nothing of it is coded again."""
+        """Append a row of `other`, stored alike, as `place`; its bytes stay as they are."""
         self.table.require_new([place.id])
         other._verified([row])
-        jpeg = thumbnails.encode(other.thumbnail(row), self.config.thumbnail_px)
+        if other.guard is not None:
+            other.guard.thumbnail(row)
         self.store.append(other.store.stored(row))
-        return self._append(other.global_(row), place, jpeg)
+        return self._append(other.global_(row), place, other.jpegs[row])
 
     def _append(self, global_: np.ndarray, place: Place, jpeg: np.ndarray) -> int:
         self.index.add(global_[None])

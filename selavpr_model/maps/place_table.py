@@ -18,7 +18,14 @@ from selavpr_model.errors import InputError
 from selavpr_model.records import Place
 
 NO_POSE = np.full((4, 4), np.nan)
-COLUMNS = ('id', 'stamp_ns', 'name', 'session', 'camera_frame')  # of a line of places.jsonl
+COLUMNS = (
+    'id',
+    'stamp_ns',
+    'name',
+    'session',
+    'camera_frame',
+    'label',
+)  # of a line of places.jsonl
 MOST_TEXT = 8192  # characters of a name
 MOST_LINE = 1 << 17  # bytes of a line
 LINES_AT_ONCE = 4096  # parsed rows are ten times as large as the columns made of them
@@ -26,7 +33,7 @@ LINES_AT_ONCE = 4096  # parsed rows are ten times as large as the columns made o
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """Places that were read: ids (N,) uint64, stamps (N,) int64, poses (N, 4, 4), three texts."""
+    """Places that were read: ids (N,) uint64, stamps (N,) int64, poses (N, 4, 4), four texts."""
 
     ids: np.ndarray
     stamps: np.ndarray
@@ -34,6 +41,7 @@ class Columns:
     names: list[str] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)
     camera_frames: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
 
     def place(self, row: int) -> Place:
         pose = self.poses[row]
@@ -44,6 +52,7 @@ class Columns:
             self.sessions[row],
             self.camera_frames[row],
             None if np.isnan(pose[0, 0]) else pose,
+            self.labels[row],
         )
 
 
@@ -126,6 +135,7 @@ class PlaceTable(Sequence[Place]):
                 'name': place.name,
                 'session': place.session,
                 'camera_frame': place.camera_frame,
+                'label': place.label,
             }
 
 
@@ -163,7 +173,11 @@ def _lines(raw: bytes | mmap.mmap) -> Iterator[bytes]:
 def _append_lines(columns: list[list[Any]], lines: list[bytes]) -> None:
     first = len(columns[0])
     rows = json.loads(b'[' + b','.join(lines) + b']')
-    if len(rows) != len(lines) or {*map(type, rows)} != {dict} or {*map(len, rows)} != {5}:
+    if (
+        len(rows) != len(lines)
+        or {*map(type, rows)} != {dict}
+        or {*map(len, rows)} != {len(COLUMNS)}
+    ):
         raise ValueError(f'lines {first + 1} to {first + len(lines)}: not one place a line')
     try:
         ids, stamps, names, *texts = zip(*map(itemgetter(*COLUMNS), rows), strict=True)

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from selavpr_model.config import TemporalConfig
 from selavpr_model.decision.belief import Belief, Moment, TemporalBelief
-from selavpr_model.decision.mode_pose import mode_pose
+from selavpr_model.decision.modes import mode_pose
 from selavpr_model.records import Candidate, Place
 
 SECOND = 1_000_000_000

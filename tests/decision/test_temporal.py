@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from selavpr_model.config import RecognizerConfig, TemporalConfig
-from selavpr_model.decision.belief import Belief, Mode, Moment, TemporalBelief
+from selavpr_model.decision.belief import Belief, Moment, TemporalBelief
 from selavpr_model.decision.evidence import by_confidence, by_matches
 from selavpr_model.decision.follow import follow
 from selavpr_model.decision.judge import judge
+from selavpr_model.decision.modes import Mode
 from selavpr_model.decision.ranking import Ranked
 from selavpr_model.decision.thresholds import Thresholds
 from selavpr_model.records import Candidate, Place, Reject, State, Status

@@ -22,6 +22,7 @@ FLOORS = (
     ('selavpr_model.maps',),
     ('selavpr_model.geometry',),
     ('selavpr_model.recognizer', 'selavpr_model.slam'),
+    ('selavpr_model.update',),
     ('selavpr_model.evaluation',),
     ('selavpr_model.training', 'selavpr_model.benchmark'),
     ('selavpr_model.cli',),

@@ -16,6 +16,7 @@ from selavpr_model.decision.calibration import Calibration
 from selavpr_model.decision.confidence import FEATURES
 from selavpr_model.errors import ConfigError, MapMetadataError, MapVersionError
 from selavpr_model.maps.storage import limited_json
+from selavpr_model.maps.storage.source import trouble_of
 from selavpr_model.records import Camera, ModelIdentity
 from selavpr_model.runtime.shown import one_line, shown
 
@@ -152,7 +153,8 @@ def _check_fields(manifest: dict[str, Any], where: Path) -> None:
     _require(manifest['configs'], dict.fromkeys(manifest['configs'], dict), 'configs.', where)
     _check_ranges(manifest, where)
     _check_files(manifest, where)
-    _check_source(manifest['source'], where)
+    if trouble := trouble_of(manifest['source']):
+        raise _damaged(where, trouble)
     calibration(manifest, where), cameras(manifest, where), unaligned_sessions(manifest, where)
 
 
@@ -169,17 +171,6 @@ def _check_ranges(manifest: dict[str, Any], where: Path) -> None:
         raise _damaged(where, f'revision {manifest["revision"]} is out of range')
     if not MAP_ID.fullmatch(manifest['map_id']):
         raise _damaged(where, f'map_id: expected a UUID, got {shown(manifest["map_id"])}')
-
-
-def _check_source(source: Any, where: Path) -> None:
-    """Of merged maps it names the parts, each with a source of its own."""
-    parts = source.get('maps', [])
-    if not isinstance(parts, list):
-        raise _damaged(where, f'source.maps: expected a list, got {shown(parts)}')
-    for part in parts:
-        kinds = {'map_id': str, 'path': str, 'new_ids': dict, 'source': dict}
-        _require(part, kinds, 'source.maps.', where)
-        _check_source(part['source'], where)
 
 
 def _check_files(manifest: dict[str, Any], where: Path) -> None:

@@ -55,6 +55,7 @@ class Broadcaster:
         self._T_map_odom: np.ndarray | None = None
         self._covariance, self._answers = np.eye(6), 0
         self._sent: np.ndarray | None = None  # (4, 4) T_map_odom
+        self._sent_ns = 0  # stamps never go back, however late odometry arrives
         self._why_not: str | None = why  # nothing is sent; None: it is
         self._valid_from_ns = valid_from_ns
         self._found_ns = time.monotonic_ns()  # when an answer other than LOST came last
@@ -154,7 +155,8 @@ class Broadcaster:
                 return
             self._sent = self._next(T_map_odom, T_odom_base)
             ahead_ns = round(self._context.config.transform_tolerance_s * SECOND)
-            self._send(stamp_ns + elapsed_ns + ahead_ns, self._sent)
+            self._sent_ns = max(self._sent_ns, stamp_ns + elapsed_ns + ahead_ns)
+            self._send(self._sent_ns, self._sent)
 
     def _expire(self) -> None:
         limit_s = self._context.config.tf_hold_s
