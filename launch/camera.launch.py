@@ -15,25 +15,36 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 from launch import LaunchContext, LaunchDescription
 
-# Camera -> topics of its driver's own launch file, and the QoS that reaches them.
+# Driver -> topics of its own launch file with the defaults of that, as read in its source. All of
+# them offer reliable images to any number of subscribers, which qos_image sensor_data hears.
 CAMERAS = {
+    # realsense-ros 1cbd81b: rs_launch.py, namespace camera and name camera. Raw images.
     'realsense': {
         'image_topic': '/camera/camera/color/image_raw',
         'camera_info_topic': '/camera/camera/color/camera_info',
     },
+    # zed-ros2-wrapper 33dfefa (5.4.1): zed_camera.launch.py, the left camera, bgra8. Rectified.
     'zed': {
         'image_topic': '/zed/zed_node/rgb/color/rect/image',
-        'camera_info_topic': '/zed/zed_node/rgb/color/rect/image/camera_info',
+        'camera_info_topic': '/zed/zed_node/rgb/color/rect/camera_info',
     },
+    # The same driver before 5.1.0, which renamed the images.
     'zed_before_5_1': {
         'image_topic': '/zed/zed_node/rgb/image_rect_color',
         'camera_info_topic': '/zed/zed_node/rgb/camera_info',
     },
+    # depthai-ros b39899f (jazzy) and 9132443 (humble): camera.launch.py, name oak. Raw images.
     'oak': {
         'image_topic': '/oak/rgb/image_raw',
         'camera_info_topic': '/oak/rgb/camera_info',
     },
-    'usb_cam': {'image_topic': '/image_raw', 'camera_info_topic': '/camera_info'},
+    # usb_cam 772b25f: camera.launch.py, which calls its only camera camera1. Raw images.
+    'usb_cam': {
+        'image_topic': '/camera1/image_raw',
+        'camera_info_topic': '/camera1/camera_info',
+    },
+    # The same node by itself: ros2 run usb_cam usb_cam_node_exe.
+    'usb_cam_node': {'image_topic': '/image_raw', 'camera_info_topic': '/camera_info'},
 }
 
 

@@ -25,6 +25,7 @@ TEXTS = {
     'advanced_config': 'advanced_config',
     'image_transport': 'image_transport',
     'qos_image': 'qos_image',
+    'rectified': 'rectified',
     'map_frame': 'map_frame',
     'base_frame': 'base_frame',
     'odom_frame': 'odom_frame',
@@ -60,6 +61,13 @@ def topics() -> list[DeclareLaunchArgument]:
             'camera_info_topic',
             default_value='',
             description='topic of the camera calibration; empty: camera_info beside image_topic',
+        ),
+        declare(
+            'rectified',
+            default_value='',
+            choices=['', 'auto', 'yes', 'no'],
+            description='whether the images are rectified, so that P of the calibration holds and '
+            'not K and D; auto: as the name of image_topic says (image_rect)' + NODE_DEFAULT,
         ),
         declare(
             'odom_topic',

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import enum
+import re
 
 from selavpr_model.config.decision import RecognizerConfig, TemporalConfig
 from selavpr_model.config.geometry import GeometryConfig
+from selavpr_model.config.graph import GraphConfig
 from selavpr_model.config.maps import KeyframeConfig, MapConfig
 from selavpr_model.config.model import ExtractorConfig
 from selavpr_model.config.options import Config, option
@@ -24,6 +26,7 @@ class Mode(enum.Enum):
     SLAM = 'slam'
 
 
+TOPIC = re.compile(r'(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
 SERVICES = ('load_map', 'save_map', 'relocalize', 'set_mode', 'query_image')
 
 
@@ -143,6 +146,22 @@ class NodeConfig(Config):
     initialpose_cooldown_s: float = option(
         10.0, 'least time between two messages on the topic initialpose', unit='s', low=0.0
     )
+    hint_request_topic: str = option(
+        'visual_slam/trigger_hint',
+        'topic on which a tracker that is lost, such as cuVSLAM, asks where the robot is; read '
+        'when the node is configured',
+    )
+    hint_topic: str = option(
+        'visual_slam/initial_pose',
+        'topic on which a tracker that asks is told the pose of the robot, with the next image '
+        'that is LOCALIZED; read when the node is configured',
+    )
+    hint_unasked: bool = option(
+        False,
+        'whether a pose is also sent on hint_topic, unasked, when the robot is found first: '
+        'cuVSLAM asks only after a pose did not do; leave it off while that makes its map; read '
+        'when the node is configured',
+    )
     publish_tf: bool = option(
         False,
         'whether the transform map_frame -> odom_frame is published on /tf; only one node may '
@@ -207,6 +226,12 @@ class NodeConfig(Config):
             raise ConfigError(
                 f'NodeConfig.services_off: expected some of {expected}; got {shown(unknown[0])}'
             )
+        for field in ('hint_request_topic', 'hint_topic'):
+            if not TOPIC.fullmatch(getattr(self, field)):
+                raise ConfigError(
+                    f'NodeConfig.{field}: expected the name of a topic, such as '
+                    f'visual_slam/initial_pose; got {shown(getattr(self, field))}'
+                )
 
     @property
     def without(self) -> set[str]:
@@ -221,6 +246,7 @@ GROUPS: dict[str, type[Config]] = {
     'temporal': TemporalConfig,
     'geometry': GeometryConfig,
     'slam': SlamConfig,
+    'graph': GraphConfig,
     'keyframes': KeyframeConfig,
     'storage': MapConfig,
 }
@@ -236,7 +262,7 @@ ROS_PARAMETERS = (
     'publish_tf', 'transform_tolerance_s', 'extractor.weights', 'extractor.device',
     'extractor.engine', 'extractor.precision', 'extractor.threads', 'recognizer.candidates',
     'recognizer.min_precision', 'recognizer.distinct_radius_m',
-    'temporal.enabled', 'temporal.min_belief', 'temporal.speed_mps', 'geometry.enabled',
+    'temporal.enabled', 'temporal.speed_mps', 'geometry.enabled',
     'slam.session', 'slam.verify', 'keyframes.distance_m',
     'keyframes.angle_deg', 'storage.local_dtype',
 )  # fmt: skip

@@ -10,26 +10,27 @@ from pathlib import Path
 import shutil
 from typing import Any
 
+from domain import own_domain
+from hypothesis import settings
 import pytest
 
 from where import ROOT, SHARED, SLOW, TESTS
 
 # Before anything imports rclpy: tests that run at once must not hear each other.
-os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+os.environ['ROS_DOMAIN_ID'] = str(own_domain())
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch, as share_cores does
 os.environ.setdefault('ROS_LOG_DIR', str(ROOT / 'build' / 'ros_log'))
+settings.register_profile('ours', deadline=None)  # a busy machine is no fault
+settings.load_profile('ours')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What `make quick` leaves out; and what a busy machine may make late is tried once more."""
+    """What `make quick` leaves out."""
     slow = [TESTS / name for name in SLOW]
-    over_dds = [TESTS / name for name in ('doctor', 'node', 'replay/test_live.py')]
     for item in items:
         if any(item.path.is_relative_to(path) for path in slow):
             item.add_marker(pytest.mark.slow)
-        if any(item.path.is_relative_to(path) for path in over_dds):
-            item.add_marker(pytest.mark.flaky(reruns=1))  # shown as R in the summary
 
 
 @pytest.fixture(scope='session')
@@ -75,6 +76,34 @@ def street_map(
 
     out = tmp_path_factory.mktemp('maps') / 'street'
     build_map(street, extractor, out, source={'path': 'street'}, progress=False)
+    return out
+
+
+@pytest.fixture(scope='session')
+def summer() -> list[Any]:
+    """The first frames of the demo's summer drive, with odometry and true poses."""
+    from selavpr_ros.bags.reader import BagFrames
+
+    return list(BagFrames(ROOT / 'demo' / 'summer', pose_topic='/ground_truth/pose'))[:80]
+
+
+@pytest.fixture(scope='session')
+def evening(summer: list[Any]) -> list[Any]:
+    """A later drive between the places of `summer_map`, in another light, without poses."""
+    from map_helpers import in_the_evening
+
+    return [in_the_evening(frame) for frame in summer[1::2]]
+
+
+@pytest.fixture(scope='session')
+def summer_map(
+    extractor: Any, summer: list[Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A map of every second frame of `summer`."""
+    from selavpr_model.maps.building.builder import build_map
+
+    out = tmp_path_factory.mktemp('maps') / 'summer'
+    build_map(summer[::2], extractor, out, source={'session': 'summer'}, progress=False)
     return out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 import contextlib
+from dataclasses import replace
 import hashlib
 import json
 import math
@@ -68,6 +69,13 @@ def some_map(places: int = 12, dtype: str = 'fast', seed: int = 0) -> PlaceMap:
         image = some_image(i) if i % 4 else None
         place_map.add(some_features(1000 * seed + i), some_place(i), image)
     return place_map
+
+
+def in_the_evening(frame: Frame) -> Frame:
+    """Another light and a worse lens, and nobody knows where it was taken."""
+    noise = np.random.default_rng(frame.stamp_ns % 2**32).normal(0.0, 12.0, frame.image.shape)
+    image = 255.0 * (frame.image / 255.0) ** 2.5 * 0.7 + noise
+    return replace(frame, image=np.clip(image, 0, 255).astype(np.uint8), pose=None)
 
 
 class CheapExtractor:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 import copy
+import ctypes
 import gc
 from pathlib import Path
 import tempfile
@@ -37,6 +38,7 @@ from selavpr_ros.main import spin
 from selavpr_ros.node import advanced_config, qos
 from selavpr_ros.node.localizer import LocalizerNode
 
+LIBC = ctypes.CDLL('libc.so.6')
 PATIENCE_S = 60.0  # far beyond what anything takes, even on a machine that is busy
 TOPICS: dict[str, tuple[Any, Any]] = {
     'hypotheses': (PlaceHypotheses, qos.reliable(100)),
@@ -107,8 +109,6 @@ class Robot:
         self._stamp_ns = time.time_ns()
 
     def __enter__(self) -> Robot:
-        if Robot.count % 8 == 0:
-            gc.collect()  # nodes of before are cycles; of their DDS participants 32 are heard
         self._thread.start()
         return self
 
@@ -123,7 +123,9 @@ class Robot:
         self.localizer.destroy_node()
         self.user.destroy_node()
         self._executor.shutdown()
+        self._node_executor.shutdown()
         self._folder.cleanup()
+        leave_nothing()
 
     def _hear(self, name: str) -> Callable[[Any], None]:
         return self.heard[name].append
@@ -241,6 +243,14 @@ class Robot:
                     if answer.header.stamp == message.header.stamp:
                         return answer
         raise AssertionError(f'no hypotheses; {self.report()}')
+
+
+def leave_nothing() -> None:
+    """Nodes that were destroyed are cycles and hold their DDS participants, of which 32 in all
+    are heard; and what a model took goes back to the system.
+    """
+    gc.collect()
+    LIBC.malloc_trim(0)
 
 
 def drops(robot: Robot, reason: str) -> int:

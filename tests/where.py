@@ -19,6 +19,7 @@ SLOW = (
     'evaluation/test_evaluate.py',
     'examples',
     'features/test_fused.py',
+    'features/test_onnx_export.py',
     'features/test_parity.py',
     'features/test_weights.py',
     'launch',
@@ -29,8 +30,10 @@ SLOW = (
     'replay',
     'repository/test_campaign.py',
     'repository/test_kidnapping.py',
+    'repository/test_lint.py',
     'runtime/test_needs.py',
     'slam/test_slam.py',
     'training/test_ablate.py',
     'training/test_trainer.py',
+    'update',
 )

@@ -43,8 +43,10 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument('--seed', type=int, default=7, help='which town')
-    p.add_argument('--season', choices=('summer', 'winter'), required=True)
-    p.add_argument('--run', choices=('summer', 'winter'), help='which drive (default: season)')
+    p.add_argument('--season', choices=('summer', 'winter', 'autumn'), required=True)
+    p.add_argument(
+        '--run', choices=('summer', 'winter', 'autumn'), help='which drive (default: season)'
+    )
     p.add_argument('--out', type=Path, required=True, help='folder of the PNG frames')
     p.add_argument('--frames', default='all', help='all, N, A:B or A:B:STEP')
     p.add_argument('--spacing-m', type=float, default=2.2, help='metres between frames')

@@ -17,6 +17,7 @@ import sys
 START = {
     'summer': datetime(2026, 6, 18, 9, 30, tzinfo=timezone.utc),
     'winter': datetime(2026, 12, 9, 14, 45, tzinfo=timezone.utc),
+    'autumn': datetime(2027, 10, 27, 16, 50, tzinfo=timezone.utc),
 }
 
 
@@ -25,8 +26,9 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument('--frames', type=Path, required=True, help='folder with summer/ and winter/')
+    p.add_argument('--frames', type=Path, required=True, help='folder with a folder of each run')
     p.add_argument('--out', type=Path, required=True, help='folder of the bags')
+    p.add_argument('--runs', nargs='+', choices=START, default=['summer', 'winter'])
     p.add_argument('--seed', type=int, default=7, help='the town of the frames')
     p.add_argument('--spacing-m', type=float, default=2.2, help='metres between frames')
     p.add_argument('--every', type=int, default=1, help='keep only every N-th image (a preview)')
@@ -35,13 +37,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write both bags, replacing older ones, and world.json."""
+    """Write the bags, replacing older ones, and world.json."""
     sys.path.insert(0, str(Path(__file__).parent))
     from town import bags, facts, layout, routes
 
     args = parser().parse_args(argv)
     plan = layout.make(args.seed)
-    world = facts.world(plan, args.spacing_m)
+    world = facts.world(plan, args.spacing_m, args.runs)
     for run, facts_of_run in world['runs'].items():
         poses = routes.frames(plan, run, args.spacing_m)
         paths = {k: args.frames / run / f'{k:04d}.png' for k in range(0, len(poses), args.every)}

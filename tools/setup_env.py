@@ -24,24 +24,37 @@ import sys
 import time
 
 from setup_check import check_tools
-from setup_packages import install_packages, PINS, repair_wheels, site_packages
+from setup_packages import (
+    chosen_ros,
+    install_packages,
+    installed_ros,
+    pins,
+    repair_wheels,
+    ros_record,
+    site_packages,
+    STAMPS,
+)
 from setup_progress import only_one, Progress, ROOT, run, SetupError
 
 SHARED = ('launch', 'config')  # folders that go into share/selavpr
 TF = ROOT / 'tools' / 'tf_message'  # our own package of one message
-STAMPS = '.selavpr'  # in the venv: a file a stage, with the hash of what it was made from
 
 
 def make_venv(venv: Path, progress: Progress) -> None:
-    """Create the venv; start over if there is one of another Python or from another folder."""
+    """Create the venv; start over if there is one of another Python, ROS or folder."""
+    ros = chosen_ros(venv)
     command: list[str | Path] = [Path(sys.executable).absolute(), '-m', 'venv', venv]
     if venv.exists() and not is_usable(venv):
         command.insert(3, '--clear')
     run(command, progress, lambda line: None)
+    ros_record(venv).parent.mkdir(exist_ok=True)
+    ros_record(venv).write_text(ros, encoding='utf-8')
 
 
 def is_usable(venv: Path) -> bool:
-    """Whether the venv was made here, by this version of Python."""
+    """Whether the venv was made here, by this version of Python and for the ROS that is chosen."""
+    if installed_ros(venv) != chosen_ros(venv):
+        return False  # the wheels of two have the same names
     try:
         lines = (venv / 'pyvenv.cfg').read_text(encoding='utf-8').splitlines()
     except OSError:
@@ -71,7 +84,7 @@ def colcon_build(
             progress.fraction = int(match[1]) / 100
             progress.detail = Path(match[2].split()[-1]).name[:50]
 
-    build = ROOT / 'build' / progress.label
+    build = ROOT / 'build' / progress.label / chosen_ros(venv)
     command: list[str | Path] = [venv / 'bin' / 'colcon', '--log-base', build / 'log', 'build']
     command += ['--base-paths', source, '--build-base', build, '--packages-select', package]
     command += ['--install-base', venv, '--merge-install', '--event-handlers', 'console_direct+']
@@ -185,7 +198,7 @@ def has_weights(venv: Path) -> bool:
 Stage = tuple[str, Callable[[Path, Progress], None], list[Path]]
 
 
-def stages(weights: bool = False) -> list[Stage]:
+def stages(weights: bool, ros: str) -> list[Stage]:
     """Name, work and input files of each stage. A stage also depends on the ones before it."""
     model = ROOT / 'selavpr_model'
     names = [
@@ -196,7 +209,7 @@ def stages(weights: bool = False) -> list[Stage]:
     build_files = [ROOT / 'CMakeLists.txt', ROOT / 'package.xml']
     return [
         ('venv', make_venv, []),
-        ('packages', install_packages, list(PINS)),
+        ('packages', install_packages, list(pins(ros))),
         ('wheels', repair_wheels, []),
         ('tf', build_tf, sorted(path for path in TF.rglob('*') if path.is_file())),
         ('messages', build_messages, [*interfaces, *build_files]),
@@ -217,8 +230,9 @@ def digest(previous: str, work: Callable[..., object], inputs: list[Path]) -> st
 
 def outdated(venv: Path, weights: bool = False) -> Iterator[tuple[Stage, str]]:
     """Stages whose inputs changed since they last ended, in order, each with its new hash."""
-    current = f'{venv} {ROOT} {sys.version} {os.path.realpath(sys.executable)}'
-    for stage in stages(weights):
+    ros = chosen_ros(venv)
+    current = f'{venv} {ROOT} {sys.version} {os.path.realpath(sys.executable)} {ros}'
+    for stage in stages(weights, ros):
         name, work, inputs = stage
         current = digest(current, work, inputs)
         stamp = venv / STAMPS / name

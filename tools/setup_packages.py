@@ -12,15 +12,44 @@ import sysconfig
 
 from setup_progress import clean_environment, Progress, ROOT, run, SetupError
 
-PINS = tuple(ROOT / 'requirements' / f'{name}.txt' for name in ('runtime', 'ros', 'dev'))
+DISTROS = ('kilted', 'jazzy')  # that there are wheels of; the first is the default
+STAMPS = '.selavpr'  # in the venv: a file a stage, with the hash of what it was made from
 PROBE_S = 10.0  # that an index may take to answer which builds of torch it has
 CPU_BUILD = 'the CPU build (a few 100 MB): make distclean, then make TORCH_INDEX=ADDRESS setup, '
 CPU_BUILD += 'where ADDRESS is the index that pytorch.org names under Get Started, Pip, CPU'
 
 
+def pins(ros: str) -> tuple[Path, ...]:
+    """The files of pins for one ROS; no two of them name the same package."""
+    names = ('runtime', 'ros', f'ros_{ros}', 'dev')
+    return tuple(ROOT / 'requirements' / f'{name}.txt' for name in names)
+
+
+def chosen_ros(venv: Path) -> str:
+    """The ROS that `make ROS=...` names, else the one that the venv has."""
+    ros = os.environ.get('ROS') or installed_ros(venv)
+    if ros not in DISTROS:
+        raise SetupError(f'ROS={ros}: expected {" or ".join(DISTROS)}')
+    return ros
+
+
+def installed_ros(venv: Path) -> str:
+    """The ROS of an existing venv, the default for a new one."""
+    try:
+        return ros_record(venv).read_text(encoding='utf-8').strip()
+    except OSError:
+        return DISTROS[0]
+
+
+def ros_record(venv: Path) -> Path:
+    """Where it is kept which ROS the venv has."""
+    return venv / STAMPS / 'ros'
+
+
 def install_packages(venv: Path, progress: Progress) -> None:
     """Install all pins; shows how far pip is, which is otherwise silent when it is not asked."""
-    total = sum(len(read_pins(path)) for path in PINS)
+    files = pins(chosen_ros(venv))
+    total = sum(len(read_pins(path)) for path in files)
     site = site_packages(venv)
     seen = 0
 
@@ -40,7 +69,7 @@ def install_packages(venv: Path, progress: Progress) -> None:
     command: list[str | Path] = [venv / 'bin' / 'python', '-m', 'pip', 'install', '--no-input']
     # Not compiled here: that takes as long as the rest. check_imports compiles what is used.
     command += ['--no-compile', '--progress-bar', 'off', '--disable-pip-version-check']
-    for path in PINS:
+    for path in files:
         command += ['-r', path]
     run([*command, *torch_index()], progress, watch)
 
@@ -53,7 +82,7 @@ def read_pins(path: Path) -> dict[str, str]:
 
 def choose_torch(venv: Path) -> None:
     """Say before gigabytes of CUDA are downloaded; SetupError where TORCH_INDEX has no torch."""
-    version = read_pins(PINS[0])['torch']
+    version = read_pins(pins(DISTROS[0])[0])['torch']
     if list(site_packages(venv).glob(f'torch-{version}*.dist-info')):
         return
     build = torch_build(version, listed_versions(venv))

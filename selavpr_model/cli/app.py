@@ -18,7 +18,10 @@ from selavpr_model.cli.ask import ask
 from selavpr_model.cli.benchmark import benchmark
 from selavpr_model.cli.evaluate import evaluate
 from selavpr_model.cli.export import export
+from selavpr_model.cli.features import features
 from selavpr_model.cli.map import map_app
+from selavpr_model.cli.map_edit import edit
+from selavpr_model.cli.optimize import optimize
 from selavpr_model.cli.train import train
 from selavpr_model.cli.weights import weights_app
 from selavpr_model.errors import ConfigError, SelaVPRError
@@ -36,8 +39,11 @@ app = typer.Typer(
 )
 app.command()(evaluate)
 app.command()(ask)
+app.command()(features)
 app.command()(export)
 app.add_typer(weights_app, name='weights', epilog='Example: selavpr weights list')
+map_app.command()(edit)
+map_app.command()(optimize)
 app.add_typer(map_app, name='map', epilog='Example: selavpr map info maps/campus')
 app.command()(train)
 app.command()(ablate)

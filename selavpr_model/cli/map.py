@@ -8,40 +8,40 @@ import logging
 from pathlib import Path
 from typing import Annotated, Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 import typer
 
+from selavpr_model.cli.map_show import covered_lines, describe, megabytes, show
 from selavpr_model.cli.options import JsonOut
 from selavpr_model.config import ExtractorConfig, KeyframeConfig, MapConfig
-from selavpr_model.data.source_report import SourceReport
 from selavpr_model.records import Frame
 from selavpr_model.runtime.outputs import require_outputs, write_json
-from selavpr_model.runtime.shown import one_line
 
-MOST = 2000  # characters of a row
 logger = logging.getLogger(__name__)
-map_app = typer.Typer(help='Build, show, check and merge maps.', no_args_is_help=True)
-WITHOUT_POSES = (
-    'this map names the place and shows its picture, one frame at a time; it gives no position, '
-    'no belief over time and no loop closures in metres: for these build it with poses (--poses)'
+map_app = typer.Typer(
+    help='Build, show, check, merge, update, prune and edit maps.', no_args_is_help=True
 )
 Map = Annotated[Path, typer.Argument(metavar='MAP', help='folder of the map')]
 
 
 @map_app.command()
 def info(map_: Map, json_out: JsonOut = None) -> None:
-    """Show the manifest of a map: places, model, storage, size, source and calibration.
+    """Show what a map is and what it covers: model, storage, ways, area, looks, gaps, names.
 
     Example: selavpr map info maps/campus
     """
+    from selavpr_model.errors import MapDataError
+    from selavpr_model.maps.building.coverage import coverage
     from selavpr_model.maps.storage.reader import read_manifest
+    from selavpr_model.maps.storage.store import open_map
 
     require_outputs(json_out=json_out)
-    manifest = read_manifest(map_)
-    show(f'map {map_}', describe(manifest))
-    write_json(json_out, manifest)
+    manifest, covered = read_manifest(map_), None
+    try:
+        covered = coverage(open_map(map_)).to_dict()
+    except MapDataError as error:  # the manifest is shown all the same
+        logger.warning('what it covers is not known: %s', error)
+    show(f'map {map_}', {**describe(manifest), **covered_lines(covered or {})})
+    write_json(json_out, {**manifest, 'coverage': covered})
 
 
 @map_app.command()
@@ -91,13 +91,16 @@ def merge(
     """Join maps of one model and one frame of poses; thresholds are measured on the joined map.
 
     Sessions keep their names. A place id that is taken is replaced; the manifest says by which.
+    A map that grew in SLAM mode is in a frame of its own: it is aligned where at least three
+    loop closures with it agree, else its places give no pose.
 
     Example: selavpr map merge maps/ground maps/first --out maps/building
     """
     from selavpr_model.maps.building.merge import merge_maps
+    from selavpr_model.slam.join import join
 
     require_outputs(out, json_out)
-    merged = merge_maps(maps, out, overwrite)
+    merged = merge_maps(maps, out, overwrite, join=join)
     show(f'map {out}', describe(merged.manifest))
     write_json(json_out, merged.manifest)
 
@@ -169,68 +172,3 @@ def build_from(
         return
     show(f'map {out}', describe(place_map.manifest))
     write_json(json_out, place_map.manifest)
-
-
-def describe(manifest: dict[str, Any]) -> dict[str, object]:
-    """The lines people want of a manifest."""
-    model, counts = manifest['model'], manifest['counts']
-    note = f', {model["note"]}' if model['note'] else ''
-    size = sum(entry['bytes'] for entry in manifest['files'].values())
-    return {
-        'map id': f'{manifest["map_id"]} revision {manifest["revision"]}',
-        'created': f'{manifest["created"]} by selavpr {manifest["selavpr_version"]}',
-        'model': f'{model["weights"]} {model["fingerprint"][:12]}{note}',
-        'places': f'{counts["places"]}, {counts["with_pose"]} with a pose in '
-        f'frame {manifest["frame_id"]!r}',
-        'features': f'{model["global_dim"]} global, '
-        f'{"x".join(map(str, model["local_shape"]))} local as {manifest["local_dtype"]}',
-        'size': f'{megabytes(size)}, {size / max(1, counts["places"]) / 1e3:.0f} kB a place',
-        'source': _source_line(manifest['source']),
-        **_images_line(manifest['source']),
-        **({} if counts['with_pose'] else {'without poses': WITHOUT_POSES}),
-        'calibration': _calibration_line(manifest['calibration']),
-    }
-
-
-def _images_line(source: dict[str, Any]) -> dict[str, object]:
-    """How many images were found, left out and why, and had a pose from what; where it is said."""
-    if 'images' not in source or 'posed' not in source:
-        return {}
-    known = {name: source[name] for name in ('lost', 'left_out') if name in source}
-    poses = source.get('poses') or 'none'
-    report = SourceReport(source['images'], source['posed'], poses, **known)
-    return {'images': report.words()} | {
-        f'note {k}': note for k, note in enumerate(source.get('notes', ()), 1)
-    }
-
-
-def _source_line(source: dict[str, Any]) -> str:
-    if 'maps' not in source:
-        said = {'images', 'posed', 'lost', 'left_out', 'notes'}  # on a line of their own
-        return ', '.join(f'{k} {v}' for k, v in source.items() if k not in said)
-    parts = (f'{part["path"]} ({len(part["new_ids"])} new ids)' for part in source['maps'])
-    return f'merge of {", ".join(parts)}'
-
-
-def _calibration_line(values: dict[str, Any] | None) -> str:
-    if values is None:
-        return 'none'
-    confidence = values['confidence']
-    words = f'on {confidence["positives"]} right and {confidence["negatives"]} wrong answers'
-    return ', '.join(
-        f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}'
-        for k, v in {**values, 'confidence': words}.items()
-    )
-
-
-def megabytes(size: int) -> str:
-    return f'{size / 1e6:.1f} MB'
-
-
-def show(title: str, rows: dict[str, object]) -> None:
-    table = Table(show_header=False)
-    for name, value in rows.items():
-        table.add_row(name, Text(one_line(str(value), MOST)))  # no markup of others
-    console = Console()
-    console.print(title, soft_wrap=True, highlight=False, markup=False)
-    console.print(table)

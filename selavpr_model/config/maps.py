@@ -88,3 +88,35 @@ class CalibrationConfig(Config):
         low=0.0,
         high=1.0,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateConfig(Config):
+    """When a frame of a later drive becomes another look of a place.
+
+    Usual matches are those of neighbouring keyframes of the map.
+    """
+
+    session: str = option('', 'name of the drive in the map; empty: made from its first stamp')
+    novelty: float = option(
+        0.25,
+        'least share of the usual matches that a frame lacks with the looks that its place has, '
+        'for it to become another look',
+        low=0.0,
+        high=1.0,
+    )
+    window_m: float = option(
+        10.0,
+        'distance driven, before a frame and after it, whose answers say where it was taken',
+        unit='m',
+        low=0.1,
+    )
+    min_answers: int = option(
+        4, 'least number of LOCALIZED frames that agree where a frame was taken', low=1
+    )
+    agree_m: float = option(
+        2.0,
+        'distance between the poses that two answers give a frame up to which they agree',
+        unit='m',
+        low=0.01,
+    )

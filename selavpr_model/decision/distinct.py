@@ -74,7 +74,10 @@ class Viewpoints:
 
     def at(self, row: int) -> Viewpoints:
         """The one of a row."""
-        rows = slice(row, row + 1)
+        return self.some([row])
+
+    def some(self, rows: Sequence[int]) -> Viewpoints:
+        """Those of the rows."""
         return Viewpoints(
             self.poses[rows], self.posed[rows], self.frames[rows], self.stamps_ns[rows],
             self.sessions[rows],

@@ -41,7 +41,7 @@ class Answer:
             'state': self.recognition.state.name,
             'reason': self.recognition.reason,
             'place_id': None if best is None else best.place.id,
-            'place': None if best is None else best.place.name,
+            'place': None if best is None else best.place.known_as,
             'session': None if best is None else best.place.session,
             'confidence': None if best is None else best.confidence,
             'matches': None if best is None else best.mutual_matches,

@@ -75,7 +75,7 @@ def from_recognition(recognition: Recognition, base_camera: np.ndarray) -> Predi
         confidence=short_confidence(best.confidence) if best else None,
         alone_confidence=short_confidence(recognition.alone_confidence),
         place_ids=tuple(c.place.id for c in candidates),
-        names=tuple(c.place.name for c in candidates),
+        names=tuple(c.place.known_as for c in candidates),
         similarities=tuple(short_float(c.global_similarity) for c in candidates),
         global_ranks=tuple(c.global_rank for c in candidates),
         matches=tuple(c.mutual_matches for c in candidates),

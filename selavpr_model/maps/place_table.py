@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import itertools
 import json
 import mmap
@@ -18,7 +18,14 @@ from selavpr_model.errors import InputError
 from selavpr_model.records import Place
 
 NO_POSE = np.full((4, 4), np.nan)
-COLUMNS = ('id', 'stamp_ns', 'name', 'session', 'camera_frame')  # of a line of places.jsonl
+COLUMNS = (
+    'id',
+    'stamp_ns',
+    'name',
+    'session',
+    'camera_frame',
+    'label',
+)  # of a line of places.jsonl
 MOST_TEXT = 8192  # characters of a name
 MOST_LINE = 1 << 17  # bytes of a line
 LINES_AT_ONCE = 4096  # parsed rows are ten times as large as the columns made of them
@@ -26,7 +33,7 @@ LINES_AT_ONCE = 4096  # parsed rows are ten times as large as the columns made o
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """Places that were read: ids (N,) uint64, stamps (N,) int64, poses (N, 4, 4), three texts."""
+    """Places that were read: ids (N,) uint64, stamps (N,) int64, poses (N, 4, 4), four texts."""
 
     ids: np.ndarray
     stamps: np.ndarray
@@ -34,6 +41,7 @@ class Columns:
     names: list[str] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)
     camera_frames: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
 
     def place(self, row: int) -> Place:
         pose = self.poses[row]
@@ -44,6 +52,7 @@ class Columns:
             self.sessions[row],
             self.camera_frames[row],
             None if np.isnan(pose[0, 0]) else pose,
+            self.labels[row],
         )
 
 
@@ -51,11 +60,13 @@ EMPTY = Columns(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, 4, 4
 
 
 class PlaceTable(Sequence[Place]):
-    """Rows never change; those read from disk are columns, those added since are records."""
+    """Rows never change, but their poses may be corrected; those read from disk are columns, those
+    added since are records."""
 
     def __init__(self, columns: Columns = EMPTY) -> None:
         self._read = columns
         self._added: list[Place] = []
+        self._moved: np.ndarray = EMPTY.poses  # corrected poses of the first rows
         self._ids: set[int] | None = None  # made when something is added: most maps only answer
 
     def __len__(self) -> int:
@@ -71,8 +82,18 @@ class PlaceTable(Sequence[Place]):
         if isinstance(row, slice):
             return [self[i] for i in range(*row.indices(len(self)))]
         index = range(len(self))[row]  # also what is negative or not there
-        first = len(self._read.ids)
-        return self._added[index - first] if index >= first else self._read.place(index)
+        first, moved = len(self._read.ids), self._moved
+        place = self._added[index - first] if index >= first else self._read.place(index)
+        if index >= len(moved):
+            return place
+        pose = moved[index]
+        return replace(place, pose=None if np.isnan(pose[0, 0]) else pose)
+
+    def move(self, poses: np.ndarray) -> None:
+        """Other poses of the first rows, (n, 4, 4) float64; all NaN where there is none."""
+        if len(poses) > len(self):
+            raise InputError(f'poses: expected at most {len(self)}, got {len(poses)}')
+        self._moved = np.array(poses, '<f8')
 
     def append(self, place: Place) -> None:
         self.require_new([place.id])
@@ -111,8 +132,9 @@ class PlaceTable(Sequence[Place]):
     def poses(self) -> np.ndarray:
         """(N, 4, 4) float64 T_map_camera, all NaN where there is no pose."""
         added = [NO_POSE if p.pose is None else p.pose for p in self._added]
-        rest = np.array(added, '<f8').reshape(-1, 4, 4)
-        return np.concatenate([self._read.poses, rest]) if len(rest) else self._read.poses
+        rest, moved = np.array(added, '<f8').reshape(-1, 4, 4), self._moved
+        every = np.concatenate([self._read.poses, rest]) if len(rest) else self._read.poses
+        return np.concatenate([moved, every[len(moved) :]]) if len(moved) else every
 
     def sessions(self) -> set[str]:
         return {*self._read.sessions, *(p.session for p in self._added)}
@@ -126,6 +148,7 @@ class PlaceTable(Sequence[Place]):
                 'name': place.name,
                 'session': place.session,
                 'camera_frame': place.camera_frame,
+                'label': place.label,
             }
 
 
@@ -163,7 +186,11 @@ def _lines(raw: bytes | mmap.mmap) -> Iterator[bytes]:
 def _append_lines(columns: list[list[Any]], lines: list[bytes]) -> None:
     first = len(columns[0])
     rows = json.loads(b'[' + b','.join(lines) + b']')
-    if len(rows) != len(lines) or {*map(type, rows)} != {dict} or {*map(len, rows)} != {5}:
+    if (
+        len(rows) != len(lines)
+        or {*map(type, rows)} != {dict}
+        or {*map(len, rows)} != {len(COLUMNS)}
+    ):
         raise ValueError(f'lines {first + 1} to {first + len(lines)}: not one place a line')
     try:
         ids, stamps, names, *texts = zip(*map(itemgetter(*COLUMNS), rows), strict=True)

@@ -17,6 +17,9 @@ from selavpr_model.errors import InputError
 from selavpr_model.runtime.image_size import is_decodable, MAX_PIXELS, require_size
 from selavpr_model.runtime.shown import shown
 
+OTHER_TRANSPORTS = ('ffmpeg', 'zstd', 'theora', 'avif', 'foxglove')
+"""Of image_transport, by the name of their topic; only their plugins decode them."""
+
 log = logging.getLogger(__name__)
 _failed: set[str] = set()  # encodings that cv_bridge failed on, each said once
 

@@ -111,7 +111,7 @@ def hypothesis(rank: int, c: Candidate, body: Body, covariance: np.ndarray) -> P
         place_id=c.place.id,
         session_id=text(c.place.session),
         place_stamp=time(c.place.stamp_ns),
-        place_name=text(c.place.name),
+        place_name=text(c.place.known_as),
         camera_frame_id=text(c.place.camera_frame),
         global_similarity=float(c.global_similarity),
         global_rank=int(c.global_rank),

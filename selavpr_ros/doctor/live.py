@@ -18,6 +18,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from selavpr_model.records import SECOND
 from selavpr_ros.config import NodeConfig
 from selavpr_ros.convert.camera_info import is_rectified
+from selavpr_ros.convert.encodings import OTHER_TRANSPORTS
 from selavpr_ros.convert.tf_message import TFMessage
 from selavpr_ros.doctor.observation import MOST_PICTURES, Observation, Settings, Stream
 from selavpr_ros.node import qos
@@ -25,6 +26,7 @@ from selavpr_ros.node.tf.listener import elsewhere, NOT_INSTALLED
 
 DISCOVERY_S = 3.0
 KINDS = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
+NOT_IMAGES = ('debug_image', 'compressedDepth', *OTHER_TRANSPORTS)
 ODOMETRY = 'nav_msgs/msg/Odometry'
 EITHER = qos.burst(200)  # best effort and volatile: it reaches every publisher
 
@@ -84,10 +86,19 @@ class _Listener:
         if len(topics) == 1:
             return topics[0]
         kind = kinds[0].rpartition('/')[2]
-        stream.problem = f'no topic of {kind}'
+        stream.problem = f'no topic of {kind}{self._other_forms(kinds)}'
         if topics:
             stream.problem = f'several topics of {kind}: {", ".join(topics)}'
         return ''
+
+    def _other_forms(self, kinds: tuple[str, ...]) -> str:
+        """Images that are there, but not as the node reads them."""
+        known = self._node.get_topic_names_and_types() if kinds == tuple(KINDS) else []
+        own = self._node.get_namespace().rstrip('/') + '/'
+        names = [name for name, _ in known
+                 if name.startswith(own) and name.rpartition('/')[2] in OTHER_TRANSPORTS
+                 and self._node.count_publishers(name)]  # fmt: skip
+        return f' but {", ".join(names)}, which has to be decoded first' if names else ''
 
     def _topics(self, kinds: tuple[str, ...]) -> list[str]:
         """That somebody publishes; of an image in both forms the raw one."""
@@ -97,7 +108,7 @@ class _Listener:
             for name, types in self._node.get_topic_names_and_types()
             if set(types) & set(kinds)
             and name.startswith(own)
-            and not name.endswith(('/debug_image', '/compressedDepth'))
+            and name.rpartition('/')[2] not in NOT_IMAGES
             and self._node.count_publishers(name)
         )
         return [name for name in topics if name.removesuffix('/compressed') not in

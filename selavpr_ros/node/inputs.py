@@ -14,6 +14,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from selavpr_ros.config import NodeConfig
+from selavpr_ros.convert.encodings import OTHER_TRANSPORTS
 from selavpr_ros.node import qos
 from selavpr_ros.node.health.throttled_logger import ThrottledLogger
 from selavpr_ros.node.incoming.camera import CameraInput
@@ -111,6 +112,12 @@ class Inputs:
         beside = base if compressed else f'{base}/compressed'
         has_publisher = self._node.count_publishers(beside) > 0
         return ('raw' if compressed else 'compressed') if has_publisher else None
+
+    def foreign_transports(self) -> list[str]:
+        """Topics of these images in forms that only a plugin of image_transport decodes."""
+        base = self.image_topic.removesuffix('/compressed')
+        names = [f'{base}/{name}' for name in OTHER_TRANSPORTS] if base else []
+        return [name for name in names if self._node.count_publishers(name)]
 
     def _open_camera_info(self) -> None:
         """Sent again and again; or sent once and kept for who comes later, see below."""

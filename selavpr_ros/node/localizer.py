@@ -19,18 +19,19 @@ from rclpy.parameter import Parameter
 
 from selavpr_model.config import ExtractorConfig
 from selavpr_ros.config import Mode
-from selavpr_ros.node import frame_cost
 from selavpr_ros.node.context import Context
 from selavpr_ros.node.control import Control
 from selavpr_ros.node.health.diagnostics import Diagnostics
-from selavpr_ros.node.health.reporter import Reporter
+from selavpr_ros.node.health.reporter import PERIOD_S, Reporter
 from selavpr_ros.node.inputs import Inputs
 from selavpr_ros.node.mounting import Mounting
+from selavpr_ros.node.nav2.hint import Hint
 from selavpr_ros.node.nav2.initial_pose import InitialPose
 from selavpr_ros.node.nav2.manager import Manager
 from selavpr_ros.node.navigation import Navigation
 from selavpr_ros.node.outputs import Outputs
 from selavpr_ros.node.parameters import Parameters
+from selavpr_ros.node.pipeline import frame_cost
 from selavpr_ros.node.pipeline.pipeline import Pipeline
 from selavpr_ros.node.relocalizations import Relocalizations
 from selavpr_ros.node.services import Services
@@ -65,7 +66,7 @@ class LocalizerNode(LifecycleNode):
         self.worker.start()
         # Steady clocks: with use_sim_time and no /clock the node must still say what is missing.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0, self.reporter.report, clock=steady)
+        self.create_timer(PERIOD_S, self.reporter.report, clock=steady)
         self._autostart = self.create_timer(AUTOSTART_PERIOD_S, self._start, clock=steady)
 
     def _make_parts(self) -> None:
@@ -74,7 +75,8 @@ class LocalizerNode(LifecycleNode):
         mounting, relocalizations = Mounting(shared, inputs.tf), Relocalizations()
         broadcaster = Broadcaster(self, shared, outputs, mounting)
         inputs.odometry.on_sample = broadcaster.on_odometry
-        navigation = Navigation(shared, outputs, mounting, broadcaster)
+        self.hint = Hint(self, shared, mounting)
+        navigation = Navigation(shared, outputs, mounting, broadcaster, self.hint)
         stream = Stream(shared, pipeline, inputs, outputs, mounting, navigation, relocalizations)
         diagnostics = Diagnostics(shared, inputs, stream, pipeline, mounting, broadcaster)
         self.reporter = Reporter(shared, diagnostics, pipeline, outputs)
@@ -111,6 +113,7 @@ class LocalizerNode(LifecycleNode):
         self.shared.mode = Mode(self.parameters.node.mode)
         self.outputs.open()
         self.inputs.open(self.parameters.node, self.stream.on_image)
+        self.hint.open(self.parameters.node)
         self.shared.lifecycle = LifecycleState.PRIMARY_STATE_INACTIVE
         self.control.load()
         return super().on_configure(state)
@@ -149,6 +152,7 @@ class LocalizerNode(LifecycleNode):
         self.manager.on_deactivate()
         self.stream.stop('not_active', 'the node was shut down')
         self.inputs.close()
+        self.hint.close()
         self.outputs.close()
         self.worker.post(self.pipeline.release)
         self.shared.lifecycle = lifecycle

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What navigation needs of a robot that was found: Nav2's initialpose, and map -> odom on /tf."""
+"""What navigation needs of a robot that was found: Nav2's initialpose, a tracker's hint, and
+map -> odom on /tf.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +13,20 @@ from selavpr_model.records import SECOND, State
 from selavpr_ros.convert import to_ros
 from selavpr_ros.node.context import Context
 from selavpr_ros.node.mounting import Mounting
+from selavpr_ros.node.nav2.hint import Hint
 from selavpr_ros.node.outputs import Outputs
 from selavpr_ros.node.tf.broadcaster import Broadcaster
 
 
 class Navigation:
-    """Belongs to the worker. Both are off unless their parameters ask for them."""
+    """Belongs to the worker. All is off unless parameters, or a tracker, ask for it."""
 
     def __init__(
-        self, context: Context, outputs: Outputs, mounting: Mounting, broadcaster: Broadcaster
-    ) -> None:
+        self, context: Context, outputs: Outputs, mounting: Mounting, broadcaster: Broadcaster,
+        hint: Hint,
+    ) -> None:  # fmt: skip
         self._context, self._outputs, self._mounting = context, outputs, mounting
-        self._broadcaster = broadcaster
+        self._broadcaster, self._hint = broadcaster, hint
         self._own: Any = None  # the last initialpose that we sent
         self.reset()
 
@@ -53,6 +57,7 @@ class Navigation:
         if localized and not self._is_localized:
             self._send_initial_pose(outcome)
         self._is_localized = localized
+        self._hint.on_outcome(outcome)
         self._broadcaster.on_answer(recognition, T_odom_camera)
 
     def _send_initial_pose(self, outcome: to_ros.Outcome) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from selavpr_model.config import ExtractorConfig, MapConfig, ScoreConfig
 from selavpr_model.errors import ConfigError
+from selavpr_model.evaluation.export.rerun_file import RerunFile
 from selavpr_model.evaluation.slam_score import (
     counts,
     Run,
@@ -22,6 +23,7 @@ from selavpr_model.evaluation.slam_score import (
     score,
     trust_of,
 )
+from selavpr_model.evaluation.trajectory_error import ape_m, fitted, LEAST
 from selavpr_model.evaluation.trust_plots import write_plots
 from selavpr_model.features.extractor import Extractor, load_extractor
 from selavpr_model.maps.place_map import ODOMETRY, PlaceMap
@@ -32,9 +34,11 @@ from selavpr_model.records import Frame, LoopClosure, Recognition
 from selavpr_model.runtime.outputs import write_json
 from selavpr_model.runtime.progress import progress_bar
 from selavpr_model.slam.session import SlamConfigs, SlamSession
+from selavpr_model.slam.straight import Report
 from selavpr_ros.bags.files import is_bag
 from selavpr_ros.bags.reader import BagFrames
-from selavpr_ros.bags.recordings import open_recording
+from selavpr_ros.bags.recordings import open_recording, Recording
+from selavpr_ros.replay.recorded import watch_slam, WatchSlam
 
 TRUTH_PICTURE = 'truth.png'
 COLUMNS = (
@@ -46,7 +50,8 @@ COLUMNS = (
 @dataclass(frozen=True, slots=True, eq=False)
 class SlamRequest:
     """What to drive. truth: pose topic of a bag; a folder's own poses are truth and odometry at
-    once, `unit_m` metres a unit. image_topic, base_camera: as BagFrames has them.
+    once, `unit_m` metres a unit. image_topic, base_camera: as BagFrames has them. rerun: .rrd file
+    for the rerun viewer.
     """
 
     source: Path
@@ -59,12 +64,13 @@ class SlamRequest:
     score: ScoreConfig = field(default_factory=ScoreConfig)
     image_topic: str = ''
     base_camera: np.ndarray | None = None
+    rerun: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.unit_m < math.inf:
             raise ConfigError(f'--unit-m: expected a length in m above 0, got {self.unit_m:g}')
 
-    def frames(self) -> Iterable[Frame]:
+    def frames(self) -> Recording:
         truth = self.truth if is_bag(self.source) else ''  # a folder's poses are found
         return open_recording(self.source, truth, self.image_topic, self.base_camera)
 
@@ -104,7 +110,8 @@ def run(request: SlamRequest) -> dict[str, Any]:
 def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
     """`run` with a loaded model."""
     drive, slam = Drive(request), open_session(request, extractor)
-    driven, track = drive_through(drive, slam)
+    driven, track = _recorded_drive(request, drive, slam)
+    made, straight = slam.finish(), straightened(slam, driven)
     request.out.mkdir(parents=True, exist_ok=True)
     same = (
         same_by_picture(drive.picture)
@@ -113,9 +120,11 @@ def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
     )
     scorable = drive.picture is not None or any(pose is not None for pose in drive.poses)
     summary: dict[str, Any] = {
-        'source': str(request.source),
+        'source': f'{request.source}: {drive.frames.report.words()}',
         'weights': extractor.identity.weights,
     }
+    true = {i: pose for i in track if (pose := drive.poses[i]) is not None}
+    summary |= trajectory(made, track, straight, true)
     if not scorable:
         summary |= counts(driven)
     else:
@@ -125,7 +134,7 @@ def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
     write_json(request.out / 'summary.json', summary)
     write_closures(request.out / 'closures.csv', driven.closures)
     save_map(slam.place_map, request.out / 'map', overwrite=True)
-    _draw(request.out / 'drive.png', driven, drive, track)
+    _draw(request.out / 'drive.png', driven, (track, straight, true))
     return summary
 
 
@@ -134,8 +143,23 @@ def open_session(request: SlamRequest, extractor: Extractor) -> SlamSession:
     return SlamSession(extractor, empty, request.configs)
 
 
-def drive_through(frames: Iterable[Frame], slam: SlamSession) -> tuple[Run, dict[int, np.ndarray]]:
-    """The closures, and where odometry put the keyframes: index of the frame -> (4, 4)."""
+Driven = tuple[Run, dict[int, np.ndarray]]
+
+
+def _recorded_drive(request: SlamRequest, drive: Drive, slam: SlamSession) -> Driven:
+    if request.rerun is None:
+        return drive_through(drive, slam)
+    with RerunFile(request.rerun, f'slam {request.source.name}') as recording:
+        return drive_through(drive, slam, watch_slam(recording, slam))
+
+
+def drive_through(
+    frames: Iterable[Frame], slam: SlamSession, watch: WatchSlam | None = None
+) -> Driven:
+    """The closures, and where odometry put the keyframes: index of the frame -> (4, 4).
+
+    watch: called with each frame and what it gave.
+    """
     closures: list[LoopClosure] = []
     indices: dict[int, int] = {}
     searchable: dict[int, list[int]] = {}
@@ -143,6 +167,8 @@ def drive_through(frames: Iterable[Frame], slam: SlamSession) -> tuple[Run, dict
     answers: dict[int, Recognition] = {}
     for index, frame in enumerate(progress_bar(frames, 'slam', unit='frame', leave=False)):
         step = slam.process(frame)
+        if watch is not None:
+            watch(frame, step)
         closures += step.closures
         if step.place is not None:
             answers[index] = step.recognition
@@ -164,13 +190,49 @@ def write_closures(path: Path, closures: Iterable[LoopClosure]) -> None:
             ))  # fmt: skip
 
 
-def _draw(path: Path, driven: Run, drive: Drive, track: dict[int, np.ndarray]) -> None:
-    """The way by odometry with its closures, and the true one where it is known."""
+def straightened(slam: SlamSession, driven: Run) -> dict[int, np.ndarray]:
+    """Where the map has the keyframes now: index of the frame -> (4, 4); those with a pose."""
+    places = (p for p in slam.place_map.places if p.id in driven.frames)
+    return {driven.frames[p.id]: p.pose for p in places if p.pose is not None}
+
+
+def trajectory(
+    made: Report | None, before: dict[int, np.ndarray], after: dict[int, np.ndarray],
+    true: dict[int, np.ndarray],
+) -> dict[str, Any]:  # fmt: skip
+    """What the closures did to the map, and its error where the truth is known."""
+    if made is None or not after:
+        return {}
+    errors = ape_m({i: before[i] for i in after}, true), ape_m(after, true)
+    names = 'ape_odometry_m', 'ape_m'
+    told = {n: round(e, 3) for n, e in zip(names, errors, strict=True) if e is not None}
+    return {
+        'links': made.links, 'links_refused': made.refused, 'moved_m': round(made.moved_m, 3),
+        **told,
+    }  # fmt: skip
+
+
+Ways = tuple[dict[int, np.ndarray], dict[int, np.ndarray], dict[int, np.ndarray]]
+
+
+def _draw(path: Path, driven: Run, ways: Ways) -> None:
+    """The way by odometry, as the map has it and the true one, with the closures."""
     from selavpr_model.evaluation.slam_plot import draw_drive
 
-    true = {i: drive.poses[i] for i in track if drive.poses[i] is not None}
+    track, straight, true = ways
     if true and len(true) == len(track) and track:
         first = next(iter(track))
-        to_truth = true[first] @ inverse(track[first])  # odometry starts where the truth does
-        track = {i: to_truth @ pose for i, pose in track.items()}
-    draw_drive(path, driven, track, {i: p for i, p in true.items() if p is not None})
+        track = placed(track, true[first] @ inverse(track[first]))  # as odometry begins
+        straight = placed(straight, lying(straight, true))
+    draw_drive(path, driven, track, true, straight)
+
+
+def placed(way: dict[int, np.ndarray], T: np.ndarray) -> dict[int, np.ndarray]:
+    return {frame: T @ pose for frame, pose in way.items()}
+
+
+def lying(way: dict[int, np.ndarray], true: dict[int, np.ndarray]) -> np.ndarray:
+    """(4, 4) that lays the way on the true one."""
+    if len(way) < LEAST:
+        return np.eye(4)
+    return fitted(*(np.stack([side[i][:3, 3] for i in way]) for side in (way, true)))

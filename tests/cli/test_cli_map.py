@@ -37,10 +37,12 @@ def test_info_shows_what_people_ask_for(path, tmp_path):
     assert json.loads((tmp_path / 'info.json').read_text())['counts']['places'] == 6
 
 
-def test_info_reads_no_data_file(path):
+def test_info_without_the_data_shows_the_manifest_and_warns(path, caplog):
     for file in path.glob('data-*/*'):
         file.unlink()
-    assert run('info', path).exit_code == 0
+    result = run('info', path)
+    assert result.exit_code == 0 and '6, 5 with a pose' in ' '.join(result.output.split())
+    assert 'what it covers is not known' in caplog.text
 
 
 @pytest.mark.parametrize('options', [(), ('--deep',)])

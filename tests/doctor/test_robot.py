@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+import re
 import threading
 import time
 from typing import Any
@@ -14,7 +15,8 @@ import numpy as np
 import pytest
 import rclpy
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from robot import leave_nothing
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf_helpers import pose, TFMessage, transform
 
 from selavpr_model.config import ExtractorConfig
@@ -47,7 +49,8 @@ class Driver:
         self.node = rclpy.create_node('driver', namespace=self.namespace)
         self.street, self.offset_ns, self.with_images = street, 0, True
         self.image_qos, self.static_topic = RELIABLE, 'tf_static'
-        self.info_qos, self.again = LATCHED, False
+        self.info_qos = LATCHED
+        self.sent_ns: list[int] = []  # images
         change(self)
         node = self.node
         self.image = node.create_publisher(Image, 'camera/image', self.image_qos)
@@ -77,7 +80,13 @@ class Driver:
                 image = self.street[3].image
                 stamp = now + self.offset_ns
                 self.image.publish(to_ros.image(image, stamp, 'camera_optical'))
+                self.sent_ns.append(now)
             k += 1
+
+    @property
+    def rate_hz(self) -> float:
+        """Of the images; what a busy computer leaves of five a second."""
+        return (len(self.sent_ns) - 1) * 1e9 / (self.sent_ns[-1] - self.sent_ns[0])
 
     def __enter__(self) -> Driver:
         self.thread.start()
@@ -87,23 +96,31 @@ class Driver:
         self.stopping.set()
         self.thread.join()
         self.node.destroy_node()
+        leave_nothing()
+
+
+def examine(driver: Driver, street_map: Path, **node: Any) -> dict[str, Check]:
+    """What the doctor says of it, by name."""
+    with driver:
+        settings = Settings(street_map, node=NodeConfig(**node), seconds=SECONDS)
+        seen = observe_robot(settings, driver.namespace)
+    return {c.name: c for c in report.examine(seen, settings, ExtractorConfig())}
 
 
 @pytest.fixture
-def examined(street: Any, street_map: Path) -> Iterator[Callable[..., dict[str, Check]]]:
+def examined(street: Any, street_map: Path) -> Callable[..., dict[str, Check]]:
     def run(change: Callable[[Driver], None] = lambda d: None, **node: Any) -> dict[str, Check]:
-        with Driver(street, change) as driver:
-            settings = Settings(street_map, node=NodeConfig(**node), seconds=SECONDS)
-            seen = observe_robot(settings, driver.namespace)
-        return {c.name: c for c in report.examine(seen, settings, ExtractorConfig())}
+        return examine(Driver(street, change), street_map, **node)
 
-    yield run
+    return run
 
 
-def test_a_sound_robot_in_its_namespace(examined: Any) -> None:
-    checks = examined()
+def test_a_sound_robot_in_its_namespace(street: Any, street_map: Path) -> None:
+    driver = Driver(street, lambda d: None)
+    checks = examine(driver, street_map)
     assert {c.level.value for c in checks.values()} == {'OK'}, checks
-    assert 'camera/image: 320x240 rgb8' in checks['camera'].text
+    said = re.search(r'camera/image: 320x240 rgb8, ([\d.]+) Hz', checks['camera'].text)
+    assert said is not None and float(said[1]) == pytest.approx(driver.rate_hz, rel=0.25)
 
 
 def test_a_reliable_request_of_a_best_effort_camera(examined: Any) -> None:
@@ -128,6 +145,16 @@ def test_a_camera_with_another_clock(examined: Any, offset_s: float, words: str)
     checks = examined(lambda driver: setattr(driver, 'offset_ns', round(offset_s * 1e9)))
     assert checks['clocks'].level.value == 'FAIL' and words in checks['clocks'].text
     assert 'chrony' in checks['clocks'].cure
+
+
+def test_a_camera_whose_images_only_a_plugin_decodes(street: Any, street_map: Path) -> None:
+    driver = Driver(street, lambda d: None)
+    driver.node.destroy_publisher(driver.image)
+    topic = f'{driver.namespace}/camera/image/zstd'
+    driver.image = driver.node.create_publisher(CompressedImage, topic, 5)
+    driver.with_images = False
+    check = examine(driver, street_map)['camera']
+    assert check.level.value == 'FAIL' and f'but {topic}' in check.text
 
 
 def test_transforms_of_another_topic(examined: Any) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Launch files, the RViz view and the example overrides, against the configuration and the node.
+"""Launch files and the example overrides, against the configuration and the node.
 
 `launch` is not on PyPI. Its classes are replaced by ones that only keep what they were given;
 where the real ones are there, the files are loaded with those, too.
@@ -17,7 +17,6 @@ from typing import Any
 
 from launch_helpers import Kept, load, values_of
 import pytest
-import yaml
 
 from selavpr_ros.config import GROUPS
 
@@ -222,17 +221,3 @@ class TestLocalize:
                 module, map='m', image_topic='i', rviz=answer
             )
             assert len(module.start(context)) == count
-
-
-def test_rviz_shows_topics_that_the_node_publishes() -> None:
-    from selavpr_ros.node.outputs import GATED
-
-    view = yaml.safe_load((ROOT / 'config' / 'selavpr.rviz').read_text())
-    shown = {
-        display['Topic']['Value']
-        for display in view['Visualization Manager']['Displays']
-        if 'Topic' in display
-    }
-    published = {topic.replace('~', '/localizer') for _, topic, _ in GATED.values()}
-    assert shown == {f'/localizer/{name}' for name in ('markers', 'pose', 'debug_image')}
-    assert shown <= published

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+import re
 from typing import Any
 
 from launch_helpers import Kept, values_of
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from selavpr_ros.config import GROUPS, parameter_name, ROS_PARAMETERS
+from selavpr_ros.convert.camera_info import is_rectified
 
 from where import ROOT
 
@@ -62,6 +64,23 @@ class TestCamera:
             assert self.topics(module, camera=camera, map='/m') == {'map': '/m', **topics}
             assert all(topic.startswith('/') for topic in topics.values())
         assert {'realsense', 'zed', 'oak', 'usb_cam'} <= set(module.CAMERAS)
+
+    def test_the_documentation_names_them(self, launch_file: Any) -> None:
+        text = (ROOT / 'docs' / 'robot.md').read_text(encoding='utf-8')
+        rows = dict(re.findall(r'^\| `(\w+)` \| `(/[\w/]+)`', text, re.MULTILINE))
+        assert rows == {
+            camera: topics['image_topic']
+            for camera, topics in launch_file('camera').CAMERAS.items()
+        }
+
+    def test_rectified_images_are_told_from_raw_ones_by_their_topic(
+        self, launch_file: Any
+    ) -> None:
+        found = {
+            camera: is_rectified('auto', topics['image_topic'])
+            for camera, topics in launch_file('camera').CAMERAS.items()
+        }
+        assert found == {camera: camera.startswith('zed') for camera in found}
 
     def test_topics_that_are_given_win_and_the_calibration_is_beside_them(
         self, launch_file: Any

@@ -179,7 +179,7 @@ def test_pickles_are_never_loaded(copy):
     assert not (copy / 'boom').exists()
 
 
-ROW = {'id': 1, 'stamp_ns': 2, 'name': '', 'session': '', 'camera_frame': ''}
+ROW = {'id': 1, 'stamp_ns': 2, 'name': '', 'session': '', 'camera_frame': '', 'label': ''}
 
 
 @pytest.mark.parametrize(

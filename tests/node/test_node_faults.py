@@ -129,6 +129,20 @@ def test_images_of_the_other_transport_are_found_and_the_cure_is_named(
         )
 
 
+@pytest.mark.parametrize('given', ['raw', 'compressed'])
+def test_images_that_only_a_plugin_decodes_are_named(ros: None, given: str):
+    with Robot(no_image_after_s=0.2, image_transport=given) as robot:
+        robot.camera('image/ffmpeg', CompressedImage)  # its own type is not here
+        robot.until_active()
+        said = f'there is {robot.namespace}/image/ffmpeg'
+
+        def line() -> Any:
+            part = robot.diagnostic('Input')
+            return part if part and said in part.message else None
+
+        assert 'republish' in robot.until(line, 'the cure').message
+
+
 def test_with_sim_time_and_no_clock_it_says_that_the_clock_is_missing(ros: None, street_map: Path):
     with Robot(map=str(street_map), use_sim_time=True, no_image_after_s=0.2) as robot:
         robot.until_active()

@@ -68,8 +68,10 @@ def test_every_make_target_of_a_workflow_exists() -> None:
 
 def test_the_workflows_cover_the_pythons_and_distributions_we_name() -> None:
     jobs = {p.stem: yaml.safe_load(p.read_text())['jobs'] for p in WORKFLOWS}
-    pythons = jobs['test']['whole']['strategy']['matrix']['python']
-    assert ['3.10', *pythons] == ['3.10', '3.11', '3.12', '3.13']
+    matrix = jobs['test']['whole']['strategy']['matrix']
+    assert ['3.10', *matrix['python']] == ['3.10', '3.11', '3.12', '3.13']
+    wheels = {path.stem for path in (ROOT / 'requirements').glob('ros_*.txt')}
+    assert {f'ros_{r}' for r in (*matrix['ros'], *(e['ros'] for e in matrix['include']))} == wheels
     distros = jobs['ros']['colcon']['strategy']['matrix']['distro']
     assert distros == ['humble', 'jazzy', 'kilted', 'rolling']
 

@@ -86,7 +86,7 @@ class TestStages:
 
         made = [(name, stage(name), [source] if name == 'b' else []) for name in 'abc']
         monkeypatch.setattr(setup_env, 'ROOT', tmp_path)
-        monkeypatch.setattr(setup_env, 'stages', lambda weights: made)
+        monkeypatch.setattr(setup_env, 'stages', lambda weights, ros: made)
 
         def run() -> str:
             log.clear()
@@ -96,8 +96,9 @@ class TestStages:
 
         return run
 
-    def test_every_input_is_there(self, setup_env: ModuleType) -> None:
-        for name, _, inputs in setup_env.stages(weights=True):
+    @pytest.mark.parametrize('ros', ['kilted', 'jazzy'])
+    def test_every_input_is_there(self, setup_env: ModuleType, ros: str) -> None:
+        for name, _, inputs in setup_env.stages(True, ros):
             assert [path for path in inputs if not path.is_file()] == [], name
 
     def test_a_second_run_does_nothing(self, ran: Any) -> None:
@@ -116,6 +117,43 @@ class TestStages:
             ran()
         (tmp_path / 'kill-b').unlink()
         assert ran() == 'bc'
+
+
+class TestRos:
+    """Which ROS the environment has."""
+
+    @pytest.fixture(autouse=True)
+    def unset(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv('ROS', raising=False)
+
+    def test_the_one_asked_for_stays_until_another_is(
+        self, setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        venv = tmp_path / 'venv'
+        assert setup_env.chosen_ros(venv) == 'kilted'
+        monkeypatch.setenv('ROS', 'jazzy')
+        setup_env.make_venv(venv, NoProgress())
+        assert setup_env.is_usable(venv)
+        monkeypatch.delenv('ROS')
+        assert setup_env.chosen_ros(venv) == 'jazzy' and setup_env.is_usable(venv)
+        monkeypatch.setenv('ROS', 'kilted')
+        assert not setup_env.is_usable(venv)  # the wheels of both have the same names
+
+    def test_another_ros_repeats_all(
+        self, setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv('ROS', 'kilted')
+        before = [current for _, current in setup_env.outdated(tmp_path)]
+        monkeypatch.setenv('ROS', 'jazzy')
+        after = [current for _, current in setup_env.outdated(tmp_path)]
+        assert len(before) == len(after) and not set(before) & set(after)
+
+    def test_one_without_wheels_is_refused(
+        self, setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv('ROS', 'humble')
+        with pytest.raises(setup_env.SetupError, match='ROS=humble: expected kilted or jazzy'):
+            setup_env.chosen_ros(tmp_path)
 
 
 class TestLaunchers:

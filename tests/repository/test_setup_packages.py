@@ -40,15 +40,17 @@ class TestPins:
             for line in path.read_text().splitlines():
                 assert not line or line.startswith('#') or re.fullmatch(r'[\w.-]+==[\w.]+', line)
 
-    def test_no_package_is_pinned_twice(self, setup_packages: ModuleType) -> None:
-        pins = map(setup_packages.read_pins, setup_packages.PINS)
+    @pytest.mark.parametrize('ros', ['kilted', 'jazzy'])
+    def test_no_package_is_pinned_twice(self, setup_packages: ModuleType, ros: str) -> None:
+        pins = map(setup_packages.read_pins, setup_packages.pins(ros))
         names = [name.lower().replace('_', '-') for names in pins for name in names]
         assert len(names) == len(set(names)) > 100
 
     def test_the_files_say_what_is_installed(self, setup_packages: ModuleType) -> None:
         from importlib.metadata import version
 
-        files = map(setup_packages.read_pins, setup_packages.PINS)
+        ros = setup_packages.installed_ros(Path(sys.prefix))
+        files = map(setup_packages.read_pins, setup_packages.pins(ros))
         pins = [pin for names in files for pin in names.items()]
         installed = {name: version(name).split('+')[0] for name, _ in pins}
         assert installed == dict(pins), 'run make setup'

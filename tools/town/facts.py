@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,9 +54,10 @@ def on_street(layout: Layout, poses: np.ndarray, ends: tuple) -> np.ndarray:
     return (s > 6) & (s < length - 6) & (across < 5)
 
 
-def world(layout: Layout, spacing: float) -> dict[str, Any]:
-    """Facts of both runs; ranges are [first, last] frame numbers, both included."""
-    poses = {run: frames(layout, run, spacing) for run in ('summer', 'winter')}
+def world(layout: Layout, spacing: float, runs: Sequence[str]) -> dict[str, Any]:
+    """Facts of the runs; ranges are [first, last] frame numbers, both included."""
+    poses = {run: frames(layout, run, spacing) for run in runs}
+    mapped = frames(layout, 'summer', spacing)
     facts: dict[str, Any] = {'seed': layout.seed, 'spacing_m': spacing, 'runs': {}}
     for run, own in poses.items():
         streets = {
@@ -65,7 +67,7 @@ def world(layout: Layout, spacing: float) -> dict[str, Any]:
         }
         facts['runs'][run] = {
             'frames': len(own),
-            'outside_map': ranges(outside(own, poses['summer'])),
+            'outside_map': ranges(outside(own, mapped)),
             'revisit': ranges(revisits(own)),
             'lookalike': streets,
         }

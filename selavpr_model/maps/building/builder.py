@@ -87,7 +87,7 @@ def plan_of(
     """All that the arrays depend on: a build goes on only where nothing of this changed."""
     return {
         'source': source,
-        'frames': _length(frames),
+        'frames': length_of(frames),
         'files': files_state(source.get('path')),
         'model': model_entry(extractor.identity),
         'extractor': extractor.config.to_dict(),
@@ -156,7 +156,12 @@ class _Build:
 
         batch: list[Frame] = []
         bar = progress_bar(
-            None, 'map', progress, unit='frame', total=_length(self.frames), initial=self.position
+            None,
+            'map',
+            progress,
+            unit='frame',
+            total=length_of(self.frames),
+            initial=self.position,
         )
         with bar:
             for frame in self._readable():
@@ -176,7 +181,7 @@ class _Build:
         bar.update(0)
 
     def _readable(self) -> Iterator[Frame]:
-        for index, frame in _numbered(self.frames, self.position):
+        for index, frame in numbered(self.frames, self.position):
             self.position = index + 1
             if isinstance(frame, Frame):
                 self.camera = self.camera or frame.camera
@@ -232,7 +237,7 @@ class _Build:
         }
 
 
-def _numbered(frames: Iterable[Frame], first: int) -> Iterator[tuple[int, Frame | InputError]]:
+def numbered(frames: Iterable[Frame], first: int) -> Iterator[tuple[int, Frame | InputError]]:
     """(index, frame or why it cannot be read) from `first` on, without reading what is before."""
     if not isinstance(frames, Indexed):
         yield from itertools.islice(enumerate(frames), first, None)
@@ -251,7 +256,8 @@ class Indexed(Protocol):
     def __len__(self) -> int: ...
 
 
-def _length(frames: Iterable[Frame]) -> int | None:
+def length_of(frames: Iterable[Frame]) -> int | None:
+    """How many there are; None where only reading them tells."""
     return len(frames) if isinstance(frames, Sized) else None
 
 

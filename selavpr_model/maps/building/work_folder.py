@@ -40,16 +40,16 @@ def files_state(path: object) -> str:
 
 
 class WorkFolder:
-    """`<out>.building`: plan.json and chunk-NNNNNN, each a small map of its own.
+    """`<out>.building`, or another `ending`: plan.json and chunk-NNNNNN, each a small map.
 
     A chunk appears by the atomic save of a map, so one that can be opened is complete.
     """
 
-    def __init__(self, out: Path, plan: dict[str, Any]) -> None:
+    def __init__(self, out: Path, plan: dict[str, Any], ending: str = 'building') -> None:
         """plan: all that the features depend on, as JSON values."""
         self.out = out
         here = out.resolve()  # `.` has no name
-        self.path = here.parent / f'{here.name}.building'
+        self.path = here.parent / f'{here.name}.{ending}'
         self.plan: dict[str, Any] = json.loads(json.dumps(plan, default=str))
         self._chunks = 0
 

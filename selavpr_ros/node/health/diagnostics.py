@@ -95,6 +95,11 @@ class Diagnostics:
             return NO_CLOCK
         if transport := self._inputs.other_transport():
             return f'there are images of the other kind: set image_transport to {transport}'
+        if not publishers and (others := self._inputs.foreign_transports()):
+            return (
+                f'there is {", ".join(others)}: let the driver send raw or compressed images, or '
+                "decode them to raw ones with image_transport's republish"
+            )
         if publishers:
             return 'check that the camera runs and that the QoS fit (parameter qos_image)'
         remap = '--ros-args -r image:=/your/topic'

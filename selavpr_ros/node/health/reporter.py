@@ -10,9 +10,11 @@ from selavpr_ros.node.health.health import worst
 from selavpr_ros.node.outputs import Outputs
 from selavpr_ros.node.pipeline.pipeline import Pipeline
 
+PERIOD_S = 1.0
+
 
 class Reporter:
-    """At 1 Hz and on changes. Both threads call it."""
+    """Every PERIOD_S and on changes. Both threads call it."""
 
     def __init__(
         self, context: Context, diagnostics: Diagnostics, pipeline: Pipeline, outputs: Outputs

@@ -1,2 +1,4 @@
 # SPDX-License-Identifier: MIT
-"""What Nav2 asks of a node: to be led by its lifecycle manager, and to take RViz's pose."""
+"""What others ask of the node: Nav2's lifecycle manager leads it, RViz gives it a pose, a tracker
+asks it for one.
+"""
