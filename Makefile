@@ -33,11 +33,18 @@ test: weights ## the whole test suite; ARGS='-k name' goes to pytest
 quick: weights ## the tests that take seconds each, under 3 minutes in all
 	@$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
-campaign: weights ## hostile maps, images, messages and calls by the thousand: an hour; docs/reliability.md
-	$(BIN)/python tools/campaign.py maps --count 10000
-	$(BIN)/python tools/campaign.py images --count 5000
+campaign: weights ## hostile files, messages and calls, kills, full disks, hours: a day; docs/reliability.md
+	$(BIN)/python tools/campaign.py maps --count 3000
+	$(BIN)/python tools/campaign.py images --count 1500
+	$(BIN)/python tools/campaign.py bags --count 2000
+	$(BIN)/python tools/campaign.py weights --count 1500
+	$(BIN)/python tools/campaign.py poses --count 2000
+	$(BIN)/python tools/campaign.py kills --count 1000
+	$(BIN)/python tools/campaign.py disks --count 200
 	$(BIN)/python tools/campaign.py messages --count 100000
 	$(BIN)/python tools/campaign.py calls --count 5000
+	$(BIN)/python tools/campaign.py hours --seconds 3600
+	$(BIN)/python tools/campaign.py hours --seconds 3600 --slam --keep build/hours_slam.jsonl
 
 lint: setup ## ruff, mypy, codespell and clang-format; `make test` runs them, too
 	$(BIN)/ruff check .

@@ -1,11 +1,21 @@
 # SPDX-License-Identifier: MIT
 """Every error a user can meet. One line each: what, expected, got, cure."""
 
+MOST = 2000  # characters; what was got may be a file of a stranger
+
 
 class SelaVPRError(Exception):
     """Base of all errors this package raises on purpose; `code` is the LoadMap/SaveMap name."""
 
     code = 'FAILURE'
+
+    def __str__(self) -> str:
+        """One line, cut in the middle where it is long, without what a terminal would obey."""
+        text = super().__str__()
+        if len(text) > MOST:
+            half = MOST // 2
+            text = f'{text[:half]}...({len(text) - 2 * half} more)...{text[-half:]}'
+        return ''.join(c if c.isprintable() else ' ' for c in text)
 
 
 class ConfigError(SelaVPRError, ValueError):

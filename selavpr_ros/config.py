@@ -9,6 +9,7 @@ import re
 
 from selavpr_model.config.decision import RecognizerConfig, TemporalConfig
 from selavpr_model.config.geometry import GeometryConfig
+from selavpr_model.config.graph import GraphConfig
 from selavpr_model.config.maps import KeyframeConfig, MapConfig
 from selavpr_model.config.model import ExtractorConfig
 from selavpr_model.config.options import Config, option
@@ -245,6 +246,7 @@ GROUPS: dict[str, type[Config]] = {
     'temporal': TemporalConfig,
     'geometry': GeometryConfig,
     'slam': SlamConfig,
+    'graph': GraphConfig,
     'keyframes': KeyframeConfig,
     'storage': MapConfig,
 }
@@ -260,7 +262,7 @@ ROS_PARAMETERS = (
     'publish_tf', 'transform_tolerance_s', 'extractor.weights', 'extractor.device',
     'extractor.engine', 'extractor.precision', 'extractor.threads', 'recognizer.candidates',
     'recognizer.min_precision', 'recognizer.distinct_radius_m',
-    'temporal.enabled', 'temporal.min_belief', 'temporal.speed_mps', 'geometry.enabled',
+    'temporal.enabled', 'temporal.speed_mps', 'geometry.enabled',
     'slam.session', 'slam.verify', 'keyframes.distance_m',
     'keyframes.angle_deg', 'storage.local_dtype',
 )  # fmt: skip

@@ -13,7 +13,9 @@ import tempfile
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 
+from selavpr_model.runtime.shown import one_line
 from selavpr_model.runtime.threads import share_cores
 from selavpr_ros.node.health.ros_logging import forward_to
 from selavpr_ros.node.localizer import LocalizerNode
@@ -30,9 +32,11 @@ def main(args: Sequence[str] | None = None) -> None:
     share_cores()
     preload()
     log_somewhere()
-    rclpy.init(args=args)
     try:
+        rclpy.init(args=args)
         node = LocalizerNode()
+    except rclpy_implementation.RCLError as error:
+        sys.exit(f'localizer: ROS does not start: {one_line(str(error))}; {_cure(str(error))}')
     except Exception:
         if rclpy.ok():
             raise
@@ -48,6 +52,16 @@ def main(args: Sequence[str] | None = None) -> None:
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
+
+
+def _cure(error: str) -> str:
+    """Of what keeps ROS from starting."""
+    if 'security' in error.lower():
+        return (
+            'ROS_SECURITY_ENABLE is set: check ROS_SECURITY_KEYSTORE and --enclave, or install '
+            'an RMW that is built with security (docs/security.md)'
+        )
+    return 'check RMW_IMPLEMENTATION, ROS_DOMAIN_ID and the arguments behind --ros-args'
 
 
 def log_somewhere() -> None:

@@ -91,13 +91,18 @@ def version_of(file: Path | None) -> tuple[int, int]:
 class Killer:
     """Starts jobs in the zygote and ends them with SIGKILL."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: str = __file__) -> None:
+        """script: one that ends in zygote(), perhaps with more jobs."""
         self.process = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, script],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, 'OMP_NUM_THREADS': '1'},
+            env={
+                **os.environ,
+                'OMP_NUM_THREADS': '1',
+                'PYTHONPATH': os.pathsep.join(filter(None, sys.path)),
+            },
         )
 
     def run(
@@ -138,8 +143,8 @@ class Killer:
 
 
 @contextlib.contextmanager
-def running_killer() -> Iterator[Killer]:
-    it = Killer()
+def running_killer(script: str = __file__) -> Iterator[Killer]:
+    it = Killer(script)
     try:
         yield it
     finally:

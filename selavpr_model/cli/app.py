@@ -21,6 +21,7 @@ from selavpr_model.cli.export import export
 from selavpr_model.cli.features import features
 from selavpr_model.cli.map import map_app
 from selavpr_model.cli.map_edit import edit
+from selavpr_model.cli.optimize import optimize
 from selavpr_model.cli.train import train
 from selavpr_model.cli.weights import weights_app
 from selavpr_model.errors import ConfigError, SelaVPRError
@@ -42,6 +43,7 @@ app.command()(features)
 app.command()(export)
 app.add_typer(weights_app, name='weights', epilog='Example: selavpr weights list')
 map_app.command()(edit)
+map_app.command()(optimize)
 app.add_typer(map_app, name='map', epilog='Example: selavpr map info maps/campus')
 app.command()(train)
 app.command()(ablate)

@@ -91,13 +91,16 @@ def merge(
     """Join maps of one model and one frame of poses; thresholds are measured on the joined map.
 
     Sessions keep their names. A place id that is taken is replaced; the manifest says by which.
+    A map that grew in SLAM mode is in a frame of its own: it is aligned where at least three
+    loop closures with it agree, else its places give no pose.
 
     Example: selavpr map merge maps/ground maps/first --out maps/building
     """
     from selavpr_model.maps.building.merge import merge_maps
+    from selavpr_model.slam.join import join
 
     require_outputs(out, json_out)
-    merged = merge_maps(maps, out, overwrite)
+    merged = merge_maps(maps, out, overwrite, join=join)
     show(f'map {out}', describe(merged.manifest))
     write_json(json_out, merged.manifest)
 

@@ -13,6 +13,7 @@ from selavpr_model.config.evaluation import (
     ScoreConfig,
 )
 from selavpr_model.config.geometry import GeometryConfig
+from selavpr_model.config.graph import GraphConfig
 from selavpr_model.config.maps import CalibrationConfig, KeyframeConfig, MapConfig, UpdateConfig
 from selavpr_model.config.model import ExtractorConfig, ModelConfig
 from selavpr_model.config.options import Config
@@ -32,6 +33,7 @@ __all__ = [
     'EvaluationConfig',
     'ExtractorConfig',
     'GeometryConfig',
+    'GraphConfig',
     'KeyframeConfig',
     'MapConfig',
     'MiningConfig',

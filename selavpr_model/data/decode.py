@@ -14,6 +14,7 @@ from selavpr_model.runtime.image_size import is_decodable
 
 STRETCH = (1.0, 99.0)
 """Percentiles of an image of more than 8 bits that become black and white."""
+BAND, SAMPLE = 1 << 20, 1 << 24  # values that are scaled at once, and that say how
 FORMATS = 'jpg, png, webp, tiff, bmp, pgm or ppm'
 
 
@@ -37,27 +38,37 @@ def decode_rgb(data: np.ndarray, name: str, as_stored: bool = False) -> np.ndarr
     # OpenCV's versions differ in whose orientation they obey: here it is the same for all
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(data, flags) if is_decodable(data.data) else None
+        image = decoded(data, flags)
     except InputError as error:
         raise InputError(f'{name}: {error}') from error
-    except (cv2.error, MemoryError):
-        image = None
     if image is None:
         raise InputError(f'{name}: expected a whole {FORMATS}; {_what(data)}')
-    rgb = np.asarray(cv2.cvtColor(to_8_bit(image), cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    image = to_8_bit(image)
+    rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), dtype=np.uint8)
     is_tiff = data[:4].tobytes() in (b'II*\0', b'MM\0*')  # its decoder turns it itself
     return rgb if as_stored or is_tiff else turned(rgb, parse_exif(data.tobytes()).orientation)
+
+
+def decoded(data: np.ndarray, flags: int) -> np.ndarray | None:
+    """What OpenCV makes of (N,) uint8; None for what is damaged or of a format that is not read.
+
+    InputError for an image that is too large, before anything of it is decoded. Nothing else in
+    selavpr_model decodes files.
+    """
+    try:
+        return cv2.imdecode(data, flags) if is_decodable(data.data) else None
+    except (cv2.error, MemoryError):
+        return None
 
 
 def turned(image: np.ndarray, orientation: int) -> np.ndarray:
     """(H, W, 3) as EXIF's orientation (1 to 8) wants it shown."""
     if orientation >= 5:
-        image = image.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        image = image[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        image = image[::-1]
-    return np.ascontiguousarray(image)
+        image = cv2.transpose(image)
+    across, down = orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
+    if across or down:
+        image = cv2.flip(image, -1 if across and down else 1 if across else 0)
+    return np.asarray(image)
 
 
 def _what(data: np.ndarray) -> str:
@@ -73,23 +84,37 @@ def to_8_bit(image: np.ndarray) -> np.ndarray:
     """(H, W[, C]) of any depth -> uint8: its 1st percentile becomes black, its 99th white."""
     if image.dtype == np.uint8:
         return image
-    values = image.astype(np.float64)
+    low, high = _black_and_white(image)
+    if image.dtype == np.uint16:
+        return _scaled(np.arange(1 << 16), low, high)[image]
+    out = np.empty(image.shape, np.uint8)
+    band = max(1, BAND // max(1, image[:1].size))
+    for row in range(0, len(image), band):
+        out[row : row + band] = _scaled(image[row : row + band], low, high)
+    return out
+
+
+def _black_and_white(image: np.ndarray) -> tuple[float, float]:
+    """The values that become 0 and 255; of a huge image, by a sample of it."""
+    values = image.ravel()[:: max(1, image.size // SAMPLE)].astype(np.float64)
     finite = values[np.isfinite(values)]
     if not finite.size:
-        return np.zeros(image.shape, np.uint8)
+        return 0.0, 1.0
     low, high = np.percentile(finite, STRETCH)
-    if high <= low:
-        low, high = finite.min(), finite.max()
-    scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / max(
-        high - low, np.finfo(np.float64).tiny
-    )
+    return (low, high) if high > low else (finite.min(), finite.max())
+
+
+def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """uint8 of any numbers."""
+    known = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
+    scaled = (known - low) / ((high - low) or 1.0)
     return np.asarray(np.rint(np.clip(scaled, 0.0, 1.0) * 255.0), np.uint8)
 
 
 def bits(path: Path) -> int:
     """Bits of a channel, 8 where not known: told by decoding."""
     try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except (OSError, cv2.error):
+        image = decoded(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (OSError, InputError):
         return 8
     return 8 if image is None else 8 * image.dtype.itemsize

@@ -22,8 +22,9 @@ from selavpr_model.data.pose_files import PoseRow, require_metres, utm_row
 from selavpr_model.data.pose_tables import By, looks_like_trajectory, PoseTable, read_table
 from selavpr_model.data.sequence import ImageSequence, words_of
 from selavpr_model.data.source_report import SourceReport
-from selavpr_model.errors import SourceError
+from selavpr_model.errors import SelaVPRError, SourceError
 from selavpr_model.records import Camera, Frame, SECOND
+from selavpr_model.runtime.shown import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +131,24 @@ def _report(images: ImageSequence) -> SourceReport:
 
 
 def open_images(path: Path, poses: str, base_camera: np.ndarray | None) -> ImageSequence:
-    """The images of `path` with their poses; see ImageFolder for the order of the search."""
+    """The images of `path` with their poses; see ImageFolder for the order of the search.
+
+    SourceError, whatever a damaged file has its reader raise.
+    """
+    try:
+        return _opened(path, poses, base_camera)
+    except SelaVPRError:
+        raise
+    except Exception as error:
+        logger.debug('where it failed', exc_info=True)
+        what = one_line(f'{type(error).__name__}: {error}', 300)
+        raise SourceError(
+            f'{path}: expected images with poses of a known layout, got {what}; a file there is '
+            'damaged, or made by another program: see --log-level debug'
+        ) from error
+
+
+def _opened(path: Path, poses: str, base_camera: np.ndarray | None) -> ImageSequence:
     if not path.exists():
         raise SourceError(f'{path}: expected a folder of images, got nothing: it does not exist')
     if poses == '':

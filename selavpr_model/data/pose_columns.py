@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+import math
 from pathlib import Path
 import re
 
@@ -237,4 +238,4 @@ def _without_header(path: Path, first: Sequence[str]) -> Columns:
 
 
 def _is_unit(cells: Sequence[str]) -> bool:
-    return abs(sum(float(c) ** 2 for c in cells) - 1.0) < 1e-3
+    return abs(math.hypot(*map(float, cells)) - 1.0) < 1e-3

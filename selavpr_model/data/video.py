@@ -20,6 +20,10 @@ from selavpr_model.records import Frame
 SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v', '.webm', '.mpg', '.mpeg')
 POSE_GAP_NS = 500_000_000
 MAX_PIXELS = 8192 * 8192
+ONLY = (
+    'format_whitelist;mov,mp4,avi,matroska,webm,mpeg,mpegts,mpegvideo,m4v|protocol_whitelist;file'
+)
+"""For FFmpeg: a list of other files or addresses under the name of a video is none."""
 DAMAGED = 'as the video ends early or is damaged'
 logger = logging.getLogger(__name__)
 
@@ -98,7 +102,8 @@ class _Opened:
     def __init__(self, path: Path) -> None:
         self.path = path
         os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')  # its complaints become ours
-        self.video = cv2.VideoCapture(str(path))
+        os.environ.setdefault('OPENCV_FFMPEG_CAPTURE_OPTIONS', ONLY)
+        self.video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
 
     def __enter__(self) -> _Opened:
         if not self.video.isOpened():

@@ -23,21 +23,25 @@ STYLES: dict[ClosureKind, dict[str, Any]] = {
 }
 WIDTH, AROUND = 7.0, 1.2  # inches: of the figure, and of labels and legend above and below
 LEAST, MOST = 0.25, 1.2  # height of the drive over its width, in the figure
+SEEN_M = 0.05  # apart; nearer lines are one
 LINE = 1e-6  # m; what is no wider was put on a line for want of odometry
 
 
-def draw_drive(
-    path: Path, run: Run, track: Mapping[int, np.ndarray], true: Mapping[int, np.ndarray]
-) -> None:
-    """Write a picture. track, true: frame -> (4, 4), of odometry and true, in one frame."""
-    drive_figure(run, track, true).savefig(path, dpi=110)
+Way = Mapping[int, np.ndarray]
+"""Frame -> (4, 4); all ways of a picture are in one frame."""
 
 
-def drive_figure(
-    run: Run, track: Mapping[int, np.ndarray], true: Mapping[int, np.ndarray]
-) -> Figure:
+def draw_drive(path: Path, run: Run, track: Way, true: Way, straight: Way | None = None) -> None:
+    """Write a picture of the way by odometry, the true one, and the one that the map has."""
+    drive_figure(run, track, true, straight).savefig(path, dpi=110)
+
+
+def drive_figure(run: Run, track: Way, true: Way, straight: Way | None = None) -> Figure:
     """From above, in m; without odometry and truth the keyframes in a row, closures as arcs."""
     positions, ways = _positions(track), [('odometry', _positions(track), '#1d3557', 1)]
+    if straight and _apart(track, straight):
+        ways.append(('map', _positions(straight), '#e07a1f', 2))
+        positions = positions | ways[-1][1]
     if true:
         ways.insert(0, ('truth', _positions(true), '#999999', 3))
         if _is_line(positions) and len(true) == len(track):
@@ -91,6 +95,11 @@ def _legend(axes: Axes) -> None:
 
 def _positions(poses: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
     return {frame: pose[:3, 3] for frame, pose in poses.items()}
+
+
+def _apart(a: Way, b: Way) -> bool:
+    """Whether two ways differ so that one sees it."""
+    return any(np.linalg.norm(a[i][:3, 3] - b[i][:3, 3]) > SEEN_M for i in b)
 
 
 def _is_line(way: Mapping[int, np.ndarray]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from selavpr_model.config import RecognizerConfig, ScoreConfig
+from selavpr_model.data.decode import decoded
 from selavpr_model.errors import InputError
 from selavpr_model.evaluation.trust import (
     ALONE,
@@ -60,7 +61,7 @@ def same_by_picture(path: Path) -> Same:
     """A square image whose pixel (later, earlier) is white where two frames show one place."""
     import cv2
 
-    truth = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    truth = decoded(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
     if truth is None or truth.shape[0] != truth.shape[1]:
         raise InputError(f'{path}: expected a square image of true pairs; give another file')
     white = truth > 127

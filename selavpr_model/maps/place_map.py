@@ -7,7 +7,7 @@ Odometry starts at its own origin, so the poses of two runs lie on each other by
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 import itertools
 from pathlib import Path
@@ -20,6 +20,7 @@ from selavpr_model.config import MapConfig
 from selavpr_model.decision.calibration import Calibration
 from selavpr_model.errors import InputError
 from selavpr_model.features.extractor import Extractor
+from selavpr_model.maps import links as map_links
 from selavpr_model.maps import thumbnails
 from selavpr_model.maps.checks import check_features, check_place, require_head, require_model
 from selavpr_model.maps.index import VectorIndex
@@ -45,8 +46,9 @@ class PlaceMap:
     """Places in rows; rows and ids never change, adding appends.
 
     maps/storage opens and saves it. What was opened stays memory-mapped and read-only; places
-    added later live in RAM until the next save. `path` and `manifest` are those of the last save
-    or opening. `table`, `index`, `store`, `jpegs` and `guard` are its parts, for maps/storage.
+    added later live in RAM until the next save, and poses may be corrected. `path` and `manifest`
+    are those of the last save or opening. `table`, `index`, `store`, `jpegs` and `guard` are its
+    parts, for maps/storage.
     """
 
     def __init__(
@@ -64,6 +66,8 @@ class PlaceMap:
         self.calibration: Calibration | None = None
         self.cameras: dict[str, Camera] = {}  # of each session
         self.unaligned_sessions: set[str] = set()  # with poses in their own odometry
+        self.links = map_links.no_links()  # of places that closures join
+        self.odometry = map_links.OdometryRows()  # as it was measured, of runs in SLAM mode
         self.table = PlaceTable()
         self.index = VectorIndex(identity.global_dim, config.use_gpu_index)
         self.store = LocalStore(codec_of(config.local_dtype, identity.local_shape, head))
@@ -142,7 +146,33 @@ class PlaceMap:
         if other.guard is not None:
             other.guard.thumbnail(row)
         self.store.append(other.store.stored(row))
+        self._copy_odometry(other, row, len(self.table))
         return self._append(other.global_(row), place, other.jpegs[row])
+
+    def _copy_odometry(self, other: PlaceMap, row: int, mine: int) -> None:
+        measured = other.odometry.get(row)
+        if measured is not None:
+            self.odometry.set(mine, *measured)
+
+    def copy_links(self, other: PlaceMap, rows: Mapping[int, int]) -> None:
+        """The links of another map; rows: of it -> of this map, for those that were copied."""
+        self.links = np.concatenate([self.links, map_links.moved(other.links, rows)])
+
+    def link(
+        self, before: int, after: int, pose: np.ndarray, covariance: np.ndarray, metric: bool
+    ) -> None:
+        """Join two rows by a verified closure; see LINK for its parts."""
+        new = map_links.link(before, after, pose, covariance, metric)
+        self.links = np.concatenate([self.links, new])
+
+    def move(self, poses: np.ndarray) -> None:
+        """Correct the poses of the first rows: (n, 4, 4) T_map_camera, all NaN where none."""
+        self.table.move(poses)
+
+    @property
+    def joined(self) -> dict[int, set[int]]:
+        """Row -> rows that show the same place by a closure, whatever their poses say."""
+        return map_links.joined(self.links)
 
     def _append(self, global_: np.ndarray, place: Place, jpeg: np.ndarray) -> int:
         self.index.add(global_[None])
@@ -165,7 +195,11 @@ class PlaceMap:
         for vectors in other.index.blocks():
             self.index.add(vectors)
         self.jpegs += other.jpegs
+        start = len(self.table)
         self.table.extend(other.table)
+        for row in range(len(other) if other.odometry else 0):
+            self._copy_odometry(other, row, start + row)
+        self.copy_links(other, {row: start + row for row in range(len(other))})
 
     def search(self, global_: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """(D,) -> rows (k',) int64 and cosines (k',) float32, best first, ties by row."""

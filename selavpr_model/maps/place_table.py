@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import itertools
 import json
 import mmap
@@ -60,11 +60,13 @@ EMPTY = Columns(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, 4, 4
 
 
 class PlaceTable(Sequence[Place]):
-    """Rows never change; those read from disk are columns, those added since are records."""
+    """Rows never change, but their poses may be corrected; those read from disk are columns, those
+    added since are records."""
 
     def __init__(self, columns: Columns = EMPTY) -> None:
         self._read = columns
         self._added: list[Place] = []
+        self._moved: np.ndarray = EMPTY.poses  # corrected poses of the first rows
         self._ids: set[int] | None = None  # made when something is added: most maps only answer
 
     def __len__(self) -> int:
@@ -80,8 +82,18 @@ class PlaceTable(Sequence[Place]):
         if isinstance(row, slice):
             return [self[i] for i in range(*row.indices(len(self)))]
         index = range(len(self))[row]  # also what is negative or not there
-        first = len(self._read.ids)
-        return self._added[index - first] if index >= first else self._read.place(index)
+        first, moved = len(self._read.ids), self._moved
+        place = self._added[index - first] if index >= first else self._read.place(index)
+        if index >= len(moved):
+            return place
+        pose = moved[index]
+        return replace(place, pose=None if np.isnan(pose[0, 0]) else pose)
+
+    def move(self, poses: np.ndarray) -> None:
+        """Other poses of the first rows, (n, 4, 4) float64; all NaN where there is none."""
+        if len(poses) > len(self):
+            raise InputError(f'poses: expected at most {len(self)}, got {len(poses)}')
+        self._moved = np.array(poses, '<f8')
 
     def append(self, place: Place) -> None:
         self.require_new([place.id])
@@ -120,8 +132,9 @@ class PlaceTable(Sequence[Place]):
     def poses(self) -> np.ndarray:
         """(N, 4, 4) float64 T_map_camera, all NaN where there is no pose."""
         added = [NO_POSE if p.pose is None else p.pose for p in self._added]
-        rest = np.array(added, '<f8').reshape(-1, 4, 4)
-        return np.concatenate([self._read.poses, rest]) if len(rest) else self._read.poses
+        rest, moved = np.array(added, '<f8').reshape(-1, 4, 4), self._moved
+        every = np.concatenate([self._read.poses, rest]) if len(rest) else self._read.poses
+        return np.concatenate([moved, every[len(moved) :]]) if len(moved) else every
 
     def sessions(self) -> set[str]:
         return {*self._read.sessions, *(p.session for p in self._added)}

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from selavpr_model.config import SlamConfig
 from selavpr_model.poses import inverse
-from selavpr_model.records import Frame, Place
+from selavpr_model.records import Place
+
+LATELY = 100  # keyframes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,22 +46,25 @@ class OdometryTrack:
         self.points: list[TrackPoint] = []
         self._searchable = 0
 
-    def locate(self, frame: Frame) -> TrackPoint:
-        """The frame's point; nothing is remembered until `add`."""
-        odom = frame.odom if frame.odom is not None and np.isfinite(frame.odom).all() else None
+    def locate(self, stamp_ns: int, odom: np.ndarray | None) -> TrackPoint:
+        """The point of a moment; nothing is remembered until `add`.
+
+        odom: (4, 4) T_odom_camera, None or not finite where there is none.
+        """
+        odom = odom if odom is not None and np.isfinite(odom).all() else None
         if not self.points:
-            return self._fresh(frame.stamp_ns, odom, 0.0, 0.0)
+            return self._fresh(stamp_ns, odom, 0.0, 0.0)
         last = self.points[-1]
-        seconds = max(0.0, (frame.stamp_ns - last.stamp_ns) * 1e-9)
+        seconds = max(0.0, (stamp_ns - last.stamp_ns) * 1e-9)
         far = (
             self._speed_mps * seconds if odom is None or last.blind else distance(last.pose, odom)
         )
         jumped = far > self._config.max_speed_mps * seconds and not last.blind
         so_far = last.travelled_m + (0.0 if jumped else far), last.elapsed_s + seconds
         if jumped or last.blind != (odom is None) or last.segment != self._next_segment:
-            return self._fresh(frame.stamp_ns, odom, *so_far)
+            return self._fresh(stamp_ns, odom, *so_far)
         pose = ahead(last.pose, far) if odom is None else odom
-        return TrackPoint(frame.stamp_ns, pose, last.segment, last.blind, *so_far)
+        return TrackPoint(stamp_ns, pose, last.segment, last.blind, *so_far)
 
     def _fresh(
         self, stamp: int, odom: np.ndarray | None, travelled: float, elapsed: float
@@ -80,6 +86,13 @@ class OdometryTrack:
         """The robot was carried or time jumped: the next point starts a segment."""
         if self.points:
             self._next_segment = self.points[-1].segment + 1
+
+    @property
+    def spacing_m(self) -> float:
+        """Median distance of the last consecutive keyframes, m; 0 where there were none."""
+        points = [point for point in self.points[-LATELY:] if not point.blind]
+        ways = [distance(a.pose, b.pose) for a, b in pairwise(points) if a.segment == b.segment]
+        return float(np.median(ways)) if ways else 0.0
 
     def searchable(self, now: TrackPoint) -> int:
         """How many of the first points are long enough ago, in time and in distance."""

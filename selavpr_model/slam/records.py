@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from selavpr_model.config import (
     GeometryConfig,
+    GraphConfig,
     KeyframeConfig,
     RecognizerConfig,
     SlamConfig,
@@ -27,6 +28,7 @@ class SlamConfigs:
     recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
     geometry: GeometryConfig = field(default_factory=GeometryConfig)
+    graph: GraphConfig = field(default_factory=GraphConfig)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

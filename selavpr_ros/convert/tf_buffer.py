@@ -18,10 +18,15 @@ import numpy as np
 from selavpr_model.errors import InputError
 from selavpr_model.poses import inverse, pose_between, pose_matrix
 from selavpr_model.records import SECOND
+from selavpr_model.runtime.shown import shown
 from selavpr_ros.convert import from_ros
 
 CACHE_NS = 10 * SECOND
 DEEPEST = 1000  # frames from one to the root; more is a loop
+MOST_FRAMES = 2000  # robots have some hundred
+MOST_OF_A_NAME = 250  # characters of a frame
+MOST_AT_ONCE = 16  # samples of a frame with one stamp
+MOST_SAMPLES = 20_000  # of a frame: CACHE_NS at 2,000 Hz
 UNIT_TOLERANCE = 0.01  # of the squared length of a quaternion
 
 
@@ -80,18 +85,22 @@ class _Track:
         if self.stamps and stamp_ns < self.stamps[-1] - CACHE_NS:
             return False
         at = bisect_right(self.stamps, stamp_ns)
-        same = slice(bisect_left(self.stamps, stamp_ns), at)
-        if sample not in self.samples[same]:
-            self.stamps.insert(at, stamp_ns)
-            self.samples.insert(at, sample)
+        before = bisect_left(self.stamps, stamp_ns)
+        if at - before >= MOST_AT_ONCE or sample in self.samples[before:at]:
+            return True
+        self.stamps.insert(at, stamp_ns)
+        self.samples.insert(at, sample)
         self._prune()
         return True
 
     def _prune(self) -> None:
-        """Drop what is too old, many at once."""
+        """Drop what is too old or too much, many at once."""
+        first = 0
         if self.stamps[-1] - self.stamps[0] > CACHE_NS + SECOND:
             first = bisect_left(self.stamps, self.stamps[-1] - CACHE_NS)
-            del self.stamps[:first], self.samples[:first]
+        elif len(self.stamps) > MOST_SAMPLES:
+            first = MOST_SAMPLES // 10
+        del self.stamps[:first], self.samples[:first]
 
     def at(self, frame: str, stamp_ns: int) -> tuple[str, np.ndarray]:
         """Parent and (4, 4) T_parent_frame; OutOfTimeError where no samples are around it."""
@@ -129,6 +138,8 @@ class TransformBuffer:
         if trouble := refused(parent, child, values):
             return trouble
         track = self._tracks.get(child)
+        if track is None and len(self._tracks) >= MOST_FRAMES:
+            return f'more than {MOST_FRAMES} frames were named; {shown(child)} is one too many'
         if track is None or track.static is not static:
             track = _Track(static)
         if not track.add(from_ros.stamp_ns(edge), Sample(parent, values)):
@@ -230,6 +241,10 @@ def bare(frame: str) -> str:
 
 def refused(parent: str, child: str, values: tuple[float, ...]) -> str | None:
     """Why a transform cannot be used; None where it can."""
+    if max(len(parent), len(child)) > MOST_OF_A_NAME:
+        return (
+            f'{shown(child)} below {shown(parent)}: names of at most {MOST_OF_A_NAME} characters'
+        )
     if not parent or not child:
         return f'{parent!r} -> {child!r}: expected two names of frames'
     if parent == child:

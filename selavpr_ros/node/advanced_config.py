@@ -24,7 +24,8 @@ from selavpr_ros.config import (
     parameter_name,
 )
 
-MOST_BYTES = 1 << 20
+MOST_BYTES = 1 << 16  # a file of all settings has a tenth; YAML takes 10 s for a megabyte
+MOST_OF_A_KEY = 100  # characters
 SECTIONS = {prefix or NODE_SECTION: prefix for prefix in GROUPS}
 """Section of the file -> prefix in GROUPS."""
 
@@ -43,7 +44,9 @@ def _sections(path: str) -> dict[str, dict[str, Any]]:
     document = _document(path)
     for name, values in document.items():
         if name not in SECTIONS:
-            raise ConfigError(f'unknown section {name!r}; {_nearest(str(name), list(SECTIONS))}')
+            raise ConfigError(
+                f'unknown section {shown(name)}; {_nearest(str(name), list(SECTIONS))}'
+            )
         if not isinstance(values, dict):
             raise ConfigError(f'{name}: expected keys with values, got {shown(values)}')
         _check(SECTIONS[name], name, values)
@@ -78,7 +81,7 @@ def _check(prefix: str, section: str, values: Mapping[Any, Any]) -> None:
         name = parameter_name(prefix, str(key))
         if key not in fields:
             names = [field for field in fields if is_advanced(prefix, field)]
-            raise ConfigError(f'{section}: unknown key {key!r}; {_nearest(str(key), names)}')
+            raise ConfigError(f'{section}: unknown key {shown(key)}; {_nearest(str(key), names)}')
         if name in NOT_OF_THE_NODE:
             raise ConfigError(f'{name} has no effect in the node; remove it')
         if not is_advanced(prefix, key):
@@ -89,7 +92,7 @@ def _check(prefix: str, section: str, values: Mapping[Any, Any]) -> None:
 
 
 def _nearest(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, 1)
+    near = difflib.get_close_matches(name[:MOST_OF_A_KEY], names, 1)
     return f'did you mean {near[0]!r}?' if near else f'valid: {", ".join(names)}'
 
 

@@ -39,7 +39,7 @@ class Control:
         slam = given.slam if self._context.mode is Mode.SLAM else None
         return Request(
             given.extractor, given.node.map, given.recognizer, given.temporal, slam,
-            given.keyframes, given.geometry, given.storage,
+            given.keyframes, given.geometry, given.storage, given.graph,
         )  # fmt: skip
 
     def load(self) -> None:

@@ -19,7 +19,6 @@ from rclpy.parameter import Parameter
 
 from selavpr_model.config import ExtractorConfig
 from selavpr_ros.config import Mode
-from selavpr_ros.node import frame_cost
 from selavpr_ros.node.context import Context
 from selavpr_ros.node.control import Control
 from selavpr_ros.node.health.diagnostics import Diagnostics
@@ -32,6 +31,7 @@ from selavpr_ros.node.nav2.manager import Manager
 from selavpr_ros.node.navigation import Navigation
 from selavpr_ros.node.outputs import Outputs
 from selavpr_ros.node.parameters import Parameters
+from selavpr_ros.node.pipeline import frame_cost
 from selavpr_ros.node.pipeline.pipeline import Pipeline
 from selavpr_ros.node.relocalizations import Relocalizations
 from selavpr_ros.node.services import Services

@@ -22,6 +22,7 @@ from selavpr_model.config import (
     Config,
     ExtractorConfig,
     GeometryConfig,
+    GraphConfig,
     KeyframeConfig,
     MapConfig,
     RecognizerConfig,
@@ -123,6 +124,10 @@ class Parameters:
     @property
     def slam(self) -> SlamConfig:
         return self._configs['slam']  # type: ignore[return-value]
+
+    @property
+    def graph(self) -> GraphConfig:
+        return self._configs['graph']  # type: ignore[return-value]
 
     @property
     def keyframes(self) -> KeyframeConfig:

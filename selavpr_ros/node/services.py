@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from concurrent.futures import Future as WorkerFuture
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -23,6 +22,7 @@ from selavpr_ros.convert.node_messages import mode_of
 from selavpr_ros.node.context import Context
 from selavpr_ros.node.control import Control
 from selavpr_ros.node.inputs import Inputs
+from selavpr_ros.node.jobs import BusyError, Jobs
 from selavpr_ros.node.mounting import Mounting
 from selavpr_ros.node.pipeline.pipeline import Pipeline
 from selavpr_ros.node.pipeline.relocalize import Ending, Prior, prior_of, Relocalization
@@ -50,11 +50,12 @@ class Services:
         relocalizations: Relocalizations,
     ) -> None:
         self._node, self._context, self._control = node, context, control
-        self._pipeline, self._worker = pipeline, worker
+        self._pipeline = pipeline
         self._inputs, self._mounting = inputs, mounting
         self.relocalizations = relocalizations
         self._group = ReentrantCallbackGroup()  # a waiting answer must not hold up the next call
         self.busy: str | None = None  # name of the call that excludes others
+        self._jobs = Jobs(node, context, worker, self._group)
         self._queries = 0  # that wait for the worker
         for kind, callback in (
             (LoadMap, self.load_map),
@@ -88,7 +89,7 @@ class Services:
         else:
             self.busy = name
             try:
-                await self._on_worker(job)
+                await self._jobs.do(job)
                 response.result, response.message = response.SUCCESS, 'done'
                 self._control.adopt_map()
             except Exception as error:  # whatever it was, the caller gets an answer
@@ -111,6 +112,9 @@ class Services:
         if mode is Mode.SLAM and self._context.configured and model_problem is not None:
             response.message = model_problem
             return response
+        if (busy := await self._busy_for(mode)) is not None:
+            response.message = busy
+            return response
         self._control.set_mode(mode)
         problem = await self._mode_problem(mode)
         response.accepted = problem is None
@@ -119,12 +123,22 @@ class Services:
             self._control.set_mode(before)
         return response
 
+    async def _busy_for(self, mode: Mode) -> str | None:
+        """Why nothing can come of another mode now; PAUSE holds at once."""
+        if mode is Mode.PAUSE or not self._context.configured:
+            return None
+        try:
+            await self._jobs.do(lambda: None)
+        except (BusyError, CancelledError) as error:
+            return str(error)
+        return None
+
     async def _mode_problem(self, mode: Mode) -> str | None:
         """Why the mode asked for is not the one it works in; None where it is."""
         if mode is Mode.PAUSE or not self._context.configured:
             return None
         try:
-            await self._on_worker(lambda: None)  # behind what starts or ends SLAM
+            await self._jobs.do(lambda: None, patient=True)  # behind what starts or ends SLAM
         except CancelledError as error:
             return str(error)
         if isinstance(self._pipeline.state, Mapping) == (mode is Mode.SLAM):
@@ -152,7 +166,7 @@ class Services:
 
         self._queries += 1
         try:
-            outcome = await self._on_worker(query)
+            outcome = await self._jobs.do(query)
         except Exception as error:  # whatever it was, the caller gets an answer
             response.message = one_line(str(error) or type(error).__name__)
             return response
@@ -203,7 +217,7 @@ class Services:
 
     async def _attempt(self, attempt: Relocalization, timeout_s: float) -> None:
         """Feed it the stream's recognitions until it has enough or time is up."""
-        self.busy, done = 'relocalize', self._future()
+        self.busy, done = 'relocalize', self._jobs.future()
         clock = Clock(clock_type=ClockType.STEADY_TIME)  # a paused bag must not stop the timeout
         timer = self._node.create_timer(timeout_s, lambda: _finish(done), self._group, clock=clock)
         try:
@@ -237,27 +251,6 @@ class Services:
             from_ros.pose_matrix(request.prior)[:3, 3],
             from_ros.pose_covariance(request.prior)[:3, :3],
         )
-
-    def _on_worker(self, job: Callable[[], Any]) -> Future:
-        """An awaitable of the worker's result."""
-        result = self._future()
-
-        def copy(finished: WorkerFuture[Any]) -> None:
-            if finished.cancelled():
-                result.set_exception(CancelledError('the node is shutting down'))
-            elif (error := finished.exception()) is not None:
-                result.set_exception(error)
-            else:
-                result.set_result(finished.result())
-
-        self._worker.post(job).add_done_callback(copy)
-        return result
-
-    def _future(self) -> Future:
-        future: Future = Future(executor=self._node.executor)
-        # Having a callback is what makes the executor wake up when another thread sets the result.
-        future.add_done_callback(lambda _: None)
-        return future
 
 
 def result_code(response: Any, error: BaseException) -> int:

@@ -23,6 +23,7 @@ from selavpr_model.evaluation.slam_score import (
     score,
     trust_of,
 )
+from selavpr_model.evaluation.trajectory_error import ape_m, fitted, LEAST
 from selavpr_model.evaluation.trust_plots import write_plots
 from selavpr_model.features.extractor import Extractor, load_extractor
 from selavpr_model.maps.place_map import ODOMETRY, PlaceMap
@@ -33,6 +34,7 @@ from selavpr_model.records import Frame, LoopClosure, Recognition
 from selavpr_model.runtime.outputs import write_json
 from selavpr_model.runtime.progress import progress_bar
 from selavpr_model.slam.session import SlamConfigs, SlamSession
+from selavpr_model.slam.straight import Report
 from selavpr_ros.bags.files import is_bag
 from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.bags.recordings import open_recording, Recording
@@ -109,6 +111,7 @@ def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
     """`run` with a loaded model."""
     drive, slam = Drive(request), open_session(request, extractor)
     driven, track = _recorded_drive(request, drive, slam)
+    made, straight = slam.finish(), straightened(slam, driven)
     request.out.mkdir(parents=True, exist_ok=True)
     same = (
         same_by_picture(drive.picture)
@@ -120,6 +123,8 @@ def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
         'source': f'{request.source}: {drive.frames.report.words()}',
         'weights': extractor.identity.weights,
     }
+    true = {i: pose for i in track if (pose := drive.poses[i]) is not None}
+    summary |= trajectory(made, track, straight, true)
     if not scorable:
         summary |= counts(driven)
     else:
@@ -129,7 +134,7 @@ def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
     write_json(request.out / 'summary.json', summary)
     write_closures(request.out / 'closures.csv', driven.closures)
     save_map(slam.place_map, request.out / 'map', overwrite=True)
-    _draw(request.out / 'drive.png', driven, drive, track)
+    _draw(request.out / 'drive.png', driven, (track, straight, true))
     return summary
 
 
@@ -185,13 +190,49 @@ def write_closures(path: Path, closures: Iterable[LoopClosure]) -> None:
             ))  # fmt: skip
 
 
-def _draw(path: Path, driven: Run, drive: Drive, track: dict[int, np.ndarray]) -> None:
-    """The way by odometry with its closures, and the true one where it is known."""
+def straightened(slam: SlamSession, driven: Run) -> dict[int, np.ndarray]:
+    """Where the map has the keyframes now: index of the frame -> (4, 4); those with a pose."""
+    places = (p for p in slam.place_map.places if p.id in driven.frames)
+    return {driven.frames[p.id]: p.pose for p in places if p.pose is not None}
+
+
+def trajectory(
+    made: Report | None, before: dict[int, np.ndarray], after: dict[int, np.ndarray],
+    true: dict[int, np.ndarray],
+) -> dict[str, Any]:  # fmt: skip
+    """What the closures did to the map, and its error where the truth is known."""
+    if made is None or not after:
+        return {}
+    errors = ape_m({i: before[i] for i in after}, true), ape_m(after, true)
+    names = 'ape_odometry_m', 'ape_m'
+    told = {n: round(e, 3) for n, e in zip(names, errors, strict=True) if e is not None}
+    return {
+        'links': made.links, 'links_refused': made.refused, 'moved_m': round(made.moved_m, 3),
+        **told,
+    }  # fmt: skip
+
+
+Ways = tuple[dict[int, np.ndarray], dict[int, np.ndarray], dict[int, np.ndarray]]
+
+
+def _draw(path: Path, driven: Run, ways: Ways) -> None:
+    """The way by odometry, as the map has it and the true one, with the closures."""
     from selavpr_model.evaluation.slam_plot import draw_drive
 
-    true = {i: drive.poses[i] for i in track if drive.poses[i] is not None}
+    track, straight, true = ways
     if true and len(true) == len(track) and track:
         first = next(iter(track))
-        to_truth = true[first] @ inverse(track[first])  # odometry starts where the truth does
-        track = {i: to_truth @ pose for i, pose in track.items()}
-    draw_drive(path, driven, track, {i: p for i, p in true.items() if p is not None})
+        track = placed(track, true[first] @ inverse(track[first]))  # as odometry begins
+        straight = placed(straight, lying(straight, true))
+    draw_drive(path, driven, track, true, straight)
+
+
+def placed(way: dict[int, np.ndarray], T: np.ndarray) -> dict[int, np.ndarray]:
+    return {frame: T @ pose for frame, pose in way.items()}
+
+
+def lying(way: dict[int, np.ndarray], true: dict[int, np.ndarray]) -> np.ndarray:
+    """(4, 4) that lays the way on the true one."""
+    if len(way) < LEAST:
+        return np.eye(4)
+    return fitted(*(np.stack([side[i][:3, 3] for i in way]) for side in (way, true)))

@@ -50,6 +50,11 @@ SLAM_ROWS = {
     'revisits': 'revisits',
     'revisits_closed': '  closed ones',
     'recall': '  recall',
+    'links': 'closures in the pose graph',
+    'links_refused': '  refused ones',
+    'moved_m': 'farthest move of a place',
+    'ape_odometry_m': 'error of the odometry (APE)',
+    'ape_m': 'error of the map (APE)',
 }
 
 
@@ -60,6 +65,8 @@ def slam_rows(summary: Mapping[str, Any], out: Path) -> dict[str, object]:
         value = summary.get(key)
         if key in ('precision', 'recall') and value is not None:
             value = f'{100 * value:.1f} %'
+        elif key.endswith('_m') and value is not None:
+            value = f'{value:.2f} m'
         elif key == 'false_verified_frames' and value is not None:
             value = ', '.join(f'{later} with {earlier}' for later, earlier in value) or None
         if key in summary:

@@ -16,7 +16,13 @@ from scipy.spatial.transform import Rotation
 from selavpr_model.poses import inverse, pose_matrix
 from selavpr_model.records import SECOND
 from selavpr_ros.convert import to_ros
-from selavpr_ros.convert.tf_buffer import OutOfTimeError, TransformBuffer, TransformError
+from selavpr_ros.convert.tf_buffer import (
+    MOST_FRAMES,
+    MOST_SAMPLES,
+    OutOfTimeError,
+    TransformBuffer,
+    TransformError,
+)
 from selavpr_ros.node.tf import buffers
 
 START = 1_700_000_000 * SECOND
@@ -186,3 +192,25 @@ def test_any_samples_give_a_place_between_the_two_around(samples: Any, seconds: 
     low, high = max(before)[1], min(after)[1]
     assert min(low, high) - 1e-9 <= found[0, 3] <= max(low, high) + 1e-9
     np.testing.assert_allclose(found[:3, :3] @ found[:3, :3].T, np.eye(3), atol=1e-9)
+
+
+def test_a_stranger_cannot_fill_it_with_names(buffer: Any) -> None:
+    assert buffer.add(tf(edge('base', 'camera', 0.0, 1.0)), True) == []
+    for number in range(0, 5000, 50):
+        edges = [edge('base', f'frame{n}', 0.0) for n in range(number, number + 50)]
+        troubles = buffer.add(tf(*edges), True)
+    assert len(buffer.frames()) <= 2 * MOST_FRAMES + 1
+    assert 'frames were named' in troubles[-1]
+    assert buffer.add(tf(edge('base', 'camera', 1.0, 2.0)), True) == []
+    assert buffer.lookup('base', 'camera')[0, 3] == 2.0
+    assert 'at most 250' in buffer.add(tf(edge('base', 'x' * 10**5, 0.0)), True)[0]
+
+
+def test_a_stranger_cannot_fill_it_with_samples() -> None:
+    buffer = TransformBuffer()
+    for number in range(100):
+        buffer.add(tf(edge('base', 'pan', 0.0, float(number))), False)
+    assert len(buffer._tracks['pan'].samples) <= 16
+    for number in range(MOST_SAMPLES + 5):
+        buffer.add(tf(edge('base', 'pan', 1.0 + number * 1e-7, 1.0)), False)
+    assert len(buffer._tracks['pan'].samples) <= MOST_SAMPLES

@@ -24,7 +24,8 @@ from selavpr_model.geometry.pose import metric_pose, MetricPose, Reference
 from selavpr_model.geometry.rays import pixel_rays
 from selavpr_model.geometry.two_view import Matches
 from selavpr_model.maps.place_map import PlaceMap
-from selavpr_model.maps.storage.manifest import camera_entry, cameras
+from selavpr_model.maps.storage.camera_entry import camera_entry
+from selavpr_model.maps.storage.manifest import cameras
 from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.recognizer import PlaceRecognizer
 from selavpr_model.records import Camera, Frame, Place, Reject, State

@@ -90,7 +90,7 @@ def test_maps_of_another_model_or_storage_are_refused_and_nothing_is_written(tmp
     a = saved(tmp_path / 'a', 'a', range(3))
     other = saved(tmp_path / 'other', 'b', range(3), OTHER)
     stored = saved(tmp_path / 'stored', 'b', range(3), local_dtype='exact')
-    framed = saved(tmp_path / 'framed', 'b', range(3), frame_id='odom')
+    framed = saved(tmp_path / 'framed', 'b', range(3), frame_id='site')
     with pytest.raises(MapModelError):
         merge_maps([a.path, other.path], tmp_path / 'c')
     for unlike in (stored, framed):

@@ -44,6 +44,17 @@ def refusals(images: list[tuple[float, float, str]]) -> list[str]:
                           round(at * SECOND)) for at, stamp, frame in images]  # fmt: skip
 
 
+def test_a_name_for_each_image_fills_no_memory() -> None:
+    judge = ImageStamps()
+    judge.refused(SECOND, 'camera', SECOND, SECOND, 0)
+    for number in range(1000):
+        name = f'{number}' + 'x' * 10**5
+        assert judge.refused(SECOND + number, name, SECOND, SECOND, number) == OTHER_CAMERA
+    assert len(judge.frames) <= 51 and sum(map(len, judge.frames)) < 10_000
+    assert judge.frames[0] == 'camera'
+    assert judge.refused(2 * SECOND, 'camera', SECOND, SECOND, 1001) == ''
+
+
 def test_of_two_cameras_the_first_is_used_until_it_ends() -> None:
     both = [(0.1 * i, 100 + 0.1 * i, 'ab'[i % 2]) for i in range(10)]
     assert refusals(both) == ['', OTHER_CAMERA] * 5

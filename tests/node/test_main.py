@@ -48,3 +48,23 @@ def test_the_node_runs_without_a_home(tmp_path: Path) -> None:
     rest = node.communicate(timeout=60)[1]
     assert line.startswith('localizer: HOME is not set') and 'set ROS_LOG_DIR' in line
     assert 'RCLError' not in rest and list(tmp_path.glob('ros_log*'))
+
+
+@pytest.mark.parametrize('keys', ['none', 'of another'])
+def test_without_keys_a_secured_node_ends_in_one_line(tmp_path: Path, keys: str) -> None:
+    """It never starts unsecured where SROS2 is enforced."""
+    enclave = tmp_path / 'enclaves' / 'localizer'
+    if keys != 'none':
+        enclave.mkdir(parents=True)
+        for name in ('identity_ca.cert.pem', 'cert.pem', 'key.pem', 'permissions_ca.cert.pem',
+                     'governance.p7s', 'permissions.p7s'):  # fmt: skip
+            (enclave / name).write_text('no key')
+    given = {**os.environ, 'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce',
+             'ROS_SECURITY_KEYSTORE': str(tmp_path), 'ROS_LOG_DIR': str(tmp_path)}  # fmt: skip
+    code = 'from selavpr_ros.main import main; main(["--ros-args", "--enclave", "/localizer"])'
+    done = subprocess.run(
+        [sys.executable, '-c', code], env=given, capture_output=True, text=True, timeout=60
+    )
+    line = next(line for line in done.stderr.splitlines() if line.startswith('localizer:'))
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert 'ROS does not start' in line and 'ROS_SECURITY_KEYSTORE' in line

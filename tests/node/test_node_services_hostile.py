@@ -8,6 +8,7 @@ import math
 import os
 from pathlib import Path
 import shutil
+import threading
 import time
 from typing import Any
 
@@ -19,6 +20,7 @@ from robot import Robot
 from selavpr.srv import LoadMap, QueryImage, Relocalize, SaveMap, SetMode
 
 from selavpr_ros.convert import to_ros
+from selavpr_ros.node import jobs
 
 Load, Save, Found = LoadMap.Response, SaveMap.Response, Relocalize.Response
 FOR_EVER = Duration(sec=2**31 - 1)
@@ -195,8 +197,6 @@ def test_a_covariance_that_is_none_is_refused(robot: Robot, at: int, value: floa
 
 
 def test_queries_do_not_pile_up(robot: Robot, street: Any) -> None:
-    import threading
-
     release = threading.Event()
     robot.localizer.worker.post(release.wait)
     request = QueryImage.Request(image=to_ros.image(street[1].image, 1, 'hand'))
@@ -212,6 +212,29 @@ def test_queries_do_not_pile_up(robot: Robot, street: Any) -> None:
     robot.until(lambda: all(f.done() for f in futures), 'answers')
     assert all(f.result().success for f in futures)
     assert robot.call('query_image', image=request.image).success
+
+
+def test_nobody_waits_long_behind_a_busy_worker(
+    robot: Robot, street: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 of 3,608 calls took over 5 s behind it."""
+    monkeypatch.setattr(jobs, 'BEGIN_S', 0.3)
+    release = threading.Event()
+    robot.localizer.worker.post(release.wait)
+    try:
+        loaded = robot.call('load_map', path=str(robot.localizer.pipeline.place_map.path))
+        assert loaded.result == Load.BUSY and 'nothing was done, ask again' in loaded.message
+        saved_to = robot.call('save_map', overwrite=True)
+        assert saved_to.result == Save.BUSY and 'ask again' in saved_to.message
+        asked = robot.call('query_image', image=to_ros.image(street[1].image, 1, 'hand'))
+        assert not asked.success and 'ask again' in asked.message
+        mode = robot.call('set_mode', mode=SetMode.Request.SLAM)
+        assert not mode.accepted and 'ask again' in mode.message
+        assert robot.call('set_mode', mode=SetMode.Request.PAUSE).accepted
+    finally:
+        release.set()
+    assert robot.call('set_mode', mode=SetMode.Request.LOCALIZE).accepted
+    assert robot.call('query_image', image=to_ros.image(street[1].image, 1, 'hand')).success
 
 
 def test_an_input_that_would_stop_the_answers_is_refused(ros: None, street_map: Path) -> None:

@@ -67,6 +67,9 @@ def test_the_picture_says_what_is_drawn_in_which_unit_and_fits_the_drive():
     width, height = figure.get_size_inches()
     assert height < 0.5 * width, 'a long drive needs a low picture'
     assert words_of(drive_figure(run, spots, {}))[2] == {'odometry', *both}
+    moved = {i: pose + 0.5 * np.eye(4, k=3) for i, pose in spots.items()}
+    assert words_of(drive_figure(run, spots, {}, moved))[2] == {'odometry', 'map', *both}
+    assert words_of(drive_figure(run, spots, {}, spots))[2] == {'odometry', *both}
 
 
 def test_without_odometry_closures_are_arcs_over_the_frames_or_lie_on_the_truth():

@@ -21,6 +21,7 @@ FLOORS = (
     ('selavpr_model.decision',),
     ('selavpr_model.maps',),
     ('selavpr_model.geometry',),
+    ('selavpr_model.graph',),
     ('selavpr_model.recognizer', 'selavpr_model.slam'),
     ('selavpr_model.update',),
     ('selavpr_model.evaluation',),

@@ -60,7 +60,7 @@ BOMBS = [bomb_png, bomb_jpeg, bomb_webp, bomb_tiff, bomb_bmp]
 
 @pytest.mark.parametrize('suffix', ENCODED)
 def test_the_size_in_a_header_is_that_of_the_image(suffix: str) -> None:
-    assert (50, 30) in image_size._sizes(ENCODED[suffix])
+    assert (50, 30, 1) in image_size._sizes(ENCODED[suffix])
     assert is_decodable(ENCODED[suffix], 1500)
     with pytest.raises(InputError, match=r'at most 1499 pixels.*50x30.*max_image_px'):
         is_decodable(ENCODED[suffix], 1499)
@@ -84,6 +84,30 @@ def test_an_image_of_one_long_row_is_refused() -> None:
     require_size(65_535, 1)
     with pytest.raises(InputError, match='65535 a side'):
         require_size(65_536, 1)
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.tiff', '.pgm', '.ppm'])
+@pytest.mark.parametrize('channels', [1, 3])
+def test_a_pixel_of_16_bits_counts_as_two(suffix: str, channels: int) -> None:
+    if (suffix, channels) in (('.pgm', 3), ('.ppm', 1)):
+        pytest.skip('of other channels')
+    deep = IMAGE.astype(np.uint16)[..., 0] if channels == 1 else IMAGE.astype(np.uint16)
+    raw = bytes(cv2.imencode(suffix, deep * 257)[1])
+    assert is_decodable(raw, 3000)
+    with pytest.raises(InputError, match='50x30, each counted as 2'):
+        is_decodable(raw, 2999)
+
+
+def test_each_ten_passes_over_a_jpeg_count(suffix: str = '.jpg') -> None:
+    """A few bytes a scan, each of which is a pass over all pixels."""
+    raw = bytes(cv2.imencode(suffix, IMAGE, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1])
+    scans = [at for at in range(len(raw)) if raw[at : at + 2] == b'\xff\xda']
+    last = raw[scans[-1] : -2]
+    for more, weight in ((0, 2), (100, 11), (5000, 501)):
+        many = raw[: scans[-1]] + last * (more + 1) + raw[-2:]
+        assert (50, 30, weight) in image_size._sizes(many)
+    picture_behind = raw + raw  # as of telephones
+    assert image_size._sizes(picture_behind) == [(50, 30, 2)]
 
 
 @pytest.mark.parametrize('raw', [b'', b'GIF8', b'\xff\xd8\xff', b'P6\n', b'BM', b'#?RADIANCE\n'])

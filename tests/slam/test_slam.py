@@ -118,24 +118,24 @@ def odometry(x, yaw=0.0):
     return pose
 
 
-def grey(stamp_s, odom):
-    return Frame(round(stamp_s * 1e9), np.zeros((2, 2, 3), np.uint8), odom=odom)
+def at(stamp_s, odom):
+    return round(stamp_s * 1e9), odom
 
 
 def test_recent_places_stay_hidden_until_time_and_distance_have_passed():
     track = OdometryTrack(SlamConfig(exclude_m=20.0, exclude_s=10.0), speed_mps=1.0)
     for i in range(10):
-        track.add(track.locate(grey(i, odometry(3.0 * i))))
-    assert track.searchable(track.locate(grey(9.5, odometry(27.0)))) == 0  # far, but just now
-    assert track.searchable(track.locate(grey(60.0, odometry(28.0)))) == 3  # waiting is no way
-    assert track.searchable(track.locate(grey(70.0, odometry(30.0)))) == 4
+        track.add(track.locate(*at(i, odometry(3.0 * i))))
+    assert track.searchable(track.locate(*at(9.5, odometry(27.0)))) == 0  # far, but just now
+    assert track.searchable(track.locate(*at(60.0, odometry(28.0)))) == 3  # waiting is no way
+    assert track.searchable(track.locate(*at(70.0, odometry(30.0)))) == 4
 
 
 def test_odometry_that_jumps_or_ends_starts_a_segment_of_its_own():
     track = OdometryTrack(SlamConfig(), speed_mps=1.0)
     poses = [odometry(0.0), odometry(1.0), odometry(500.0), odometry(501.0), None, None]
     for i, pose in enumerate(poses):
-        track.add(track.locate(grey(i, pose)))
+        track.add(track.locate(*at(i, pose)))
     assert [point.segment for point in track.points] == [0, 0, 1, 1, 2, 2]
     assert [point.blind for point in track.points] == [False] * 4 + [True] * 2
     assert track.points[-1].travelled_m == pytest.approx(4.0)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 import logging
 from pathlib import Path
@@ -18,8 +18,10 @@ from selavpr_model.maps.checks import require_model
 from selavpr_model.maps.place_map import free_name, ODOMETRY, PlaceMap
 from selavpr_model.maps.storage import writer
 from selavpr_model.maps.storage.store import open_map, save_map
+from selavpr_model.records import Place
 
 logger = logging.getLogger(__name__)
+Join = Callable[[PlaceMap, PlaceMap, Sequence[tuple[int, Place]]], None]
 
 
 def merge_maps(
@@ -29,13 +31,15 @@ def merge_maps(
     calibrated: bool = True,
     progress: bool = True,
     source: dict[str, Any] | None = None,
+    join: Join | None = None,
 ) -> PlaceMap:
     """Write the maps of `paths`, one or more, to `out` as one and return it opened from there.
 
     Places whose ids are taken get new ones; which, is in the manifest's source. The maps must be
-    of one model, one storage and one frame of poses, and no two may hold the same map.
-    Thresholds are measured again on the whole.
-    `source`: what the map says about where it came from, instead of the list of its parts.
+    of one model, one storage and one frame of poses, and no two may hold the same map; those of
+    drives in SLAM mode are in a frame of their own. Thresholds are measured again on the whole.
+    `source`: what the map says about where it came from, instead of the list of its parts; `join`:
+    appends what is in a frame of its own, by default unaligned.
     """
     writer.require_free(out, overwrite)
     maps = [open_map(path) for path in paths]
@@ -43,13 +47,13 @@ def merge_maps(
         raise InputError('merge: expected at least one map, got none')
     _require_different(maps)
     merged = PlaceMap.empty(maps[0].identity, maps[0].config, maps[0].head)
-    parts = [_append(merged, one, source is not None) for one in maps]
+    parts = [_append(merged, one, source is not None, join or _copied) for one in maps]
     merged.configs = {k: v for k, v in maps[0].configs.items() if k != PLAN_ENTRY}
     merged.source = source or {'kind': 'merge', 'maps': parts}
     if source is None:  # parts of one drive follow each other
         _warn_of_apart(maps)
     if calibrated:
-        _calibrate(merged, progress)
+        recalibrate(merged, progress)
     save_map(merged, out, overwrite)
     return open_map(out)
 
@@ -94,15 +98,16 @@ def _warn_of_apart(maps: Sequence[PlaceMap]) -> None:
         )  # fmt: skip
 
 
-def _append(merged: PlaceMap, other: PlaceMap, one_drive: bool) -> dict[str, Any]:
+def _append(merged: PlaceMap, other: PlaceMap, one_drive: bool, join: Join) -> dict[str, Any]:
     """Add all places of `other`; what the manifest says about it. one_drive: of all the maps."""
     path = other.path or Path('map')
     require_model(path, other.identity, merged.identity)
     mine, its = merged.config, other.config
-    if (mine.local_dtype, mine.frame_id) != (its.local_dtype, its.frame_id):
+    if mine.local_dtype != its.local_dtype or its.frame_id not in (mine.frame_id, ODOMETRY):
         raise InputError(
             f'{path}: expected places stored as {mine.local_dtype} in frame {mine.frame_id!r}, '
-            f'got {its.local_dtype} in {its.frame_id!r}; build the maps alike'
+            f'got {its.local_dtype} in {its.frame_id!r}; build the maps alike, and name one whose '
+            f'frame is {ODOMETRY!r} after the others'
         )
     merged.require_alike(other)
     renumbered = _renumber(merged, other)
@@ -111,11 +116,11 @@ def _append(merged: PlaceMap, other: PlaceMap, one_drive: bool) -> dict[str, Any
     merged.cameras = {**{names[s]: c for s, c in other.cameras.items()}, **merged.cameras}
     unaligned = other.sessions if strange else other.unaligned_sessions
     merged.unaligned_sessions |= {names[s] for s in unaligned}
-    for row, place in enumerate(other.places):
-        renamed = replace(
-            place, id=renumbered.get(place.id, place.id), session=names[place.session]
-        )
-        merged.copy(other, row, renamed)
+    renamed = [
+        (row, replace(p, id=renumbered.get(p.id, p.id), session=names[p.session]))
+        for row, p in enumerate(other.places)
+    ]
+    (join if strange else _copied)(merged, other, renamed)
     return {
         'path': str(path),
         'map_id': other.map_id,
@@ -124,6 +129,12 @@ def _append(merged: PlaceMap, other: PlaceMap, one_drive: bool) -> dict[str, Any
         'new_ids': {str(old): new for old, new in renumbered.items()},
         'source': other.source,
     }
+
+
+def _copied(merged: PlaceMap, other: PlaceMap, rows: Sequence[tuple[int, Place]]) -> None:
+    """Append rows of `other`, each as a place, and their links."""
+    taken = {row: merged.copy(other, row, place) for row, place in rows}
+    merged.copy_links(other, taken)
 
 
 def _free_names(merged: PlaceMap, other: PlaceMap) -> dict[str, str]:
@@ -142,7 +153,8 @@ def _renumber(merged: PlaceMap, other: PlaceMap) -> dict[int, int]:
     return {old: free + i for i, old in enumerate(clashing)}
 
 
-def _calibrate(merged: PlaceMap, progress: bool) -> None:
+def recalibrate(merged: PlaceMap, progress: bool) -> None:
+    """Measure the thresholds of a map on its places as they are now."""
     from selavpr_model.maps.building.calibrate import calibrate
 
     config = RecognizerConfig.from_dict(merged.configs.get('recognizer', {}))

@@ -32,8 +32,8 @@ def selected(
     says of sessions of which no place is left is forgotten.
     """
     chosen = without_places(place_map)
-    for row in rows:
-        chosen.copy(place_map, row, changed(place_map.places[row]))
+    taken = {row: chosen.copy(place_map, row, changed(place_map.places[row])) for row in rows}
+    chosen.copy_links(place_map, taken)
     left = chosen.sessions
     name = {s: renamed.get(s, s) for s in place_map.sessions}
     cameras, unaligned = place_map.cameras, place_map.unaligned_sessions

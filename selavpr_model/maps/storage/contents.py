@@ -17,9 +17,11 @@ from selavpr_model.errors import ConfigError, MapEmptyError
 from selavpr_model.maps import thumbnails
 from selavpr_model.maps.checks import makes_local, require_model, UNIT_TOLERANCE
 from selavpr_model.maps.coarse_index import CoarseIndex
+from selavpr_model.maps.links import no_links, ODOMETRY_ROW
 from selavpr_model.maps.place_table import PlaceTable, read_columns
 from selavpr_model.maps.row_checksums import Guarded, is_finite, RowGuard
 from selavpr_model.maps.storage import manifest as map_manifest
+from selavpr_model.maps.storage.link_checks import fault_of_links, fault_of_odometry
 from selavpr_model.maps.storage.manifest import (
     CHECKSUMS,
     GLOBAL,
@@ -27,7 +29,9 @@ from selavpr_model.maps.storage.manifest import (
     INDEX_CODES,
     INDEX_FILES,
     INDEX_VALUES,
+    LINKS,
     LOCAL,
+    ODOMETRY,
     PLACES,
     POSES,
     THUMBNAIL_OFFSETS,
@@ -49,7 +53,8 @@ class Contents:
     """All that a map holds. global_: (N, D) float32; local: (N, ...) as the storage has it.
 
     head: of maps that keep tokens; jpegs: (n,) uint8 a place; coarse: of large maps; guard: of
-    rows that are still to be verified when they are read, None where all are.
+    rows that are still to be verified when they are read, None where all are; links: (m,) LINK;
+    odometry: (N,) ODOMETRY_ROW.
     """
 
     manifest: dict[str, Any]
@@ -65,6 +70,8 @@ class Contents:
     calibration: Calibration | None
     cameras: dict[str, Camera]
     unaligned_sessions: set[str]
+    links: np.ndarray
+    odometry: np.ndarray | None
 
 
 def read(path: Path, identity: ModelIdentity | None, everything: bool = False) -> Contents:
@@ -103,6 +110,8 @@ def _verified(path: Path, files: Files) -> Contents:
         calibration=map_manifest.calibration(manifest, path),
         cameras=map_manifest.cameras(manifest, path),
         unaligned_sessions=map_manifest.unaligned_sessions(manifest, path),
+        links=np.array(arrays.get(LINKS, no_links())),
+        odometry=arrays.get(ODOMETRY),
     )  # fmt: skip
 
 
@@ -127,6 +136,7 @@ def _check_shapes(files: Files, codec: Codec) -> None:
         POSES: ((places, 4, 4), '<f8'),
         THUMBNAIL_OFFSETS: ((places + 1,), '<i8'),
         CHECKSUMS: ((places, 2), '<u4'),
+        ODOMETRY: ((places,), ODOMETRY_ROW),
     }
     for name, (shape, kind) in expected.items():
         if name not in files.arrays:
@@ -147,7 +157,21 @@ def _check_values(files: Files) -> None:
             raise damaged(folder / GLOBAL, 'rows are not of unit length')
     for rows in _in_steps(arrays[POSES]):
         _check_poses(folder / POSES, rows)
+    _check_motions(files)
     _check_offsets(folder, arrays)
+
+
+def _check_motions(files: Files) -> None:
+    """Closures and odometry, where there are some."""
+    folder, arrays = files.folder, files.arrays
+    if LINKS in arrays:
+        fault = fault_of_links(np.asarray(arrays[LINKS]), len(arrays[POSES]))
+        if fault:
+            raise damaged(folder / LINKS, fault)
+    if ODOMETRY in arrays:
+        fault = fault_of_odometry(np.asarray(arrays[ODOMETRY]))
+        if fault:
+            raise damaged(folder / ODOMETRY, fault)
 
 
 def _in_steps(array: np.ndarray) -> Iterator[np.ndarray]:

@@ -9,13 +9,12 @@ from pathlib import Path
 import re
 from typing import Any
 
-import numpy as np
-
 from selavpr_model.config import MapConfig
 from selavpr_model.decision.calibration import Calibration
 from selavpr_model.decision.confidence import FEATURES
 from selavpr_model.errors import ConfigError, MapMetadataError, MapVersionError
 from selavpr_model.maps.storage import limited_json
+from selavpr_model.maps.storage.camera_entry import camera_of
 from selavpr_model.maps.storage.source import trouble_of
 from selavpr_model.records import Camera, ModelIdentity
 from selavpr_model.runtime.shown import one_line, shown
@@ -37,8 +36,10 @@ FILES = (GLOBAL, LOCAL, POSES, PLACES, CHECKSUMS)
 THUMBNAILS, THUMBNAIL_OFFSETS = THUMBNAIL_FILES = ('thumbnails.npy', 'thumbnail_offsets.npy')
 INDEX_VALUES, INDEX_CODES = INDEX_FILES = ('index_values.npy', 'index_codes.npy')
 TRAINED = 'index_trained'  # in counts: for how many places the values were chosen
+LINKS = 'links.npy'  # closures that join places
+ODOMETRY = 'odometry.npy'  # of runs in SLAM mode, as it was measured
 HEAD = 'head.npy'  # what makes local features of tokens, where these are stored
-OPTIONAL_FILES = (*THUMBNAIL_FILES, *INDEX_FILES, HEAD)
+OPTIONAL_FILES = (*THUMBNAIL_FILES, *INDEX_FILES, HEAD, LINKS, ODOMETRY)
 EVERY_FILE = (*FILES, *OPTIONAL_FILES, 'index.faiss')  # the last of before the release
 _DIGEST = re.compile(rb'\n "manifest_sha256": "([0-9a-f]{64})"\n}\n\Z')  # the end of the file
 _HEAD = re.compile(rb'\s*\{\s*"format":\s*"selavpr-map",\s*"format_version":')
@@ -254,20 +255,10 @@ def calibration(manifest: dict[str, Any], where: Path) -> Calibration | None:
     )
 
 
-def camera_entry(camera: Camera) -> dict[str, Any]:
-    """A camera as JSON values."""
-    return {
-        'model': camera.model,
-        'K': np.asarray(camera.K, float).tolist(),
-        'distortion': np.asarray(camera.distortion, float).tolist(),
-        'size': [int(n) for n in camera.size],
-    }
-
-
 def cameras(manifest: dict[str, Any], where: Path) -> dict[str, Camera]:
     """Session -> camera. Raises MapMetadataError for a bad one."""
     try:
-        return {name: _camera(entry) for name, entry in manifest['cameras'].items()}
+        return {name: camera_of(entry) for name, entry in manifest['cameras'].items()}
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise _damaged(where, f'cameras: {error}') from error
 
@@ -278,14 +269,3 @@ def unaligned_sessions(manifest: dict[str, Any], where: Path) -> set[str]:
     if not all(isinstance(name, str) for name in names):
         raise _damaged(where, f'{UNALIGNED}: expected names of sessions, got {shown(names)}')
     return set(names)
-
-
-def _camera(entry: dict[str, Any]) -> Camera:
-    K, distortion = np.array(entry['K'], float), np.array(entry['distortion'], float)
-    width, height = (int(n) for n in entry['size'])
-    if K.shape != (3, 3):
-        raise ValueError(f'K: expected finite (3, 3), got {shown(entry["K"])}')
-    camera = Camera(K, distortion, (width, height), str(entry['model']))
-    if (trouble := camera.trouble()) or not 0 <= min(width, height) <= max(width, height) < 2**31:
-        raise ValueError(trouble or f'size {width}x{height}')
-    return camera

@@ -13,11 +13,13 @@ import numpy as np
 
 from selavpr_model.errors import MapEmptyError, MapMemoryError
 from selavpr_model.maps.index import needs_index, VectorIndex
+from selavpr_model.maps.links import OdometryRows
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.row_checksums import checksum
 from selavpr_model.maps.storage import contents as map_contents
 from selavpr_model.maps.storage import manifest as map_manifest
 from selavpr_model.maps.storage import writer as map_writer
+from selavpr_model.maps.storage.camera_entry import camera_entry
 from selavpr_model.maps.storage.contents import Contents
 from selavpr_model.maps.storage.reader import tidy
 from selavpr_model.maps.storage.writer import DataWriter
@@ -61,6 +63,7 @@ def _made_of(contents: Contents) -> PlaceMap:
     place_map.configs = contents.manifest['configs']
     place_map.calibration, place_map.cameras = contents.calibration, contents.cameras
     place_map.unaligned_sessions = contents.unaligned_sessions
+    place_map.links, place_map.odometry = contents.links, OdometryRows(contents.odometry)
     return place_map
 
 
@@ -102,6 +105,7 @@ def _write(place_map: PlaceMap, path: Path) -> dict[str, Any]:
         write_head(writer, place_map)
         writer.array(map_manifest.POSES, [place_map.poses[:rows]], rows)
         writer.lines(map_manifest.PLACES, place_map.table.lines(rows))
+        write_links(writer, place_map, rows)
         write_thumbnails(writer, jpegs)
         write_checksums(writer, local, jpegs)
         trained = write_index(writer, place_map, rows)
@@ -113,6 +117,16 @@ def write_head(writer: DataWriter, place_map: PlaceMap) -> None:
     if place_map.head is not None:
         vector = place_map.head.vector()
         writer.array(map_manifest.HEAD, [vector], len(vector))
+
+
+def write_links(writer: DataWriter, place_map: PlaceMap, rows: int) -> None:
+    """The closures between the first rows, and their odometry; neither where there is none."""
+    links = place_map.links
+    links = links[(links['before'] < rows) & (links['after'] < rows)]
+    if len(links):
+        writer.array(map_manifest.LINKS, [links], len(links))
+    if place_map.odometry:
+        writer.array(map_manifest.ODOMETRY, [place_map.odometry.array(rows)], rows)
 
 
 def write_thumbnails(writer: DataWriter, jpegs: Sequence[np.ndarray]) -> None:
@@ -168,6 +182,6 @@ def _described(
         'configs': {**place_map.configs, 'storage': place_map.config.to_dict()},
         'calibration': None if calibration is None else calibration.to_dict(),
         'source': place_map.source,
-        'cameras': {s: map_manifest.camera_entry(c) for s, c in place_map.cameras.items()},
+        'cameras': {s: camera_entry(c) for s, c in place_map.cameras.items()},
         map_manifest.UNALIGNED: sorted(place_map.unaligned_sessions),
     }

@@ -11,7 +11,19 @@ from pathlib import Path
 import struct
 from typing import NamedTuple
 
-from selavpr_ros.bags.storage.compression import DamagedError, MAX_BYTES, printable
+from selavpr_ros.bags.storage.compression import (
+    DamagedError,
+    MAX_BYTES,
+    MAX_RATIO,
+    printable,
+)
+
+MOST_OPEN = 2 * MAX_BYTES
+"""Bytes of chunks that overlap in time, unpacked at once."""
+MOST_RECORDS = 100_000
+"""Of a file, and one for each of its bytes: they may be empty, and packed to nothing."""
+MOST_STRANGE = 10_000
+"""Records of no known kind."""
 
 
 class Message(NamedTuple):
@@ -90,12 +102,14 @@ class ChunkedFile:
         self.channels: dict[int, Channel] = {}
         self.chunks: list[Chunk] = []
         self.damage: Counter[str] = Counter()
+        self._begin()
 
     def close(self) -> None:
         self.file.close()
 
     def messages(self, channels: Collection[int]) -> Iterator[Message]:
         """Those of the channels in order of time; what cannot be read is counted and left out."""
+        self._begin()
         wanted = set(channels)
         streams = [
             self._stream(chunk, wanted)
@@ -108,14 +122,44 @@ class ChunkedFile:
 
     def _stream(self, chunk: Chunk, wanted: set[int]) -> Iterator[tuple[int, int, Message | None]]:
         yield chunk.start_ns, 0, None  # nothing is unpacked before its time has come
+        before = self._unpacked
         try:
+            if self._open > MOST_OPEN:
+                raise DamagedError(f'chunks of more than {MOST_OPEN} bytes overlap in time')
             found = [m for m in self.unpacked(chunk) if m.channel in wanted]
         except DamagedError as error:
             lost = sum(chunk.counts.get(channel, 0) for channel in wanted) or 1
             self.damage[f'{error}, at byte {chunk.offset}'] += lost
             return
+        opened = self._unpacked - before
+        self._open += opened
         for message in sorted(found, key=lambda m: m.time_ns):
             yield message.time_ns, chunk.offset, message
+        self._open -= opened
+
+    def _begin(self) -> None:
+        """A pass over the file."""
+        self._unpacked = self._open = self._records = self._strange = 0
+
+    def strange(self) -> None:
+        """A record is of no known kind; DamagedError for more of them than recorders write."""
+        self._strange += 1
+        if self._strange > MOST_STRANGE:
+            raise DamagedError(f'more than {MOST_STRANGE} records of no known kind')
+
+    def spend(self, count: int) -> None:
+        """Bytes were unpacked; DamagedError where it is more than recordings hold."""
+        self._unpacked += count
+        if self._unpacked > (most := MAX_BYTES + MAX_RATIO * self.size):
+            raise DamagedError(f'the file unpacks to more than {most} bytes')
+
+    def each(self, records: Cut) -> Iterator[None]:
+        """As long as there are bytes; DamagedError for more records than recordings have."""
+        while records:
+            self._records += 1
+            if self._records > MOST_RECORDS + self.size:
+                raise DamagedError(f'more than {MOST_RECORDS + self.size} records')
+            yield
 
     def unpacked(self, chunk: Chunk) -> Iterator[Message]:
         """Every message of a chunk; DamagedError."""

@@ -31,6 +31,8 @@ class DamagedError(ValueError):
 def printable(text: str) -> str:
     """What a file of a stranger says, fit for one line."""
     short = text if len(text) <= MAX_TEXT else f'{text[:MAX_TEXT]}...'
+    if short.isprintable():
+        return short
     return ''.join(c if c.isprintable() else '?' for c in short)
 
 

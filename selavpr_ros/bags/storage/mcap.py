@@ -17,6 +17,7 @@ MAGIC = b'\x89MCAP0\r\n'
 FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, CHUNK_INDEX, STATISTICS, DATA_END = (
     2, 3, 4, 5, 6, 8, 11, 15,
 )  # fmt: skip
+KNOWN = range(1, 16)
 RECORD = 9  # bytes before a record's content: what it is, and its length
 CURE = 'try `mcap recover FILE -o NEW`'
 
@@ -47,7 +48,7 @@ class McapFile(ChunkedFile):
             raise DamagedError('checksum of the index')
         counts: dict[int, int] = {}
         records = Cut(summary.data[: footer_at - start])
-        while records:
+        for _ in self.each(records):
             kind = records.numbers('B')[0]
             record = Cut(records.sized('Q'))
             if kind == STATISTICS:
@@ -57,6 +58,9 @@ class McapFile(ChunkedFile):
                 self.chunks.append(self._indexed_chunk(record))
             else:
                 self._define(kind, record)
+        offsets = [chunk.offset for chunk in self.chunks]
+        if len(offsets) != len(set(offsets)):
+            raise DamagedError('the index names a chunk more than once')
         if not self.chunks or not counts.keys() <= self.channels.keys():
             raise DamagedError('the index is incomplete')
         for number, channel in self.channels.items():
@@ -83,6 +87,8 @@ class McapFile(ChunkedFile):
             number, schema = record.numbers('HH')
             channel = Channel(record.text(), self.schemas.get(schema, ''), record.text())
             self.channels.setdefault(number, channel)
+        elif kind not in KNOWN:
+            self.strange()
 
     def _scan(self) -> None:
         """Every record from the front, as far as the file goes."""
@@ -137,8 +143,9 @@ class McapFile(ChunkedFile):
         data = decompress(packed, compression, min(size, MAX_BYTES))
         if len(data) != size or (checksum and crc32(data) != checksum):
             raise DamagedError(f'a chunk of {len(data)} of {size} bytes, or of another checksum')
+        self.spend(len(data))
         records = Cut(data)
-        while records:
+        for _ in self.each(records):
             kind = records.numbers('B')[0]
             inner = Cut(records.sized('Q'))
             if kind == MESSAGE:

@@ -14,6 +14,7 @@ from selavpr_ros.bags.storage.compression import DamagedError, decompress, MAX_B
 
 MAGIC = b'#ROSBAG V2.0\n'
 MESSAGE, BAG, INDEX, CHUNK, CHUNK_INFO, CONNECTION = 2, 3, 4, 5, 6, 7
+MOST_FIELDS = 100
 CURE = 'try `rosbag reindex FILE`'
 
 
@@ -102,8 +103,9 @@ class Ros1File(ChunkedFile):
         content = decompress(self.read_at(*data).data, compression, min(size, MAX_BYTES))
         if len(content) != size:
             raise DamagedError(f'a chunk of {len(content)} of {size} bytes')
+        self.spend(len(content))
         records = Cut(content)
-        while records:
+        for _ in self.each(records):
             fields = header_fields(Cut(records.sized()))
             inner = Cut(records.sized())
             if op(fields) == MESSAGE:
@@ -111,15 +113,19 @@ class Ros1File(ChunkedFile):
                 yield Message(number, time_ns(fields.get('time', b'')), inner.data)
             elif op(fields) == CONNECTION:
                 self._connect(fields, inner)
+            else:
+                self.strange()
 
 
 def header_fields(header: Cut) -> dict[str, bytes]:
     """`name=value` fields behind their lengths."""
-    found = {}
-    while header:
+    found: dict[str, bytes] = {}
+    for _ in range(MOST_FIELDS):
+        if not header:
+            return found
         name, _, value = bytes(header.sized()).partition(b'=')
         found[name.decode(errors='replace')] = value
-    return found
+    raise DamagedError(f'a header of more than {MOST_FIELDS} fields')
 
 
 def op(fields: dict[str, bytes]) -> int:

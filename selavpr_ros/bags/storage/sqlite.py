@@ -11,6 +11,7 @@ import sqlite3
 from typing import Any
 from urllib.parse import quote
 
+from selavpr_model.data.formats.sqlite_tables import require_tables
 from selavpr_ros.bags.storage.chunked import Channel, Message
 from selavpr_ros.bags.storage.compression import DamagedError, MAX_BYTES
 
@@ -28,6 +29,7 @@ class SqliteFile:
         self.notes: list[str] = []
         try:
             self.database = _connect(path)
+            require_tables(self.database, ('topics', 'messages'))
             self.channels = self._channels()
             self._count()
         except (sqlite3.Error, ValueError, OverflowError) as error:
@@ -115,6 +117,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     if log.is_file() and log.stat().st_size:
         with suppress(sqlite3.Error):  # where the folder cannot be written, without the log
             database = sqlite3.connect(address, uri=True)
-            database.execute('SELECT count(*) FROM topics').fetchone()
+            database.execute('SELECT count(*) FROM sqlite_master').fetchone()
             return database
     return sqlite3.connect(f'{address}&immutable=1', uri=True)

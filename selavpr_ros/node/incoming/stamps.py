@@ -7,10 +7,12 @@ from collections import deque
 from dataclasses import dataclass
 
 from selavpr_model.records import SECOND
+from selavpr_model.runtime.shown import shortened
 
 ALIVE_NS = 3 * SECOND  # without an image, a camera or clock is gone
 REPEATS = 2  # of a stamp that show that stamps stand still
 AHEAD_NS = SECOND // 4  # that no image can be in the future
+MOST = 50  # cameras and clocks at a time
 STRAYS = 5  # images in a row
 OTHER_CAMERA, OTHER_CLOCK = 'other_camera', 'other_clock'
 
@@ -57,11 +59,18 @@ class ImageStamps:
         return ''
 
     def _is_camera_in_use(self, frame: str, steady_ns: int) -> bool:
+        frame = shortened(frame)
+        self._frames.pop(frame, None)
         self._frames[frame] = steady_ns
-        self._frames = {f: t for f, t in self._frames.items() if steady_ns - t <= ALIVE_NS}
+        alive = [(f, t) for f, t in self._frames.items() if steady_ns - t <= ALIVE_NS]
+        self._frames = dict(self._kept(alive))
         if self._frame not in self._frames:
             self._frame = frame
         return frame == self._frame
+
+    def _kept(self, alive: list[tuple[str, int]]) -> list[tuple[str, int]]:
+        """The last ones, and the one in use: a stranger may have a name for each image."""
+        return [f for f in alive[:-MOST] if f[0] == self._frame] + alive[-MOST:]
 
     def _is_clock_in_use(self, stamp_ns: int, now_ns: int, jump_ns: int, steady_ns: int) -> bool:
         """Of two clocks that alternate, the one nearer to ours is used."""
@@ -77,7 +86,8 @@ class ImageStamps:
 
     def _line_of(self, offset_ns: int, jump_ns: int, steady_ns: int) -> tuple[Line, bool]:
         """The clock of a stamp, and whether it was there before."""
-        self._lines = [line for line in self._lines if steady_ns - line.seen_ns <= ALIVE_NS]
+        alive = [line for line in self._lines if steady_ns - line.seen_ns <= ALIVE_NS]
+        self._lines = alive[-MOST:]
         near = [line for line in self._lines if abs(line.offset_ns - offset_ns) <= jump_ns]
         line = min(near, key=lambda known: abs(known.offset_ns - offset_ns), default=None)
         if line is None:

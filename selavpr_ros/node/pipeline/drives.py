@@ -53,28 +53,39 @@ def begin(
         storage = replace(request.storage, frame_id=ODOMETRY)
         place_map = PlaceMap.for_extractor(extractor, storage)
     configs = SlamConfigs(
-        config, request.keyframes, request.recognizer, request.temporal, request.geometry
+        config,
+        request.keyframes,
+        request.recognizer,
+        request.temporal,
+        request.geometry,
+        request.graph,
     )
     return SlamSession(extractor, place_map, configs)
 
 
 def save(slam: SlamSession, path: str) -> None:
-    """Save the grown map at `path`, else where it came from, else, so that no drive is lost, in a
-    folder of our own.
+    """Save the grown map, made straight, at `path`, else where it came from, else, so that no
+    drive is lost, in a folder of our own.
     """
-    from selavpr_model.maps.storage.store import save_map
-
+    slam.finish()
     target = expanded(path) if path else slam.place_map.path
     spare = rescued() / file_name(f'{slam.session}-{slam.place_map.map_id[:8]}')
     if target is None:
-        save_map(slam.place_map, spare, overwrite=True)
+        write(slam.place_map, spare, overwrite=True)
         logger.warning('no map was given: the grown map was saved to %s', spare)
         return
     try:
-        save_map(slam.place_map, target, overwrite=True)
+        write(slam.place_map, target, overwrite=True)
     except (SelaVPRError, OSError) as error:
-        save_map(slam.place_map, spare, overwrite=True)
+        write(slam.place_map, spare, overwrite=True)
         logger.error('%s; the grown map was saved to %s instead', error, spare)
+
+
+def write(place_map: PlaceMap, path: Path, overwrite: bool) -> None:
+    """Save a map at a path."""
+    from selavpr_model.maps.storage.store import save_map
+
+    save_map(place_map, path, overwrite)
 
 
 def file_name(text: str) -> str:

@@ -259,8 +259,6 @@ class Pipeline:
 
     def save_map(self, path: str, overwrite: bool) -> None:
         """Write the map in use; '' means where it came from."""
-        from selavpr_model.maps.storage.store import save_map
-
         place_map, problem = self.place_map, self.state.problem
         if place_map is None:
             raise MapNotFoundError(f'nothing to save: {problem.text if problem else NO_MAP}')
@@ -268,7 +266,9 @@ class Pipeline:
         target = expanded(path or origin) if path or origin else None
         if target is None:
             raise MapNotFoundError('the map was never saved; give a path')
-        save_map(place_map, target, overwrite)
+        if isinstance(self.state, Mapping):
+            self.state.slam.finish()
+        drives.write(place_map, target, overwrite)
 
     def keyframe_covariance(self) -> np.ndarray:
         """(6, 6) of taking a place's pose for the robot's: as measured on the map, else wide."""

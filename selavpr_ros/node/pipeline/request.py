@@ -10,6 +10,7 @@ from pathlib import Path
 from selavpr_model.config import (
     ExtractorConfig,
     GeometryConfig,
+    GraphConfig,
     KeyframeConfig,
     MapConfig,
     RecognizerConfig,
@@ -37,6 +38,7 @@ class Request:
     keyframes: KeyframeConfig = KeyframeConfig()  # noqa: RUF009, frozen
     geometry: GeometryConfig = GeometryConfig()  # noqa: RUF009, frozen
     storage: MapConfig = MapConfig()  # noqa: RUF009, frozen
+    graph: GraphConfig = GraphConfig()  # noqa: RUF009, frozen
 
 
 class NotReadyError(SelaVPRError):

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from selavpr_model.errors import InputError
+from selavpr_model.runtime.shown import shown
 from selavpr_ros.convert import from_ros
 from selavpr_ros.convert.tf_buffer import (
     bare,
     CACHE_NS,
+    MOST_FRAMES,
     OutOfTimeError,
     refused,
     TransformBuffer,
@@ -33,7 +35,7 @@ class Tf2Buffer:
 
         self._buffer = tf2_ros.Buffer(cache_time=Duration(nanoseconds=CACHE_NS))
         self._frames: set[str] = set()
-        self._static: list[Any] = []  # tf2's clear() may lose them
+        self._static: dict[str, Any] = {}  # edges by child; tf2's clear() may lose them
 
     def add(self, message: Any, static: bool = True) -> list[str]:
         troubles = []
@@ -44,10 +46,13 @@ class Tf2Buffer:
             if trouble := refused(parent, child, (p.x, p.y, p.z, q.x, q.y, q.z, q.w)):
                 troubles.append(trouble)
                 continue
+            if child not in self._frames and len(self._frames) >= 2 * MOST_FRAMES:
+                troubles.append(f'more than {MOST_FRAMES} frames were named; {shown(child)}')
+                continue
             put(edge, 'selavpr')
             self._frames |= {parent, child}
-        if static:
-            self._static.append(message)
+            if static:
+                self._static[child] = edge
         return troubles
 
     def lookup(self, parent: str, child: str, stamp_ns: int | None = None) -> np.ndarray:
@@ -85,9 +90,8 @@ class Tf2Buffer:
 
     def clear(self) -> None:
         self._buffer.clear()
-        kept, self._static = self._static, []
-        for message in kept:
-            self.add(message, static=True)
+        for edge in self._static.values():
+            self._buffer.set_transform_static(edge, 'selavpr')
 
 
 def make_buffer() -> TransformTree:

@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 
 from selavpr_model.data.associate import match_rows
-from selavpr_model.data.decode import read_rgb
+from selavpr_model.data.decode import decoded, read_rgb
 from selavpr_model.data.listing import list_images
 from selavpr_model.data.pose_files import euler_pose, PoseRow, read_text, stamp_ns
 from selavpr_model.data.pose_tables import By, PoseTable
 from selavpr_model.data.sequence import ImageSequence
-from selavpr_model.errors import SourceError
+from selavpr_model.errors import InputError, SourceError
 
 NAME = 'Oxford RobotCar: stereo/centre or mono_* with gps/ins.csv or rtk.csv'
 FOLDERS = ('stereo/centre', 'stereo/left', 'mono_rear', 'mono_left', 'mono_right')
@@ -54,8 +54,8 @@ def demosaiced(file: Path, stereo: bool) -> np.ndarray:
     """(H, W, 3) uint8 RGB: images of one channel are Bayer, GBRG of stereo cameras, else RGGB."""
     try:
         data = np.fromfile(file, np.uint8)
-        raw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-    except (OSError, cv2.error):
+        raw = decoded(data, cv2.IMREAD_UNCHANGED)
+    except (OSError, InputError):  # said by who reads it next
         raw = None
     if raw is None or raw.ndim == 3 or raw.dtype != np.uint8:
         return read_rgb(file)

@@ -17,6 +17,7 @@ import numpy as np
 
 from selavpr_model.data.decode import decode_rgb
 from selavpr_model.data.formats.rtabmap import cameras_of, Mounted
+from selavpr_model.data.formats.sqlite_tables import MOST_BYTES, require_tables
 from selavpr_model.data.pose_files import PoseRow, rigid_pose
 from selavpr_model.data.sequence import ImageSequence
 from selavpr_model.errors import InputError, SourceError
@@ -26,7 +27,6 @@ NAME = "RTAB-Map's database .db"
 SQLITE = b'SQLite format 3\0'
 OLDEST = (0, 10)
 """Versions before kept images in a table of their own."""
-MOST_PACKED = 1 << 28
 NODES = (
     'SELECT Node.id, Node.stamp, Node.pose, Data.calibration FROM Node JOIN Data '
     'ON Node.id = Data.id WHERE Data.image IS NOT NULL AND length(Data.image) > 4 '
@@ -80,6 +80,7 @@ def load(path: Path, base_camera: np.ndarray | None) -> ImageSequence:
 def _query(path: Path, text: str, values: Sequence[int] = ()) -> list[tuple]:
     connection = sqlite3.connect(f'{path.resolve().as_uri()}?mode=ro', uri=True)
     try:
+        require_tables(connection, ('Node', 'Data', 'Admin'))
         return connection.execute(text, tuple(values)).fetchall()
     finally:
         connection.close()
@@ -164,6 +165,10 @@ def _optimised(path: Path) -> dict[int, np.ndarray]:
 def _unpacked(path: Path, data: bytes) -> bytes:
     """zlib, with rows, columns and type of a matrix behind it."""
     try:
-        return zlib.decompressobj().decompress(data[:-12], MOST_PACKED)
+        machine = zlib.decompressobj()
+        found = machine.decompress(data[:-12], MOST_BYTES)
+        if not machine.eof:
+            raise zlib.error(f'it does not end within {MOST_BYTES} bytes')
+        return found
     except (zlib.error, TypeError) as error:
         raise SourceError(f'{path}: its optimised poses cannot be unpacked: {error}') from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Hostile files by number: map folders with right checksums, and images. Each seed is one case."""
+"""Map folders with something wrong and all checksums right, by number."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ import random
 import shutil
 import struct
 from typing import Any
-import zlib
 
-import cv2
 import numpy as np
 
 from selavpr_model.maps.storage import manifest as map_manifest
@@ -169,34 +167,3 @@ MAP_CHANGES: list[Callable[[Path, random.Random], None]] = [
     bytes_changed, bytes_changed, header_changed, array_replaced, manifest_changed,
     manifest_changed, manifest_replaced, places_changed, thumbnail_bomb, linked,
 ]  # fmt: skip
-
-
-SUFFIXES = ('.jpg', '.png', '.webp', '.tiff', '.bmp', '.ppm', '.gif')
-
-
-def hostile_image(seed: int) -> tuple[bytes, str]:
-    """Bytes of an image file, and what was done to a good one."""
-    rng = random.Random(seed)
-    if rng.random() < 0.1:
-        return _png_bomb(rng), 'png_bomb'
-    suffix = rng.choice(SUFFIXES)
-    pixels = np.random.default_rng(seed).integers(0, 256, (40, 60, 3), np.uint8)
-    raw = bytearray(cv2.imencode(suffix, pixels)[1].tobytes())
-    for _ in range(rng.choice([1, 4, 30])):
-        reach = len(raw) if rng.random() < 0.5 else min(64, len(raw))
-        raw[rng.randrange(reach)] = rng.choice([0, 127, 255, rng.randrange(256)])
-    if rng.random() < 0.2:
-        del raw[rng.randrange(len(raw)) :]
-    return bytes(raw), suffix.strip('.')
-
-
-def _png_bomb(rng: random.Random) -> bytes:
-    """One colour: a large image of few bytes; most are larger than what is decoded."""
-    width, height = (rng.choice([9000, 20_000, 32_767, 10**6]) for _ in range(2))
-    rows = zlib.compress(bytes((width + 7) // 8 + 1) * min(height, 10**8 // width), 9)
-    head = struct.pack('>IIBBBBB', width, height, 1, 0, 0, 0, 0)
-    chunks = ((b'IHDR', head), (b'IDAT', rows), (b'IEND', b''))
-    return b'\x89PNG\r\n\x1a\n' + b''.join(
-        struct.pack('>I', len(body)) + kind + body + struct.pack('>I', zlib.crc32(kind + body))
-        for kind, body in chunks
-    )

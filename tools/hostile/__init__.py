@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What tools/campaign.py tries: hostile files and messages by number, kills, full disks, hours."""
