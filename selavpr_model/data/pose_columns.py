@@ -15,15 +15,17 @@ from selavpr_model.errors import SourceError
 TIME_UNITS = ('s', 'ms', 'us', 'ns')
 NO_METRES = ('mm', 'cm', 'dm', 'km', 'ft', 'feet', 'inch', 'inches', 'miles', 'px', 'pixels')
 ALIASES = {
-    'file': 'file filename file_name image imagefile image_name image_path name path img frame',
+    'file': 'file filename file_name image imagefile image_name image_path name path img frame '
+    'key sourcefile',
     'stamp': 'stamp timestamp time t utime header.stamp '
     + ' '.join(f'{n}_{u}' for n in ('stamp', 'timestamp', 'time', 't') for u in TIME_UNITS),
     'x': 'x tx px p_x pos_x position_x position.x east easting utm_east utm_x x_m p_rs_r_x',
     'y': 'y ty py p_y pos_y position_y position.y north northing utm_north utm_y y_m p_rs_r_y',
     'z': 'z tz pz p_z pos_z position_z position.z up z_m p_rs_r_z',
-    'latitude': 'latitude lat gps_lat gps_latitude lat_deg latitude_deg',
-    'longitude': 'longitude lon lng long gps_lon gps_lng gps_longitude lon_deg longitude_deg',
-    'altitude': 'altitude alt height elevation ele gps_alt gps_altitude altitude_m',
+    'latitude': 'latitude lat gps_lat gps_latitude gpslatitude lat_deg latitude_deg',
+    'longitude': 'longitude lon lng long gps_lon gps_lng gps_longitude gpslongitude lon_deg '
+    'longitude_deg',
+    'altitude': 'altitude alt height elevation ele gps_alt gps_altitude gpsaltitude altitude_m',
     'roll': 'roll roll_rad',
     'roll_deg': 'roll_deg',
     'pitch_deg': 'pitch_deg',
@@ -33,7 +35,8 @@ ALIASES = {
     'yaw_deg': 'yaw_deg theta_deg yaw_degrees',
     'heading': 'heading compass compass_heading compass_angle bearing azimuth gps_heading '
     'course ca',
-    'heading_deg': 'heading_deg compass_deg bearing_deg azimuth_deg',
+    'heading_deg': 'heading_deg compass_deg bearing_deg azimuth_deg gpsimgdirection '
+    'gimbalyawdegree',
     'heading_rad': 'heading_rad compass_rad bearing_rad azimuth_rad',
     'qx': 'qx q_x quat_x orientation_x orientation.x q_rs_x rot_x rotation_x',
     'qy': 'qy q_y quat_y orientation_y orientation.y q_rs_y rot_y rotation_y',

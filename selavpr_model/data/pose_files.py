@@ -188,7 +188,7 @@ def read_text(path: Path) -> str:
     try:
         text = path.read_text(encoding='utf-8-sig')
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f'{path}: cannot be read as text: {error}') from error
+        raise SourceError(f'{path}: cannot be read as text ({error}); save it as UTF-8') from error
     if '\0' in text:  # csv of Python 3.10 refuses it, that of later ones takes it
         raise SourceError(f'{path}: expected text, got a zero byte; is it the right file?')
     return text

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 from folder_helpers import folder
 import numpy as np
@@ -254,37 +253,3 @@ def test_a_matrix_that_is_no_rotation_is_refused(tmp_path):
 def test_what_is_no_table_is_named(tmp_path, suffix):
     with pytest.raises(SourceError, match=f'got {suffix}; give the folder'):
         one(tmp_path, '{}', poses=f'p{suffix}')
-
-
-@pytest.mark.parametrize(
-    ('head', 'said'),
-    [
-        ('file,x [mm],y [mm],yaw', "expected positions in metres, got 'x [mm]'"),
-        ('file,x_cm,y_cm,yaw', "expected positions in metres, got 'x_cm'"),
-        ('file,x,y,altitude (ft),yaw', "expected positions in metres, got 'altitude (ft)'"),
-        ('file,latitude [rad],longitude [rad],yaw', 'expected latitude in degrees'),
-    ],
-)
-def test_a_unit_that_is_not_ours_is_refused(tmp_path, head, said):
-    row = ','.join(['a.png', *'1234'[: head.count(',')]])
-    path = folder(tmp_path, 'a.png', csv=f'{head}\n{row}\n')
-    with pytest.raises(SourceError, match=re.escape(said)):
-        ImageFolder(path)
-
-
-@pytest.mark.parametrize(
-    ('head', 'value', 'ns'),
-    [
-        ('time [ms]', '40', 40_000_000),
-        ('timestamp_us', '40', 40_000),
-        ('time_ns', '40', 40),
-        ('stamp', '40', 40_000_000_000),
-        ('time (s)', '1700000000.5', 1700000000_500000000),
-        ('timestamp [ns]', '1700000000500000000', 1700000000_500000000),
-    ],
-)
-def test_a_time_is_in_the_unit_of_its_column(tmp_path, head, value, ns):
-    text = f'file,{head},x [m],y (m),yaw\na.png,{value},1,2,0\n'
-    path = folder(tmp_path, 'a.png', csv=text)
-    (row,) = ImageFolder(path).rows
-    assert row.stamp_ns == ns and row.pose[:2, 3].tolist() == [1.0, 2.0]
