@@ -75,9 +75,18 @@ setup(
             'faiss-gpu-cu12>=1.8',  # the same search on the GPU
             'torch-tensorrt>=2.2',  # runs an exported engine
         ],
+        'hloc': [
+            'h5py>=3.6',  # features as hloc keeps them: `selavpr features`
+        ],
+        'onnx': [
+            'onnxscript>=0.5',  # writes the network as ONNX: torch.onnx.export needs it
+        ],
         'report': [
             'Jinja2>=3.0',  # fills the page of the report, and escapes what it puts there
             'matplotlib>=3.5',  # curves and pictures of evaluate, slam, benchmark and the report
+        ],
+        'rerun': [
+            'rerun-sdk>=0.23',  # writes recordings for its viewer: --rerun of replay, slam, demo
         ],
         'train': [
             'matplotlib>=3.5',  # the picture of a training run
@@ -96,6 +105,7 @@ setup(
             'mkdocs>=1.6',  # the documentation's site
             'mkdocstrings-python>=1.10',  # its page of the Python API
             'mypy>=1.10',  # wrong types
+            'onnxruntime>=1.17',  # runs the exported network: it must give what torch gives
             'packaging>=21',  # compares versions in the tests
             'pytest>=8',  # the tests
             'pytest-timeout>=2',  # ends a test that hangs

@@ -7,6 +7,7 @@ Nothing heavy is imported before a command runs, so that --help is quick.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -27,21 +28,14 @@ from selavpr_model.cli.options import (
     with_configs,
 )
 from selavpr_model.config import (
-    GeometryConfig,
     MapConfig,
-    ReplayConfig,
 )
 from selavpr_model.errors import EngineError
 from selavpr_model.runtime.outputs import require_outputs, write_json
 from selavpr_ros.bags.options import BaseCamera, ImageTopic, open_source, parse_pose, say_report
 from selavpr_ros.doctor.command import doctor
 from selavpr_ros.replay.map_commands import prune, update
-
-Truth = Annotated[
-    str, typer.Option(help='topic of the true poses, or tf:FRAME; none: nothing is scored')
-]
-Rate = Annotated[ReplayConfig, Fields('rate')]
-Geometry = Annotated[GeometryConfig, Fields(enabled='--geometry/--no-geometry')]
+from selavpr_ros.replay.options import Geometry, Rate, Rerun, SlamTruth, Truth
 
 
 def publish_stage(rounds: int) -> list[float]:
@@ -87,7 +81,7 @@ def build_map(
         str,
         typer.Option(
             help='pose topic of a bag, tf:FRAME for the camera in that frame of its /tf, or pose '
-            'file (here or in the folder); none: no poses; empty: the poses that are found'
+            'file (here or in the source); none: no poses; empty: the poses that are found'
         ),
     ] = '',
     image_topic: ImageTopic = '',
@@ -104,9 +98,11 @@ def build_map(
     Example: selavpr map build demo/summer --out maps/summer --poses /ground_truth/pose
     """
     from selavpr_model.cli.map import build_from
+    from selavpr_ros.bags.recordings import map_frame_of
 
     require_outputs(out, json_out)
     frames, origin = open_source(source, poses, image_topic, parse_pose(base_camera))
+    storage = dataclasses.replace(storage, frame_id=map_frame_of(frames))
     build_from(
         frames, out, source=origin, extractor=extractor, keyframes=keyframes, storage=storage,
         overwrite=overwrite, json_out=json_out,
@@ -117,7 +113,7 @@ def build_map(
 @app.command()
 @with_configs
 def replay(
-    bag: Annotated[Path, typer.Argument(help='ROS 2 bag')],
+    bag: Annotated[Path, typer.Argument(help='bag (ROS 2 or 1)')],
     map_: Annotated[Path, typer.Option('--map', help='folder of the map')],
     out: Annotated[Path, typer.Option(help='output folder for predictions, summary and report')],
     computer: Computer,
@@ -130,13 +126,13 @@ def replay(
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
     weights: MapWeights = '',
+    rerun: Rerun = None,
     json_out: JsonOut = None,
 ) -> None:
     """Find every frame of a bag in a map; with --truth, score the answers.
 
     Writes predictions.csv, trajectory.txt (TUM, of the base where it was LOCALIZED), summary.json
-    and report.html. It reads the bag itself, so two runs give equal predictions. With --live it
-    also plays the bag to the real node and compares the answers.
+    and report.html. Two runs give equal predictions; --live compares them with the real node's.
 
     Example: selavpr replay demo/winter --map maps/summer --truth /ground_truth/pose --out build/w
     """
@@ -151,7 +147,7 @@ def replay(
         bag=bag, map=map_, out=out, truth=truth, image_topic=image_topic,
         base_camera=parse_pose(base_camera), play=play,
         extractor=extractor_of(map_, weights, computer), recognizer=recognizer,
-        geometry=geometry, score=score, replay=pace,
+        geometry=geometry, score=score, replay=pace, rerun=rerun,
     )  # fmt: skip
     summary = offline.run(request)
     print_summary(f'{bag} in {map_}', summary, out)
@@ -161,14 +157,12 @@ def replay(
 @app.command()
 @with_configs
 def slam(
-    source: Annotated[Path, typer.Argument(help='ROS 2 bag, or folder of images')],
+    source: Annotated[Path, typer.Argument(help='bag, video, or folder of images')],
     out: Annotated[Path, typer.Option(help='output folder for map, closures, score and picture')],
     extractor: Model,
     keyframes: Keyframes,
     score: Tolerance,
-    truth: Annotated[
-        str, typer.Option(help='topic of true poses in a bag; empty: its only one')
-    ] = '',
+    truth: SlamTruth = '',
     odometry: Annotated[
         bool, typer.Option(help="use the bag's odometry, or the folder's poses as odometry")
     ] = True,
@@ -177,6 +171,7 @@ def slam(
     ] = 1.0,
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
+    rerun: Rerun = None,
     json_out: JsonOut = None,
 ) -> None:
     """Run a recording in SLAM mode: grow a map, close loops and score them.
@@ -193,7 +188,7 @@ def slam(
     request = slam_replay.SlamRequest(
         source, out, truth, odometry, unit_m, extractor,
         configs=slam_replay.SlamConfigs(keyframes=keyframes), score=score,
-        image_topic=image_topic, base_camera=parse_pose(base_camera),
+        image_topic=image_topic, base_camera=parse_pose(base_camera), rerun=rerun,
     )  # fmt: skip
     summary = slam_replay.run(request)
     show(f'slam {source}', slam_rows(summary, out))
@@ -214,6 +209,7 @@ def demo(
         ),
     ] = None,
     rebuild: Annotated[bool, typer.Option(help='build the map even if it exists already')] = False,
+    rerun: Rerun = None,
 ) -> None:
     """Map a rendered town in summer, find a winter drive in that map, and score the answers.
 
@@ -224,7 +220,8 @@ def demo(
     from selavpr_ros.replay.tables import print_summary
 
     require_outputs(out)
-    summary = demonstration.run(out, demonstration.find_data(data), play, rebuild, pace.rate)
+    found = demonstration.find_data(data)
+    summary = demonstration.run(out, found, play, rebuild, pace.rate, rerun)
     print_summary('demo: winter in the map of summer', summary, out)
 
 

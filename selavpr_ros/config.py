@@ -262,7 +262,7 @@ ROS_PARAMETERS = (
     'publish_tf', 'transform_tolerance_s', 'extractor.weights', 'extractor.device',
     'extractor.engine', 'extractor.precision', 'extractor.threads', 'recognizer.candidates',
     'recognizer.min_precision', 'recognizer.distinct_radius_m',
-    'temporal.enabled', 'temporal.min_belief', 'temporal.speed_mps', 'geometry.enabled',
+    'temporal.enabled', 'temporal.speed_mps', 'geometry.enabled',
     'slam.session', 'slam.verify', 'keyframes.distance_m',
     'keyframes.angle_deg', 'storage.local_dtype',
 )  # fmt: skip

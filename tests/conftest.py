@@ -11,6 +11,7 @@ import shutil
 from typing import Any
 
 from domain import own_domain
+from hypothesis import settings
 import pytest
 
 from where import ROOT, SHARED, SLOW, TESTS
@@ -20,6 +21,8 @@ os.environ['ROS_DOMAIN_ID'] = str(own_domain())
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch, as share_cores does
 os.environ.setdefault('ROS_LOG_DIR', str(ROOT / 'build' / 'ros_log'))
+settings.register_profile('ours', deadline=None)  # a busy machine is no fault
+settings.load_profile('ours')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import json
 import math
 from pathlib import Path
-import sqlite3
 
 from folder_helpers import folder
 import numpy as np
+from rtabmap_helpers import database, mono
 from scipy.spatial.transform import Rotation
 from sequence_helpers import binary_model, exif_jpeg
 
@@ -177,21 +177,9 @@ def opensfm(path: Path) -> Made:
 
 
 def rtabmap(path: Path) -> Made:
-    import cv2
-    from folder_helpers import image
-
     path.mkdir(parents=True)
-    connection = sqlite3.connect(path / 'rtabmap.db')
-    connection.execute('CREATE TABLE Node (id INTEGER, stamp FLOAT, pose BLOB)')
-    connection.execute('CREATE TABLE Data (id INTEGER, image BLOB, calibration BLOB)')
-    for k, pose in enumerate(POSES):
-        data = cv2.imencode('.jpg', image(k))[1].tobytes()
-        kept = pose[:3].astype(np.float32).tobytes()
-        connection.execute('INSERT INTO Node VALUES (?, ?, ?)', (k + 1, 1.7e9 + k, kept))
-        connection.execute('INSERT INTO Data VALUES (?, ?, NULL)', (k + 1, data))
-    connection.commit()
-    connection.close()
-    return path / 'rtabmap.db', '', POSES
+    level = np.eye(4)[:3].astype(np.float32).tobytes()  # the camera sits at the base
+    return database(path / 'rtabmap.db', mono(local=level), poses=POSES), '', POSES
 
 
 def table(head: str, row: Callable[[str, np.ndarray], str], poses: list[np.ndarray]):

@@ -55,14 +55,16 @@ class Wheels:
     def send(self, stamp_ns: int) -> None:
         message = Odometry(header=to_ros.header(stamp_ns, 'odom'), child_frame_id='base_link')
         message.pose.pose = to_ros.pose_of(self.T_odom_base)
+        arrivals = self.robot.localizer.inputs.odometry.arrivals
+        before = arrivals.count
         self.robot.publish(self.publisher, message)
+        self.robot.until(lambda: arrivals.count > before, 'arrival of odometry')
         self.newest_ns = stamp_ns
 
     def see(self, camera: Any, image: np.ndarray) -> Any:
         """Odometry, then an image a little after it; its answer."""
         stamp_ns = self.robot.next_stamp()
         self.send(stamp_ns - SECOND // 50)
-        self.robot.rest(0.05)  # the two topics may overtake each other
         answer = self.robot.ask(camera, self.robot.picture(image, stamp_ns))
         self.send(self.robot.next_stamp())
         self.robot.rest(0.15)
@@ -77,6 +79,12 @@ class Wheels:
     def T_map_odom(self) -> np.ndarray:
         """The last that was heard."""
         return from_ros.pose_matrix(self.heard[-1])
+
+
+def until_heard(robot: Robot, child: str, stamp_ns: int | None = None) -> None:
+    """Wait until the node knows where a frame sits on base_link."""
+    buffer = robot.localizer.inputs.tf.buffer
+    robot.until(lambda: buffer.find('base_link', child, stamp_ns) is not None, f'{child} on /tf')
 
 
 def T_map_base_of(message: Any) -> np.ndarray:

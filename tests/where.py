@@ -19,6 +19,7 @@ SLOW = (
     'evaluation/test_evaluate.py',
     'examples',
     'features/test_fused.py',
+    'features/test_onnx_export.py',
     'features/test_parity.py',
     'features/test_weights.py',
     'launch',

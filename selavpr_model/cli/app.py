@@ -18,6 +18,7 @@ from selavpr_model.cli.ask import ask
 from selavpr_model.cli.benchmark import benchmark
 from selavpr_model.cli.evaluate import evaluate
 from selavpr_model.cli.export import export
+from selavpr_model.cli.features import features
 from selavpr_model.cli.map import map_app
 from selavpr_model.cli.map_edit import edit
 from selavpr_model.cli.optimize import optimize
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.command()(evaluate)
 app.command()(ask)
+app.command()(features)
 app.command()(export)
 app.add_typer(weights_app, name='weights', epilog='Example: selavpr weights list')
 map_app.command()(edit)

@@ -117,6 +117,12 @@ Computer = Annotated[ExtractorConfig, Fields('device', 'precision', 'threads')]
 Model = Annotated[
     ExtractorConfig, Fields('weights', 'random_weights', 'device', 'precision', 'threads')
 ]
+Network = Annotated[
+    ExtractorConfig,
+    Fields(
+        'weights', 'random_weights', 'local_head', 'global_feature', 'blocks', 'final_norm',
+    ),
+]  # fmt: skip
 WholeModel = Annotated[
     ExtractorConfig,
     Fields(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`selavpr weights`: list, fetch and import weights."""
+"""`selavpr weights`: list, fetch, import and export weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.table import Table
 import typer
 
-weights_app = typer.Typer(no_args_is_help=True, help='List, fetch and import weights.')
+from selavpr_model.cli.options import Network, SIZE, Size, sized, with_configs
+
+weights_app = typer.Typer(no_args_is_help=True, help='List, fetch, import and export weights.')
 
 
 @weights_app.command('list')
@@ -67,3 +69,35 @@ def import_weights(
     from selavpr_model.features import weights
 
     typer.echo(str(weights.import_file(name, file)))
+
+
+@weights_app.command('export')
+@with_configs
+def export_weights(
+    file: Annotated[Path, typer.Argument(help='ONNX file to write')],
+    extractor: Network,
+    size: Size = SIZE,
+) -> None:
+    """Write the network as ONNX, float32, for images of one size: input images, outputs global,
+    local and tokens.
+
+    Images are RGB in [0, 1], batch x 3 x height x width; the network normalises them itself.
+
+    Example: selavpr weights export selavpr.onnx --weights selavpr_vits14
+    """
+    from selavpr_model.errors import ConfigError
+    from selavpr_model.features import weights
+    from selavpr_model.features.checkpoint import build_network
+    from selavpr_model.features.extractor import identify
+    from selavpr_model.features.onnx_export import write_onnx
+
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise ConfigError(f'expected a file in an existing folder to write to, got {file}')
+    config = sized(extractor, size)
+    checkpoint, note = weights.load(config)
+    network = build_network(checkpoint)
+    identity = identify(network, checkpoint, config, note)
+    about = {'weights': identity.weights, 'fingerprint': identity.fingerprint, 'note': note}
+    size_px = (config.image_height, config.image_width)
+    write_onnx(file, network, size_px, about | dict(identity.description))
+    typer.echo(f'{file} ({file.stat().st_size / 1e6:.0f} MB)')

@@ -72,13 +72,15 @@ class SelaVPR(nn.Module):
         self.register_buffer('mean', imagenet[0].view(3, 1, 1), persistent=False)
         self.register_buffer('std', imagenet[1].view(3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, images: Tensor, position: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 3, H, W) float in [0, 1] RGB -> global (B, D), local (B, h, w, C), tokens (B, N, T).
 
         All float32; global and local have unit length on the last axis, the patch tokens that they
-        are made of have not. H and W are multiples of 14.
+        are made of have not. H and W are multiples of 14. position: as VisionTransformer takes it.
         """
-        tokens, cls = self.backbone((images - self.mean) / self.std)
+        tokens, cls = self.backbone((images - self.mean) / self.std, position)
         rows, columns = grid_of(images.shape[-2], images.shape[-1])
         local = self.local_features(tokens, rows, columns)
         return self.global_feature(tokens, cls), local, tokens.float()

@@ -174,10 +174,13 @@ class VisionTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(size, config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(size.dim, eps=1e-6) if config.final_norm else nn.Identity()
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) -> patch tokens (B, H/14 * W/14, dim) and cls token (B, dim)."""
+    def forward(self, images: Tensor, position: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) -> patch tokens (B, H/14 * W/14, dim) and cls token (B, dim).
+
+        position: what `position` gives for this size, where it is known.
+        """
         rows, columns = grid_of(images.shape[-2], images.shape[-1])
-        x = self.embed(images, rows, columns)
+        x = self.embed(images, self.position(rows, columns) if position is None else position)
         for block in self.blocks:
             if self.checkpointing and torch.is_grad_enabled():
                 x = checkpoint(block, x, use_reentrant=False)
@@ -186,11 +189,11 @@ class VisionTransformer(nn.Module):
         x = self.norm(x)
         return x[:, -rows * columns :], x[:, 0]
 
-    def embed(self, images: Tensor, rows: int, columns: int) -> Tensor:
+    def embed(self, images: Tensor, position: Tensor) -> Tensor:
         """Patch tokens with position, behind the cls token and the registers, which have none."""
         patches = self.patch_embed(images)
         cls = self.cls_token.expand(images.shape[0], -1, -1)
-        x = torch.cat([cls, patches], dim=1) + self.position(rows, columns)
+        x = torch.cat([cls, patches], dim=1) + position
         if self.register_tokens is None:
             return x
         registers = self.register_tokens.expand(images.shape[0], -1, -1)

@@ -71,6 +71,11 @@ class SlamSession(Growth):
             query, point, self._place(frame, point), partial(self._add, frame, features, point)
         )
 
+    @property
+    def belief(self) -> np.ndarray:
+        """(n,) the probability of each of the places that were searched."""
+        return self._belief.probabilities
+
     def overlay(self, answer: Recognition) -> MatchOverlay | None:
         """The matches of the last keyframe, whose answer this is, with its best place."""
         if self._last_view is None or not answer.candidates:

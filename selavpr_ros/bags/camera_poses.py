@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from selavpr_model.data.formats.geo import Origin
 from selavpr_model.data.pose_files import T_BASE_OPTICAL
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import PoseTrack
@@ -29,7 +30,8 @@ class Lookup(Protocol):
 class CameraPoses:
     """T_map_camera over time. recorded: looked up by the time of recording, not by stamps.
 
-    source: for people; span: of the poses, in ns of that clock; count: how many there are.
+    source: for people; span: of the poses, in ns of that clock; count: how many there are; frame:
+    what the recording calls the map, '' where it does not say; origin: its place on earth.
     """
 
     lookup: Lookup
@@ -38,6 +40,8 @@ class CameraPoses:
     source: str = 'none'
     span: tuple[int, int] = (0, 0)
     count: int = 0
+    frame: str = ''
+    origin: Origin | None = None
 
     def at(self, time_ns: int, stamp_ns: int, max_gap_ns: int) -> np.ndarray | None:
         """(4, 4), or None where no pose is near; the image's time of recording and its stamp."""
@@ -102,7 +106,10 @@ def of_track(track: Track, topic: str, clock: Clock, mounting: Mounting, gap: in
         T_body_camera = T_BASE_OPTICAL
     source = f'{topic}, {len(track)} poses' + (f' of {track.body}' if track.body else '')
     span = track_span(track, recorded)
-    return CameraPoses(track.over(recorded), T_body_camera, recorded, source, span, len(track))
+    return CameraPoses(
+        track.over(recorded), T_body_camera, recorded, source, span, len(track), track.frame,
+        track.origin,
+    )  # fmt: skip
 
 
 def of_transforms(name: str, clock: Clock, mounting: Mounting, gap: int) -> CameraPoses:
@@ -130,7 +137,7 @@ def of_transforms(name: str, clock: Clock, mounting: Mounting, gap: int) -> Came
     chain = Chain(found.transforms, path, recorded)
     source = f'{name} to {target}, {len(every)} transforms'
     span = track_span(every, recorded)
-    return CameraPoses(chain, T_target_camera, recorded, source, span, len(every))
+    return CameraPoses(chain, T_target_camera, recorded, source, span, len(every), frame)
 
 
 def _keys(path: list[tuple[str, str]], found: Survey) -> list[tuple[str, str]]:

@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from selavpr_model.config import ReplayConfig
+from selavpr_model.config import MapConfig, ReplayConfig
 from selavpr_model.data.odometry import segment_starts
 from selavpr_model.data.source_report import SourceReport
 from selavpr_model.errors import InputError, SourceError
+from selavpr_model.maps.place_map import ODOMETRY
 from selavpr_model.records import Frame
 from selavpr_ros.bags import camera_poses
 from selavpr_ros.bags.bag import Bag, open_bag
 from selavpr_ros.bags.camera_poses import CameraPoses, Mounting
+from selavpr_ros.bags.pose_file import of_file, pose_file
 from selavpr_ros.bags.storage.compression import DamagedError
 from selavpr_ros.bags.survey import Clock, seconds, stamp_of, Survey, survey, Topics, with_stamp
 from selavpr_ros.bags.topics import (
@@ -56,11 +58,11 @@ class BagFrames:
 
     image_topic: empty picks the only one; pose_topic: empty picks the only stamped pose topic,
     else the only odometry, 'none' leaves the poses out, 'tf:map' takes the camera's pose in that
-    frame from /tf; base_camera: (4, 4) T_base_camera, by default from /tf_static. A bag or topic
-    that cannot be used raises SourceError. After an iteration `dropped` counts the images that
-    gave no frame, by reason, and `report` says it. `camera`: of the camera_info beside the
-    images, None where there is none or it is not calibrated. `origin`: latitude, longitude and
-    altitude of the map's zero where satellites gave the poses, else empty.
+    frame from /tf, the name of a file those that it has; base_camera: (4, 4) T_base_camera, by
+    default from /tf_static. A bag or topic that cannot be used raises SourceError. `dropped`
+    counts the images that gave no frame, by reason, and `report` says it; which cannot be decoded
+    is known after an iteration. `camera`: of the camera_info beside the images, None where there
+    is none or it is not calibrated.
     """
 
     def __init__(
@@ -76,18 +78,18 @@ class BagFrames:
         self.path = Path(path)
         self.max_gap_ns = round(config.pose_gap_s * 1e9)
         self.odom_gap_ns = round(NodeConfig().odom_gap_s * 1e9)
-        self.dropped: Counter[str] = Counter()
-        found = self._survey(image_topic, pose_topic)
+        self.pose_file = pose_file(self.path, pose_topic)
+        found = self._survey(image_topic, NO_POSE if self.pose_file else pose_topic)
         self.camera_info, self.camera = found.camera_info, found.camera
-        self.camera_frame, self.origin = found.camera_frame, found.poses.origin
-        self.images = found.images
+        self.camera_frame, self.images = found.camera_frame, found.images
+        self.dropped = self._damaged()
         self.clock = Clock(found.images)
         self._warn_of_stamps()
         mounting = Mounting(str(self.path), base_frame, base_camera, found)
         mounted = mounting.base_camera()
         self.has_base_camera = mounted is not None
         self.base_camera = np.eye(4) if mounted is None else mounted
-        self.poses = self._poses(found, mounting)
+        self.poses = self._poses(found, mounting, base_camera)
         self.odometry = found.odometry
         self._odometry_recorded = self.clock.recorded(found.odometry, self.odom_gap_ns)
         self._odometry_track = track = found.odometry.over(self._odometry_recorded)
@@ -126,7 +128,11 @@ class BagFrames:
         self.topics = Topics(self.image_topic, self.pose_topic, self.odom_topic, camera)
         self._unasked = pose_topic == ''
 
-    def _poses(self, found: Survey, mounting: Mounting) -> CameraPoses:
+    def _poses(
+        self, found: Survey, mounting: Mounting, base_camera: np.ndarray | None
+    ) -> CameraPoses:
+        if self.pose_file is not None:
+            return of_file(self.pose_file, self.clock, base_camera, self.max_gap_ns)
         if self.pose_topic.startswith(TRANSFORMS):
             return camera_poses.of_transforms(
                 self.pose_topic, self.clock, mounting, self.max_gap_ns
@@ -141,7 +147,7 @@ class BagFrames:
         return len(self.images)
 
     def __iter__(self) -> Iterator[Frame]:
-        self.dropped = Counter({'damaged': self.damaged} if self.damaged > 0 else {})
+        self.dropped = self._damaged()
         with open_bag(self.path) as bag:
             for index, (_, time, data) in enumerate(bag.messages([self.image_topic])):
                 try:
@@ -150,6 +156,9 @@ class BagFrames:
                     self._drop(index, error)
         level = logging.WARNING if self.dropped else logging.INFO
         log.log(level, '%s: %s', self.path, self.report.words())
+
+    def _damaged(self) -> Counter[str]:
+        return Counter({'damaged': self.damaged} if self.damaged > 0 else {})
 
     def _drop(self, index: int, error: Exception) -> None:
         """Count an image that gives no frame; SourceError where none of them does."""
@@ -168,7 +177,17 @@ class BagFrames:
         total = len(self.images) + max(self.damaged, 0)
         posed = sum(self._camera_pose(t, s) is not None for t, s in self.images)
         used = total - sum(self.dropped.values())
-        return SourceReport(used, posed, self.poses.source, left_out=dict(self.dropped))
+        origin = None if self.poses.origin is None else self.poses.origin.to_dict()
+        return SourceReport(
+            used, posed, self.poses.source, left_out=dict(self.dropped), origin=origin
+        )
+
+    @property
+    def map_frame(self) -> str:
+        """What the frame of the poses is to be called in a map: as `tf:FRAME` was asked for, or as
+        odometry calls its own, which no other drive shares."""
+        frame, asked = self.poses.frame, self.pose_topic.startswith(TRANSFORMS)
+        return frame if frame and (asked or frame == ODOMETRY) else MapConfig().frame_id
 
     def serialized(self) -> Iterator[Recorded]:
         """Every image and odometry message as it was recorded, odometry first on equal times."""
@@ -230,11 +249,13 @@ class BagFrames:
                 '%s: no pose topic, so no image has a pose; /tf has the roots %s: --poses tf:%s',
                 self.path, ', '.join(roots), 'map' if 'map' in roots else roots[0],
             )  # fmt: skip
-        if not self.pose_topic:
+        if not self.pose_topic and self.pose_file is None:
             return
         posed = sum(self._camera_pose(t, s) is not None for t, s in self.images)
         if posed < FEW * len(self.images):
             self._refuse_or_warn(posed, asked)
+        if self.pose_file is not None:
+            return
         by_body = self.poses.T_body_camera is self.base_camera or not found.poses.body
         if not self.has_base_camera and by_body and found.poses.oriented:
             log.warning(

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from selavpr_model.config import MapConfig
 from selavpr_model.data.image_folder import ImageFolder
 from selavpr_model.data.sequences import layout_of
+from selavpr_model.data.source_report import Source
 from selavpr_model.data.video import is_video, VideoFrames
 from selavpr_model.errors import SourceError
 from selavpr_ros.bags.files import is_bag
@@ -39,15 +41,16 @@ def open_recording(
 
 
 def origin_of(recording: Recording, source: Path) -> dict[str, Any]:
-    """What a map says about where it is from."""
-    if isinstance(recording, ImageFolder):
-        return {'kind': 'folder', 'path': str(source), 'poses': str(recording.pose_source),
-                **recording.report.to_dict()}  # fmt: skip
-    if isinstance(recording, VideoFrames):
-        return {'kind': 'video', 'path': str(source), 'poses': recording.pose_source}
-    told = {'kind': 'bag', 'path': str(source), 'image': recording.image_topic,
-            'poses': recording.pose_topic}  # fmt: skip
-    if not recording.origin:
-        return told
-    names = ('latitude', 'longitude', 'altitude')
-    return {**told, 'origin': dict(zip(names, recording.origin, strict=True))}
+    """What a map says about where it is from, before its images were decoded."""
+    kinds = {ImageFolder: 'folder', VideoFrames: 'video', BagFrames: 'bag'}
+    told = {'kind': kinds[type(recording)], 'path': str(source)}
+    if isinstance(recording, BagFrames):
+        told['image'] = recording.image_topic
+    report = recording.report
+    known = report.to_dict() if report.images else {}  # a video does not say it
+    return {**told, 'poses': report.poses, **known}
+
+
+def map_frame_of(recording: Source) -> str:
+    """The coordinate frame of its poses."""
+    return recording.map_frame if isinstance(recording, BagFrames) else MapConfig().frame_id

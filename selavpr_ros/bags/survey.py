@@ -148,11 +148,11 @@ class Clock:
             return False
         stamps = np.array(track.stamps, np.int64)
         times = np.array(track.times, np.int64)
-        if not _meet(self.span(True), _span(times), gap_ns):
+        if not meet(self.span(True), _span(times), gap_ns):
             return False
         unstamped = 2 * (stamps > 0).sum() < len(stamps)
         late = abs(int(np.median(stamps - times)) - self.offset)
-        apart = not _meet(self.span(False), _span(stamps), gap_ns)
+        apart = not meet(self.span(False), _span(stamps), gap_ns)
         return bool(unstamped or apart or (late > FAR_NS and len(stamps) > 2))
 
 
@@ -166,7 +166,8 @@ def _span(values: np.ndarray) -> Span:
     return (int(values.min()), int(values.max())) if len(values) else (0, 0)
 
 
-def _meet(one: Span, other: Span, gap_ns: int) -> bool:
+def meet(one: Span, other: Span, gap_ns: int) -> bool:
+    """Whether two stretches of time overlap, or nearly."""
     return one[0] - gap_ns <= other[1] and other[0] - gap_ns <= one[1]
 
 

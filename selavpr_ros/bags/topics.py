@@ -18,6 +18,9 @@ ONLY_NAMED = (
 )  # fmt: skip
 """Poses, too, but a path may be planned and a fix has no heading: never taken unasked."""
 POSES = (*STAMPED_POSES, ODOMETRY, *ONLY_NAMED)
+FORMS = ('compressed', 'zstd', 'theora', 'ffmpeg', 'foxglove')
+"""Of image_transport, beside the raw topic: the first that is there is taken."""
+_ENDS = tuple(f'/{form}' for form in FORMS)
 MOST_LISTED = 100
 NO_POSE = 'none'
 """As a pose topic: frames get no pose."""
@@ -26,19 +29,30 @@ TRANSFORMS = 'tf:'
 
 
 def choose_image_topic(bag: Bag, name: str) -> str:
-    """The named topic, or the only one; of an image in both forms the raw one."""
+    """The named topic, or the only one; of an image in several forms the raw one, else `FORMS`."""
     topics = _topics_of(bag, IMAGES)
     if name:
         return _require(bag, name, topics, IMAGES, 'image topic')
     usable = [t for t in topics if topics[t][1] and 'compressedDepth' not in t]
-    usable = [t for t in usable if t.removesuffix('/compressed') not in usable or not
-              t.endswith('/compressed')]  # fmt: skip
+    usable = [t for t in usable if not _in_another_form(t, usable)]
     if len(usable) > 1:
         problem = f'expected 1 image topic, got {len(usable)}'
         raise SourceError(_listing(bag, problem, topics) + ' with --image-topic')
     if not usable:
         raise SourceError(_nothing(bag, 'expected images, got none', IMAGES))
     return usable[0]
+
+
+def _in_another_form(topic: str, topics: list[str]) -> bool:
+    """Whether these have the same images raw, or as JPEG or PNG, which is easier to read."""
+    base, _, form = topic.rpartition('/')
+    return form in FORMS and (
+        base in topics or any(f'{base}/{f}' in topics for f in _before(form))
+    )
+
+
+def _before(form: str) -> tuple[str, ...]:
+    return FORMS[: FORMS.index(form)]
 
 
 def choose_pose_topic(bag: Bag, name: str) -> str:
@@ -116,7 +130,8 @@ def _listed(topics: dict[str, tuple[str, int]]) -> str:
 def camera_topic(bag: Bag, image_topic: str) -> str:
     """The camera_info beside the images, else the only one; empty for none."""
     topics = [t for t, (_, count) in _topics_of(bag, (CAMERA_INFO,)).items() if count]
-    beside = image_topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
+    base = image_topic.rpartition('/')[0] if image_topic.endswith(_ENDS) else image_topic
+    beside = base.rpartition('/')[0] + '/camera_info'
     if beside in topics:
         return beside
     return topics[0] if len(topics) == 1 else ''

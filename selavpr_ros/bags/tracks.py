@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from selavpr_model.data.formats.geo import on_earth, Origin
 from selavpr_model.errors import InputError, SourceError
 from selavpr_model.poses import inverse, pose_matrix, PoseTrack
-from selavpr_ros.bags import enu
 from selavpr_ros.convert import from_ros
 
 FAR_M = 1e8
 """A coordinate beyond it is nonsense; those of UTM and of the earth's centre are below."""
+FAR_UP_M = 1e5
+"""Altitude beyond which a fix is nonsense."""
+Place = tuple[float, float, float]
 COURSE_M = 2.0
 """Way between two fixes that tells where the vehicle heads."""
 
@@ -26,16 +29,17 @@ COURSE_M = 2.0
 class Track:
     """Poses T_map_body of one topic or transform. body: the frame they are of, '' if not said.
 
-    left_out: samples that are no poses, by reason; origin: latitude, longitude and altitude of
-    (0, 0, 0); oriented: whether the source says where the body looks.
+    left_out: samples that are no poses, by reason; frame: that the poses are in, '' if not said;
+    origin: the place on earth of (0, 0, 0); oriented: whether the source says where it looks.
     """
 
     stamps: list[int] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     poses: list[np.ndarray] = field(default_factory=list)
     body: str = ''
+    frame: str = ''
     left_out: Counter[str] = field(default_factory=Counter)
-    origin: tuple[float, ...] = ()
+    origin: Origin | None = None
     oriented: bool = True
 
     def __len__(self) -> int:
@@ -54,6 +58,8 @@ class Track:
         self.times.append(time_ns)
         self.poses.append(pose)
         self.body = self.body or str(getattr(message, 'child_frame_id', '')).lstrip('/')
+        header = getattr(message, 'header', None)
+        self.frame = self.frame or str(getattr(header, 'frame_id', '')).lstrip('/')
 
     def over(self, recorded: bool) -> PoseTrack:
         return PoseTrack(self.times if recorded else self.stamps, self.poses)
@@ -85,19 +91,24 @@ def _of_fixes(fixes: Sequence[tuple[int, Any]]) -> Track:
     good = []
     for time, fix in fixes:
         place = (float(fix.latitude), float(fix.longitude), _number(fix.altitude))
-        if fix.status.status < 0 or not enu.is_place(place):
+        if fix.status.status < 0 or not _is_fix(place):
             track.left_out['no fix'] += 1
         else:
             good.append((time, _stamp(fix), place))
     if good:
-        track.origin = good[0][2]
-        local = [enu.east_north_up(place, track.origin) for _, _, place in good]
+        track.origin = Origin(*good[0][2])
+        local = [track.origin.enu(*place) for _, _, place in good]
         track.times, track.stamps = [t for t, _, _ in good], [s for _, s, _ in good]
         track.poses = [
             pose_matrix(list(xyz), (0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2)))
             for xyz, yaw in zip(local, courses(local), strict=True)
         ]
     return track
+
+
+def _is_fix(place: Place) -> bool:
+    """Latitude, longitude in degrees, altitude in m; a receiver without a fix says others."""
+    return all(map(math.isfinite, place)) and on_earth(*place[:2]) and abs(place[2]) < FAR_UP_M
 
 
 def _number(value: float) -> float:

@@ -61,21 +61,23 @@ def find_data(given: Path | None) -> Path:
 
 
 def run(
-    out: Path, data: Path, play: Play, rebuild: bool = False, rate: float = PACE.rate
-) -> dict[str, Any]:
+    out: Path, data: Path, play: Play, rebuild: bool = False, rate: float = PACE.rate,
+    rerun: Path | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Build or reuse the map, replay, write everything into `out`; returns the summary.
 
     play: replay.live.play. rate: see ReplayConfig; image by image where this machine cannot keep
-    up.
+    up. rerun: .rrd file of the winter run; NAME_slam.rrd beside it gets the loops of the summer.
     """
     extractor = load_extractor(ExtractorConfig())
     place_map = town_map(out / 'map', data / MAPPED, extractor, rebuild)
     request = Request(
         bag=data / DRIVEN, map=out / 'map', out=out, truth=TRUTH, play=play, keep_up=True,
-        replay=ReplayConfig(rate=rate), extractor=extractor.config,
+        replay=ReplayConfig(rate=rate), extractor=extractor.config, rerun=rerun,
     )  # fmt: skip
     summary = run_with(request, extractor, place_map)
-    summary |= close_loops(out / 'slam', data / MAPPED, extractor)
+    loops = None if rerun is None else rerun.with_name(f'{rerun.stem}_slam.rrd')
+    summary |= close_loops(out / 'slam', data / MAPPED, extractor, loops)
     labels = data / 'world.json'
     if labels.is_file():
         summary['labels'] = check_labels(labels, request, place_map)
@@ -83,9 +85,11 @@ def run(
     return summary
 
 
-def close_loops(out: Path, bag: Path, extractor: Extractor) -> dict[str, Any]:
+def close_loops(
+    out: Path, bag: Path, extractor: Extractor, rerun: Path | None = None
+) -> dict[str, Any]:
     """Drive a bag in SLAM mode; its verified closures as fractions, and all their numbers."""
-    driven = slam.run_with(slam.SlamRequest(bag, out, TRUTH), extractor)
+    driven = slam.run_with(slam.SlamRequest(bag, out, TRUTH, rerun=rerun), extractor)
     precision = driven['precision']
     return {
         'false_verified_closures': 0.0 if precision is None else round(1.0 - precision, 4),

@@ -28,6 +28,7 @@ from selavpr_model.config import (
     TemporalConfig,
 )
 from selavpr_model.decision.thresholds import thresholds
+from selavpr_model.evaluation.export.rerun_file import RerunFile
 from selavpr_model.evaluation.export.trajectory import answered, write_tum
 from selavpr_model.evaluation.predictions import agreement, from_recognition, Prediction, write_csv
 from selavpr_model.evaluation.report.examples import choose, draw_examples
@@ -44,6 +45,7 @@ from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.bags.topics import NO_POSE
 from selavpr_ros.config import NodeConfig
 from selavpr_ros.replay.answers import LiveRun
+from selavpr_ros.replay.recorded import Watch, watch_answers
 
 Play = Callable[[BagFrames, Path, Mapping[str, Config], ReplayConfig, Path], LiveRun]
 
@@ -56,6 +58,7 @@ class Request:
 
     play: replay.live.play, to run the live node on the same bag, too; it alone needs ROS.
     keep_up: where this machine needs longer for a frame than the bag has, play image by image.
+    rerun: .rrd file for the rerun viewer.
     """
 
     bag: Path
@@ -66,6 +69,7 @@ class Request:
     base_camera: np.ndarray | None = None
     play: Play | None = None
     keep_up: bool = False
+    rerun: Path | None = None
     extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
     recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
@@ -103,15 +107,23 @@ class Replayed:
 
 
 def answer(
-    frames: BagFrames, recognizer: PlaceRecognizer, only: Container[int] | None = None
+    frames: BagFrames,
+    recognizer: PlaceRecognizer,
+    only: Container[int] | None = None,
+    watch: Watch | None = None,
 ) -> Replayed:
-    """Recognise every frame of a bag, in order; `only`: those with these stamps."""
+    """Recognise every frame of a bag, in order; `only`: those with these stamps.
+
+    watch: called with each frame and its answer.
+    """
     predictions, timings = [], []
     recognizer.reset()
     for frame in progress_bar(frames, 'replay', unit='frame', leave=False):
         if only is not None and frame.stamp_ns not in only:
             continue
         recognition = recognizer.process(frame)
+        if watch is not None:
+            watch(frame, recognition)
         predictions.append(from_recognition(recognition, frames.base_camera))
         timings.append(recognition.timings_ns)
     return Replayed(predictions, timings, Counter(frames.dropped))
@@ -131,7 +143,7 @@ def run_with(request: Request, extractor: Extractor, place_map: PlaceMap) -> dic
     recognizer = PlaceRecognizer(
         extractor, place_map, request.recognizer, request.temporal, request.geometry
     )
-    answers = answer(frames, recognizer)
+    answers = _recorded_answer(request, frames, recognizer)
     scoring = Scoring(frames, place_map, request.score)
     scores = scoring.scores(answers.predictions)
     summary = scoring.summary(scores, answers.dropped, answers.closures)
@@ -151,10 +163,19 @@ def run_with(request: Request, extractor: Extractor, place_map: PlaceMap) -> dic
         summary['deterministic'] = replayed
         latency |= {f'live {k}': v for k, v in latency_ms(live.latencies_ns).items()}
     summary |= {'latency_ms': latency, **describe(extractor, place_map)}
+    summary['source'] = f'{request.bag}: {frames.report.words()}'
     write_json(request.out / 'summary.json', summary)
     write_json(request.out / 'config.json', request.configs())
     _write_report(request, extractor, place_map, scoring, scores, summary)
     return summary
+
+
+def _recorded_answer(request: Request, frames: BagFrames, recognizer: PlaceRecognizer) -> Replayed:
+    if request.rerun is None:
+        return answer(frames, recognizer)
+    with RerunFile(request.rerun, f'{request.bag.name} in {request.map.name}') as recording:
+        watch = watch_answers(recording, recognizer, frames.truth())
+        return answer(frames, recognizer, watch=watch)
 
 
 def explained(live: Sequence[Prediction], answers: Replayed) -> list[Prediction]:

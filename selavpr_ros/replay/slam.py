@@ -14,6 +14,7 @@ import numpy as np
 
 from selavpr_model.config import ExtractorConfig, MapConfig, ScoreConfig
 from selavpr_model.errors import ConfigError
+from selavpr_model.evaluation.export.rerun_file import RerunFile
 from selavpr_model.evaluation.slam_score import (
     counts,
     Run,
@@ -36,7 +37,8 @@ from selavpr_model.slam.session import SlamConfigs, SlamSession
 from selavpr_model.slam.straight import Report
 from selavpr_ros.bags.files import is_bag
 from selavpr_ros.bags.reader import BagFrames
-from selavpr_ros.bags.recordings import open_recording
+from selavpr_ros.bags.recordings import open_recording, Recording
+from selavpr_ros.replay.recorded import watch_slam, WatchSlam
 
 TRUTH_PICTURE = 'truth.png'
 COLUMNS = (
@@ -48,7 +50,8 @@ COLUMNS = (
 @dataclass(frozen=True, slots=True, eq=False)
 class SlamRequest:
     """What to drive. truth: pose topic of a bag; a folder's own poses are truth and odometry at
-    once, `unit_m` metres a unit. image_topic, base_camera: as BagFrames has them.
+    once, `unit_m` metres a unit. image_topic, base_camera: as BagFrames has them. rerun: .rrd file
+    for the rerun viewer.
     """
 
     source: Path
@@ -61,12 +64,13 @@ class SlamRequest:
     score: ScoreConfig = field(default_factory=ScoreConfig)
     image_topic: str = ''
     base_camera: np.ndarray | None = None
+    rerun: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.unit_m < math.inf:
             raise ConfigError(f'--unit-m: expected a length in m above 0, got {self.unit_m:g}')
 
-    def frames(self) -> Iterable[Frame]:
+    def frames(self) -> Recording:
         truth = self.truth if is_bag(self.source) else ''  # a folder's poses are found
         return open_recording(self.source, truth, self.image_topic, self.base_camera)
 
@@ -106,7 +110,7 @@ def run(request: SlamRequest) -> dict[str, Any]:
 def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
     """`run` with a loaded model."""
     drive, slam = Drive(request), open_session(request, extractor)
-    driven, track = drive_through(drive, slam)
+    driven, track = _recorded_drive(request, drive, slam)
     made, straight = slam.finish(), straightened(slam, driven)
     request.out.mkdir(parents=True, exist_ok=True)
     same = (
@@ -116,7 +120,7 @@ def run_with(request: SlamRequest, extractor: Extractor) -> dict[str, Any]:
     )
     scorable = drive.picture is not None or any(pose is not None for pose in drive.poses)
     summary: dict[str, Any] = {
-        'source': str(request.source),
+        'source': f'{request.source}: {drive.frames.report.words()}',
         'weights': extractor.identity.weights,
     }
     true = {i: pose for i in track if (pose := drive.poses[i]) is not None}
@@ -139,8 +143,23 @@ def open_session(request: SlamRequest, extractor: Extractor) -> SlamSession:
     return SlamSession(extractor, empty, request.configs)
 
 
-def drive_through(frames: Iterable[Frame], slam: SlamSession) -> tuple[Run, dict[int, np.ndarray]]:
-    """The closures, and where odometry put the keyframes: index of the frame -> (4, 4)."""
+Driven = tuple[Run, dict[int, np.ndarray]]
+
+
+def _recorded_drive(request: SlamRequest, drive: Drive, slam: SlamSession) -> Driven:
+    if request.rerun is None:
+        return drive_through(drive, slam)
+    with RerunFile(request.rerun, f'slam {request.source.name}') as recording:
+        return drive_through(drive, slam, watch_slam(recording, slam))
+
+
+def drive_through(
+    frames: Iterable[Frame], slam: SlamSession, watch: WatchSlam | None = None
+) -> Driven:
+    """The closures, and where odometry put the keyframes: index of the frame -> (4, 4).
+
+    watch: called with each frame and what it gave.
+    """
     closures: list[LoopClosure] = []
     indices: dict[int, int] = {}
     searchable: dict[int, list[int]] = {}
@@ -148,6 +167,8 @@ def drive_through(frames: Iterable[Frame], slam: SlamSession) -> tuple[Run, dict
     answers: dict[int, Recognition] = {}
     for index, frame in enumerate(progress_bar(frames, 'slam', unit='frame', leave=False)):
         step = slam.process(frame)
+        if watch is not None:
+            watch(frame, step)
         closures += step.closures
         if step.place is not None:
             answers[index] = step.recognition

@@ -78,5 +78,6 @@ def print_summary(title: str, summary: Mapping[str, Any], out: Path) -> None:
     """To the terminal, with where to look further."""
     console = Console()
     console.print(summary_table(title, summary))
+    console.print(summary['source'], soft_wrap=True, markup=False, highlight=False)
     for name in ('report.html', 'summary.json'):
         console.print(f'{out / name}', soft_wrap=True)

@@ -11,6 +11,7 @@ from backports import zstd
 from bag_helpers import (
     drive,
     IMAGE,
+    image,
     pose_stamped,
     ROS1,
     START,
@@ -246,3 +247,24 @@ def test_one_topic_in_two_types_is_named_not_guessed(tmp_path):
         shutil.copy(Path(one.parent / name) / f'{name}.mcap', folder)
     with pytest.raises(SourceError, match='mixed types'):
         BagFrames(folder)
+
+
+@pytest.mark.parametrize(
+    ('topics', 'taken'),
+    [
+        (('/cam/image', '/cam/image/compressed', '/cam/image/zstd'), '/cam/image'),
+        (('/cam/image/zstd', '/cam/image/compressed'), '/cam/image/compressed'),
+        (('/cam/image/zstd', '/depth/image/compressedDepth'), '/cam/image/zstd'),
+        (('/front/image/compressed', '/rear/image'), None),
+    ],
+)
+def test_of_an_image_in_several_forms_the_easiest_is_read(tmp_path, topics, taken):
+    entries = [
+        (topic, START + i * STEP, image(START + i * STEP, i)) for i in range(3) for topic in topics
+    ]
+    path = write(tmp_path / 'bag', entries)
+    if taken is None:
+        with pytest.raises(SourceError, match=r'expected 1 image topic, got 2.*--image-topic'):
+            BagFrames(path)
+    else:
+        assert BagFrames(path).image_topic == taken

@@ -26,9 +26,9 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
+from selavpr_model.data.formats.geo import FLATTENING, Origin, SEMI_MAJOR_M
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import pose_matrix
-from selavpr_ros.bags import enu
 from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.bags.recordings import origin_of
 
@@ -135,12 +135,12 @@ def test_satellite_positions_are_east_north_up_and_keep_their_origin(tmp_path, c
 @given(st.floats(-89, 89), st.floats(-179, 179), st.floats(-0.01, 0.01), st.floats(-0.01, 0.01))
 def test_east_and_north_are_where_they_should_be(latitude, longitude, dlat, dlon):
     """Against the lengths of a degree on the ellipsoid, to the curvature over a kilometre."""
-    origin = (latitude, longitude, 0.0)
-    x, y, z = enu.east_north_up((latitude + dlat, longitude + dlon, 0.0), origin)
+    x, y, z = Origin(latitude, longitude).enu(latitude + dlat, longitude + dlon, 0.0)
     middle = math.radians(latitude + dlat / 2)
-    flat = 1 - enu.ECCENTRICITY2 * math.sin(middle) ** 2
-    degree = math.radians(enu.AXIS_M * (1 - enu.ECCENTRICITY2) / flat**1.5)
-    across = math.radians(enu.AXIS_M / math.sqrt(flat)) * math.cos(math.radians(latitude + dlat))
+    eccentricity2 = FLATTENING * (2 - FLATTENING)
+    flat = 1 - eccentricity2 * math.sin(middle) ** 2
+    degree = math.radians(SEMI_MAJOR_M * (1 - eccentricity2) / flat**1.5)
+    across = math.radians(SEMI_MAJOR_M / math.sqrt(flat)) * math.cos(math.radians(latitude + dlat))
     assert y == pytest.approx(dlat * degree, abs=0.02 + 0.2 * abs(math.tan(middle)))
     assert x == pytest.approx(dlon * across, abs=0.02)
     assert abs(z) < 0.5

@@ -130,8 +130,7 @@ def test_optimised_poses_that_unpack_to_gigabytes_are_refused(tmp_path: Path) ->
     file, _, _ = MAKERS['rtabmap'](tmp_path / 'x')
     packed = deflated(300 << 20) + bytes(12)
     with sqlite3.connect(file) as database:
-        database.execute('CREATE TABLE Admin (opt_ids BLOB, opt_poses BLOB)')
-        database.execute('INSERT INTO Admin VALUES (?, ?)', (packed, packed))
+        database.execute('UPDATE Admin SET opt_ids = ?, opt_poses = ?', (packed, packed))
     with pytest.raises(SourceError, match='cannot be unpacked'):
         ImageFolder(file)
 

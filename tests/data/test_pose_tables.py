@@ -111,7 +111,7 @@ def test_latitude_and_longitude_become_metres_with_their_origin(tmp_path):
     assert np.allclose(first[:3, 3], 0) and np.allclose(first[:3, 2], (0, 1, 0))
     assert np.allclose(second[:3, 3], (0, 1113.37, 1.90), atol=0.01)
     assert np.allclose(second[:3, 2], (1, 0, 0))
-    assert frames.report.origin == {'lat': 55.70, 'lon': 13.19, 'alt': 50.0}
+    assert frames.report.origin == {'latitude': 55.70, 'longitude': 13.19, 'altitude': 50.0}
 
 
 def test_places_without_a_fix_and_off_the_earth_are_told_apart(tmp_path):

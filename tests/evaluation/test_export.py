@@ -131,9 +131,12 @@ def test_pairs_and_predictions(tmp_path):
     answers = [('q1.jpg', ['a.jpg', 'b.jpg', 'c.jpg']), ('q2.jpg', ['b.jpg'])]
     assert pairs.write_pairs(tmp_path / 'pairs.txt', answers, most=2) == 3
     assert (tmp_path / 'pairs.txt').read_text() == 'q1.jpg a.jpg\nq1.jpg b.jpg\nq2.jpg b.jpg\n'
-    pairs.write_predictions(tmp_path, [(Path('q/1.jpg'), [Path('r/2.jpg'), Path('r/3.jpg')])])
-    text = (tmp_path / 'preds' / '000.txt').read_text().splitlines()
-    assert text[1] == 'q/1.jpg' and text[4:] == ['r/2.jpg', 'r/3.jpg']
+    paths = Path('q/1.jpg'), [Path('r/2.jpg'), Path('r/3.jpg')], [Path('r/3.jpg')]
+    pairs.write_predictions(tmp_path, [paths])
+    lines = (tmp_path / 'preds' / '000.txt').read_text().splitlines()
+    # as its users read it: lines[1], lines[4:lines.index('', 4)], what follows Positives paths:
+    assert lines[1] == 'q/1.jpg' and lines[4 : lines.index('', 4)] == ['r/2.jpg', 'r/3.jpg']
+    assert lines[lines.index('Positives paths:') + 1 :] == ['r/3.jpg']
 
 
 def test_the_order_of_an_evaluation_is_written_for_hloc(tmp_path):

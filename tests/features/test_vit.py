@@ -123,6 +123,6 @@ def test_the_pretraining_grid_keeps_the_position_embedding_untouched():
 def test_registers_follow_the_cls_token_and_leave_the_patch_tokens_in_place():
     network = vit(registers=4)
     with torch.inference_mode():
-        x = network.embed(torch.rand(1, 3, 28, 42), 2, 3)
+        x = network.embed(torch.rand(1, 3, 28, 42), network.position(2, 3))
     assert x.shape == (1, 1 + 4 + 6, 384)
     torch.testing.assert_close(x[:, 1:5], network.register_tokens)

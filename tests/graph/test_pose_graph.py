@@ -53,8 +53,8 @@ def error(poses, truth):
 
 @pytest.fixture
 def laps():
-    """Two laps of 80 m with a heading that drifts by 0.3 degrees a metre; true, by odometry."""
-    return way(turned(4.5), 160), way(turned(4.5 + 0.3), 160)
+    """Two laps of 80 m with a heading that drifts by 0.15 degrees a metre; true, by odometry."""
+    return way(turned(4.5), 160), way(turned(4.5 + 0.15), 160)
 
 
 LOOPS = [(i - 80, i) for i in range(80, 160, 5)]
@@ -99,7 +99,7 @@ def test_where_nothing_closes_nothing_moves(laps):
 def test_closures_take_the_drift_away_and_the_first_pose_stays(laps):
     truth, drifted = laps
     solved = solve(drifted, joined_edges(odometry(drifted), same_place(LOOPS)), held(160))
-    assert error(drifted, truth) > 2.0 and error(solved.poses, truth) < 0.2
+    assert error(drifted, truth) > 1.2 and error(solved.poses, truth) < 0.2
     assert solved.poses[0] == pytest.approx(np.eye(4)) and (solved.weights == 1.0).all()
 
 
@@ -122,7 +122,8 @@ def test_wrong_closures_lose_all_their_weight_and_right_ones_none(laps, seed):
 def test_fixed_vertices_stay_and_what_hangs_on_nothing_stays_near(laps):
     truth, drifted = laps
     fixed = np.arange(160) < 80
-    start = np.concatenate([truth[:80], drifted[80:]])
+    later = truth[79] @ inverse(drifted[79]) @ drifted[80:]
+    start = np.concatenate([truth[:80], later])
     edges = joined_edges(odometry(start), same_place(LOOPS))
     solved = solve(start, edges, fixed)
     assert (solved.poses[:80] == truth[:80]).all() and error(solved.poses, truth) < 0.4

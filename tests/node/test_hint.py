@@ -152,8 +152,13 @@ def test_a_node_that_does_not_localise_says_why_it_gives_none(
     robot, camera, tracker = made(street[3].pose)
     assert robot.transition('deactivate')
     tracker.ask()
-    robot.rest(0.5)
-    assert 'trigger_hint is not answered: the node is not active' in capfd.readouterr().err
+    said: list[str] = []
+
+    def told() -> bool:
+        said.append(capfd.readouterr().err)
+        return 'trigger_hint is not answered: the node is not active' in ''.join(said)
+
+    robot.until(told, 'the reason')
     assert robot.transition('activate')
     robot.ask(camera, street[3].image)
     serve(robot, tracker)

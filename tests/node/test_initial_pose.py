@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 import numpy as np
 import pytest
+from rcl_interfaces.msg import Log
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from robot import Robot
 from tf_helpers import AT_BASE, between, pose, Wheels
 
@@ -25,6 +27,7 @@ from selavpr_ros.convert import from_ros, to_ros
 from selavpr_ros.node import qos
 from selavpr_ros.node.nav2.initial_pose import completed
 
+ROSOUT = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # with what was said
 ESTIMATE = np.zeros(36)
 ESTIMATE[[0, 7, 35]] = 0.25, 0.25, 0.0685  # as RViz sends it
 
@@ -46,12 +49,17 @@ def robot(ros: None, street_map: Path) -> Iterator[Robot]:
 
 
 def given_by(robot: Robot, message: Any) -> None:
+    """Publish it, and wait until the node has said what it makes of it."""
+    said: list[Any] = []
+    log = robot.user.create_subscription(Log, '/rosout', said.append, ROSOUT)
     publisher = robot.user.create_publisher(
         PoseWithCovarianceStamped, 'initialpose', qos.reliable(1)
     )
     robot.until(lambda: publisher.get_subscription_count() > 0, 'subscription to initialpose')
     publisher.publish(message)
-    robot.rest(0.5)
+    topic = f'{robot.namespace}/initialpose'
+    robot.until(lambda: any(topic in m.msg for m in said), 'a word about initialpose')
+    robot.user.destroy_subscription(log)
 
 
 def test_the_robot_is_placed_there_and_believed_to_be_there(

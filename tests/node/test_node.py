@@ -209,6 +209,7 @@ def test_camera_info_is_shown_in_the_diagnostics(robot: Robot, camera: Any, stre
 
 def test_a_subscriber_that_cannot_be_reached_is_reported_with_both_profiles(robot: Robot):
     robot.user.create_subscription(Log, '/rosout', robot.heard['log'].append, 100)
+    robot.until(lambda: robot.user.count_publishers('/rosout') > 1, 'the log of the node')
     robot.rest(0.5)
     robot.listen('hypotheses', PlaceHypotheses, qos.LATCHED)
 

@@ -62,13 +62,13 @@ def test_it_is_sent_ahead_of_odometry_and_again_without_images(
     assert (last.header.frame_id, last.child_frame_id) == ('map', 'odom')
     T_map_odom = street[3].pose @ inverse(pose(x=3.0))
     np.testing.assert_allclose(wheels.T_map_odom(), T_map_odom, atol=1e-6)
-    late, before = 0, len(wheels.heard)
+    before = len(wheels.heard)
     for _ in range(10):  # no image comes, as in a camera's stall
         wheels.roll(0.1)
-        robot.rest(0.1)
-        late += from_ros.stamp_ns(wheels.heard[-1]) < wheels.newest_ns
-    assert late <= 1  # a busy machine may miss a turn
-    assert len(wheels.heard) - before >= 15
+        robot.until(
+            lambda: from_ros.stamp_ns(wheels.heard[-1]) >= wheels.newest_ns, 'one of this odometry'
+        )
+    assert len(wheels.heard) - before >= 10
     ahead = from_ros.stamp_ns(wheels.heard[-1]) - wheels.newest_ns
     assert ahead <= (TOLERANCE_S + 1.0) * SECOND
     np.testing.assert_allclose(wheels.T_map_odom(), T_map_odom, atol=1e-6)
@@ -80,7 +80,9 @@ def test_it_is_sent_ahead_of_odometry_and_again_without_images(
 def test_it_glides_to_where_the_next_answer_says(robot: Robot, camera: Any, street: Any) -> None:
     """street[3] seen from a metre further on: the answers are coarse, odometry is not."""
     wheels = found(robot, camera, street)
-    wheels.T_odom_base = pose(x=4.0)
+    for x in (3.2, 3.4, 3.6, 3.8, 4.0):
+        wheels.T_odom_base = pose(x=x)
+        wheels.roll(0.1)
     for _ in range(5):
         wheels.see(camera, street[3].image)
         wheels.roll(0.2)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from robot import Robot
-from tf_helpers import pose, SECOND, TFMessage, transform
+from tf_helpers import pose, SECOND, TFMessage, transform, until_heard
 
 from selavpr_ros.convert import from_ros
 from selavpr_ros.node import qos
@@ -60,7 +60,7 @@ def test_a_camera_on_a_joint_sits_where_tf_says_at_the_image(
             stamp = robot.next_stamp()
             for offset, angle in ((-SECOND // 20, 10.0 * k), (SECOND // 20, 10.0 * k + 20.0)):
                 joints.publish(transform('base_link', 'pan', pose(yaw_deg=angle), stamp + offset))
-            robot.rest(0.2)
+            until_heard(robot, 'pan', stamp)
             found = seen_from(robot, camera, robot.picture(street[2].image, stamp))
             T_base_camera = pose(yaw_deg=10.0 * k + 10.0) @ pose(x=0.2)
             np.testing.assert_allclose(found @ T_base_camera, street[2].pose, atol=1e-6)
@@ -90,7 +90,7 @@ def test_a_joint_that_is_told_a_little_late_is_waited_for(street_map: Path, stre
             before = transform('base_link', 'camera_optical', pose(x=1.0), stamp - SECOND // 10)
             after = transform('base_link', 'camera_optical', pose(x=3.0), stamp + SECOND // 10)
             joints.publish(before)
-            robot.rest(0.2)
+            until_heard(robot, 'camera_optical', stamp - SECOND // 10)
             robot.publish(camera, robot.picture(street[2].image, stamp))
             robot.rest(0.02)
             joints.publish(after)
@@ -107,7 +107,7 @@ def test_a_namespaced_robot_hears_its_own_tree(street_map: Path, street: Any) ->
         publisher = robot.user.create_publisher(TFMessage, 'tf_static', LATCHED)
         robot.publish(publisher, transform('base_link', 'camera_optical', pose(z=2.0)))
         camera = robot.camera()
-        robot.rest(0.3)
+        until_heard(robot, 'camera_optical')
         found = seen_from(robot, camera, robot.picture(street[4].image))
         np.testing.assert_allclose(found @ pose(z=2.0), street[4].pose, atol=1e-6)
 
@@ -118,10 +118,10 @@ def test_transforms_on_other_topics_or_under_other_names_are_named(
     with Robot(map=str(street_map)) as robot:
         robot.until_active()
         own = robot.user.create_publisher(TFMessage, 'tf_static', LATCHED)
-        robot.rest(0.5)
+        there = f'{robot.namespace}/tf_static'
+        robot.until(lambda: robot.localizer.count_publishers(there), 'the other topic')
         camera = robot.camera()
         robot.ask(camera, street[4].image)
-        there = f'{robot.namespace}/tf_static'
 
         def said() -> str:
             return str(robot.diagnostic('Localization').message)
@@ -148,6 +148,6 @@ def test_a_transform_that_is_none_is_named_and_the_others_count(
         good = transform('base_link', 'camera_optical', pose(z=1.0))
         robot.publish(publisher, TFMessage(transforms=[*bad.transforms, *good.transforms]))
         camera = robot.camera()
-        robot.rest(0.3)
+        until_heard(robot, 'camera_optical')
         found = seen_from(robot, camera, robot.picture(street[4].image))
         np.testing.assert_allclose(found @ pose(z=1.0), street[4].pose, atol=1e-6)

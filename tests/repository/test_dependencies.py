@@ -10,8 +10,7 @@ import re
 import subprocess
 import sys
 
-from package_helpers import INTERFACES, MODEL, PACKAGE, ROS
-from packaging.requirements import Requirement
+from package_helpers import INTERFACES, MODEL, PACKAGE, requirements, ROS
 import pytest
 
 from where import ROOT
@@ -29,6 +28,7 @@ DISTRIBUTIONS = {
     'cv2': 'opencv-python-headless',
     'faiss': 'faiss-cpu',
     'jinja2': 'Jinja2',
+    'rerun': 'rerun-sdk',
     'tensorrt': 'torch-tensorrt',
     'torch_tensorrt': 'torch-tensorrt',
     'yaml': 'PyYAML',
@@ -133,8 +133,8 @@ class TestNeeds:
         assert len(listed) == len(requirements())
         assert not [line for line in listed if not re.search(r',  # \S+ \S+', line)]
         runtime = {r.name for r in requirements()} - {r.name for r in requirements('dev')}
-        by_importlib = {'faiss-gpu-cu12', 'torch-tensorrt'}
-        assert runtime - needed_by([*MODEL, *ROS]) == by_importlib
+        by_others = {'faiss-gpu-cu12', 'onnxscript', 'torch-tensorrt'}  # whose names others import
+        assert runtime - needed_by([*MODEL, *ROS]) == by_others
 
     def test_the_pins_lie_in_the_ranges_of_setup_py(self) -> None:
         pins = {
@@ -176,15 +176,3 @@ def needed_by(paths: list[Path]) -> set[str]:
     """The distributions on PyPI that files import, ROS aside."""
     used = {n for n in tops(paths) if not ROS_MODULES.fullmatch(n)}
     return {DISTRIBUTIONS.get(name, name) for name in used}
-
-
-def requirements(part: str = '') -> list[Requirement]:
-    """install_requires or an extra of setup.py, by default all of them."""
-    parts: dict[str, list[str]] = {}
-    for node in ast.walk(ast.parse((ROOT / 'setup.py').read_text())):
-        if isinstance(node, ast.keyword) and node.arg == 'install_requires':
-            parts['install_requires'] = ast.literal_eval(node.value)
-        elif isinstance(node, ast.keyword) and node.arg == 'extras_require':
-            parts |= ast.literal_eval(node.value)
-    texts = parts[part] if part else [text for texts in parts.values() for text in texts]
-    return [Requirement(text) for text in texts]

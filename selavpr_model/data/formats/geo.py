@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
 from dataclasses import dataclass
 import math
 
@@ -23,7 +24,7 @@ class Origin:
     altitude: float = 0.0
 
     def to_dict(self) -> dict[str, float]:
-        return {'lat': self.latitude, 'lon': self.longitude, 'alt': self.altitude}
+        return dataclasses.asdict(self)
 
     def enu(self, latitude: float, longitude: float, altitude: float) -> np.ndarray:
         """(3,) metres east, north, up of the origin."""
@@ -56,8 +57,9 @@ def ecef(latitude: float, longitude: float, altitude: float) -> np.ndarray:
 
 
 def on_earth(latitude: float, longitude: float) -> bool:
-    """Whether these are degrees of a place; 0, 0 is what receivers say without a fix."""
-    return abs(latitude) <= 90.0 and abs(longitude) <= 180.0 and (latitude, longitude) != (0, 0)
+    """Whether these are degrees of a place, east up to 360; 0, 0 is what receivers say without a
+    fix."""
+    return abs(latitude) <= 90.0 and abs(longitude) <= 360.0 and (latitude, longitude) != (0, 0)
 
 
 def are_degrees(texts: Sequence[tuple[str, str]]) -> bool:

@@ -34,7 +34,8 @@ def write_orders(
         for query, files in zip(queries, found, strict=True)
     ]
     write_pairs(folder / 'pairs.txt', named)
-    write_predictions(folder, zip(queries, found, strict=True))
+    right = [[references[row] for row in rows] for rows in data.positives()]
+    write_predictions(folder, zip(queries, found, right, strict=True))
 
 
 def _below(file: Path, root: Path) -> str:
@@ -42,10 +43,15 @@ def _below(file: Path, root: Path) -> str:
     return file.relative_to(base).as_posix() if file.is_relative_to(base) else file.as_posix()
 
 
-def write_predictions(folder: Path, answers: Iterable[tuple[Path, Sequence[Path]]]) -> None:
-    """VPR-methods-evaluation's preds/NNN.txt: the query and its candidates by their paths."""
+def write_predictions(
+    folder: Path, answers: Iterable[tuple[Path, Sequence[Path], Sequence[Path]]]
+) -> None:
+    """VPR-methods-evaluation's preds/NNN.txt: a query, its candidates, the right ones; as paths.
+
+    Its readers take the candidates up to the empty line behind them.
+    """
     (folder / 'preds').mkdir(parents=True, exist_ok=True)
-    for k, (query, found) in enumerate(answers):
-        paths = '\n'.join(map(str, found))
-        text = f'Query path:\n{query}\n\nPredictions paths:\n{paths}\n'
+    for k, (query, found, right) in enumerate(answers):
+        parts = (('Query path', [query]), ('Predictions paths', found), ('Positives paths', right))
+        text = '\n'.join(f'{head}:\n' + ''.join(f'{p}\n' for p in paths) for head, paths in parts)
         (folder / 'preds' / f'{k:03d}.txt').write_text(text, encoding='utf-8')

@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-import sqlite3
-import struct
-import zlib
 
 import cv2
 from folder_helpers import folder, image
@@ -19,7 +16,6 @@ from sequence_helpers import binary_model, exif_jpeg
 from selavpr_model.data.image_folder import ImageFolder
 from selavpr_model.errors import SourceError
 from selavpr_model.poses import inverse, pose_matrix, position_quaternion
-from selavpr_ros.bags.recordings import open_recording
 
 POSES = [pose_matrix((k, 2 * k, -k), (0.1 * k, -0.2, 0.3, 0.9)) for k in range(3)]
 OFFSET = pose_matrix((0.1, 0.2, 0.3), (0.5, -0.5, 0.5, 0.5))
@@ -120,7 +116,7 @@ def test_opensfm_takes_the_largest_reconstruction(tmp_path):
     frames = ImageFolder(tmp_path)
     assert np.allclose([row.pose for row in frames.rows[:2]], POSES[:2])
     assert frames.rows[2].pose is None and '1 shots of 1 other' in frames.report.notes[0]
-    assert frames.report.origin == {'lat': 52.5, 'lon': 13.4, 'alt': 30.0}
+    assert frames.report.origin == {'latitude': 52.5, 'longitude': 13.4, 'altitude': 30.0}
 
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png', '.webp'])
@@ -132,55 +128,12 @@ def test_photographs_say_where_they_were_taken(tmp_path, suffix):
     first, second, third = (row.pose for row in frames.rows)
     assert np.allclose(first[:3, 3], 0) and np.allclose(first[:3, 2], (1, 0, 0))
     assert np.allclose(second[:3, 3], (0, 111.27, 2.0), atol=0.02) and third is None
-    assert frames.report.origin == pytest.approx({'lat': 52.5, 'lon': 13.4, 'alt': 30.0})
+    assert frames.report.origin == pytest.approx(
+        {'latitude': 52.5, 'longitude': 13.4, 'altitude': 30.0}
+    )
     south = tmp_path / 'south'
     south.mkdir()
     exif_jpeg(south / f'a{suffix}', (-33.9, -151.2, -3.0), direction=0.0)
     assert ImageFolder(south).report.origin == pytest.approx(
-        {'lat': -33.9, 'lon': -151.2, 'alt': -3.0}, abs=1e-6
+        {'latitude': -33.9, 'longitude': -151.2, 'altitude': -3.0}, abs=1e-6
     )
-
-
-def database(path: Path, optimised: bool) -> None:
-    """RTAB-Map's tables as far as they are read."""
-    connection = sqlite3.connect(path)
-    connection.execute('CREATE TABLE Node (id INTEGER, stamp FLOAT, pose BLOB)')
-    connection.execute('CREATE TABLE Data (id INTEGER, image BLOB, calibration BLOB)')
-    connection.execute('CREATE TABLE Admin (version TEXT, opt_ids BLOB, opt_poses BLOB)')
-    K = np.array([30.0, 0, 16, 0, 31, 12, 0, 0, 1])
-    header = struct.pack('<11i', 0, 21, 0, 0, 32, 24, 9, 0, 0, 0, 12)
-    calibration = header + K.tobytes() + OFFSET[:3].astype(np.float32).tobytes()
-    for k, pose in enumerate(POSES):
-        drift = pose.copy()
-        drift[0, 3] += 5
-        kept = (drift if optimised else pose)[:3].astype(np.float32).tobytes()
-        jpg = cv2.imencode('.jpg', image(k)[..., ::-1])[1].tobytes()
-        connection.execute('INSERT INTO Node VALUES (?, ?, ?)', (k + 1, 1700000000.5 + k, kept))
-        connection.execute('INSERT INTO Data VALUES (?, ?, ?)', (k + 1, jpg, calibration))
-    if optimised:
-        ids = np.arange(1, 4, dtype=np.int32)
-        poses = np.array([p[:3] for p in POSES], np.float32)
-        packed = [
-            zlib.compress(a.tobytes()) + struct.pack('<3i', 1, a.size, 0) for a in (ids, poses)
-        ]
-        connection.execute('INSERT INTO Admin VALUES (?, ?, ?)', ('0.21.0', *packed))
-    connection.commit()
-    connection.close()
-
-
-@pytest.mark.parametrize('optimised', [True, False])
-def test_a_database_of_rtabmap(tmp_path, optimised):
-    database(tmp_path / 'rtabmap.db', optimised)
-    frames = ImageFolder(tmp_path / 'rtabmap.db')
-    assert np.allclose([row.pose for row in frames.rows], [p @ OFFSET for p in POSES], atol=1e-5)
-    assert ('optimised poses' if optimised else 'odometry') in frames.report.poses
-    first = frames[0]
-    assert first.stamp_ns == 1700000000_500000000 and first.camera.K[1, 1] == 31
-    assert np.abs(first.image.astype(int) - image(0)).mean() < 10
-    assert len(open_recording(tmp_path / 'rtabmap.db', '')) == 3, 'commands take the file, too'
-
-
-def test_an_rtabmap_database_without_tables_is_one_line(tmp_path):
-    sqlite3.connect(tmp_path / 'x.db').execute('CREATE TABLE t (a)').connection.close()
-    with pytest.raises(SourceError, match='no such table: Node'):
-        ImageFolder(tmp_path / 'x.db')

@@ -2,7 +2,8 @@
 """RTAB-Map's database (.db): the image of each node, and its pose after optimisation.
 
 Poses are those of base_link; the calibration in the database carries them to the camera. Where
-the optimised ones are not kept, those of odometry are taken, and that is said.
+the optimised ones are not kept, those of odometry are taken, and that is said. Of several cameras
+the first is taken: their images lie side by side.
 """
 
 from __future__ import annotations
@@ -10,21 +11,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 import sqlite3
-import struct
 import zlib
 
 import numpy as np
 
 from selavpr_model.data.decode import decode_rgb
+from selavpr_model.data.formats.rtabmap import cameras_of, Mounted
 from selavpr_model.data.formats.sqlite_tables import MOST_BYTES, require_tables
 from selavpr_model.data.pose_files import PoseRow, rigid_pose
 from selavpr_model.data.sequence import ImageSequence
 from selavpr_model.errors import InputError, SourceError
-from selavpr_model.records import Camera, SECOND
+from selavpr_model.records import SECOND
 
 NAME = "RTAB-Map's database .db"
 SQLITE = b'SQLite format 3\0'
-MONO, STEREO = 0, 1
+OLDEST = (0, 10)
+"""Versions before kept images in a table of their own."""
+NODES = (
+    'SELECT Node.id, Node.stamp, Node.pose, Data.calibration FROM Node JOIN Data '
+    'ON Node.id = Data.id WHERE Data.image IS NOT NULL AND length(Data.image) > 4 '
+    'ORDER BY Node.stamp, Node.id'
+)
+NO_CALIBRATION = Mounted(None, None)
 
 
 def fits(path: Path) -> bool:
@@ -35,39 +43,38 @@ def fits(path: Path) -> bool:
 
 
 def load(path: Path, base_camera: np.ndarray | None) -> ImageSequence:
+    """SourceError where it is no whole database, or does not say where its camera is mounted."""
     try:
-        nodes = _query(
-            path,
-            'SELECT Node.id, Node.stamp, Node.pose, Data.calibration FROM Node JOIN Data '
-            'ON Node.id = Data.id WHERE Data.image IS NOT NULL AND length(Data.image) > 0 '
-            'ORDER BY Node.stamp, Node.id',
-        )
+        version = _version(path)
+        nodes = _query(path, NODES)
         optimised = _optimised(path)
     except sqlite3.Error as error:
         raise SourceError(
-            f'{path}: expected a whole database of RTAB-Map (tables Node and Data), got: {error}; '
-            'try rtabmap-recovery, or export the images'
+            f'{path}: expected a whole database of RTAB-Map (tables Node, Data and Admin), got: '
+            f'{error}; try rtabmap-recovery, or export the images'
         ) from error
     if not nodes:
         raise SourceError(f'{path}: expected nodes with images, got none; was it kept without?')
-    rows, cameras = [], []
-    for node, stamp, pose, calibration in nodes:
-        T_base_camera, camera = _calibration(calibration or b'')
-        odometry = _transform(pose or b'', f'{path}: node {node}')
-        where = optimised.get(node) if optimised else odometry
-        rows.append(
-            _row(node, stamp, where, T_base_camera if base_camera is None else base_camera)
-        )
-        cameras.append(camera)
+    rows, cameras, counts = [], [], []
+    for node, stamp, odometry, calibration in nodes:
+        mounted = _cameras(path, node, calibration, version)
+        pose = optimised.get(node) if optimised else _transform(odometry, f'{path}: node {node}')
+        base = mounted[0].T_base_camera if base_camera is None else base_camera
+        rows.append(_row(path, node, stamp, pose, base))
+        cameras.append(mounted[0].camera)
+        counts.append(len(mounted))
     words = 'optimised poses' if optimised else 'odometry, as no optimised poses are kept'
     files = [Path(f'node-{node[0]:06d}.jpg') for node in nodes]
     ids = [int(node[0]) for node in nodes]
 
     def read(row: int) -> np.ndarray:
-        return _image(path, ids[row])
+        image = _image(path, ids[row])
+        return np.ascontiguousarray(image[:, : image.shape[1] // counts[row]])
 
     each = cameras if all(camera is not None for camera in cameras) else None
-    return ImageSequence(files, rows, f'{path.name} ({words})', cameras=each, read=read)
+    most = max(counts)
+    notes = (f'the first of {most} cameras is taken',) if most > 1 else ()
+    return ImageSequence(files, rows, f'{path.name} ({words})', notes, cameras=each, read=read)
 
 
 def _query(path: Path, text: str, values: Sequence[int] = ()) -> list[tuple]:
@@ -79,6 +86,34 @@ def _query(path: Path, text: str, values: Sequence[int] = ()) -> list[tuple]:
         connection.close()
 
 
+def _version(path: Path) -> tuple[int, ...]:
+    rows = _query(path, 'SELECT version FROM Admin')
+    text = str(rows[0][0]) if rows else ''
+    parts = text.split('.')
+    if len(parts) < 2 or not all(part.isdecimal() for part in parts):
+        raise SourceError(f'{path}: expected the version of RTAB-Map in Admin, got {text!r:.40}')
+    version = tuple(map(int, parts))
+    if version < OLDEST:
+        raise SourceError(
+            f'{path}: expected a database of RTAB-Map 0.10 or later, got {text}; open it once in '
+            'a newer RTAB-Map'
+        )
+    return version
+
+
+def _cameras(
+    path: Path, node: int, calibration: object, version: tuple[int, ...]
+) -> list[Mounted]:
+    """At least one; without a calibration nothing is known of it."""
+    data = calibration if isinstance(calibration, bytes) else b''
+    try:
+        return cameras_of(data, version) or [NO_CALIBRATION]
+    except InputError as error:
+        raise SourceError(
+            f'{path}: node {node}: {error}; try rtabmap-recovery, or export the images'
+        ) from error
+
+
 def _image(path: Path, node: int) -> np.ndarray:
     try:
         ((data,),) = _query(path, 'SELECT image FROM Data WHERE id = ?', (node,))
@@ -87,15 +122,22 @@ def _image(path: Path, node: int) -> np.ndarray:
     return decode_rgb(np.frombuffer(data, np.uint8), f'{path}: image of node {node}')
 
 
-def _row(node: int, stamp: float, pose: np.ndarray | None, base: np.ndarray | None) -> PoseRow:
+def _row(
+    path: Path, node: int, stamp: float, pose: np.ndarray | None, base: np.ndarray | None
+) -> PoseRow:
+    if pose is not None and base is None:
+        raise SourceError(
+            f'{path}: node {node} has a pose of base_link, but no calibration that says where its '
+            'camera is; give --base-camera x,y,z,qx,qy,qz,qw, or --poses none'
+        )
     ns = int(float(stamp or 0.0) * SECOND)
-    own = pose if pose is None or base is None else pose @ base
+    own = None if pose is None or base is None else pose @ base
     return PoseRow(f'node-{node:06d}.jpg', ns or None, own, lost=pose is None)
 
 
-def _transform(data: bytes, where: str) -> np.ndarray | None:
+def _transform(data: object, where: str) -> np.ndarray | None:
     """(4, 4) of twelve float32; None for none."""
-    if len(data) != 48:
+    if not isinstance(data, bytes) or len(data) != 48:
         return None
     return rigid_pose(np.frombuffer(data, np.float32).astype(np.float64).reshape(3, 4), where)
 
@@ -108,14 +150,15 @@ def _optimised(path: Path) -> dict[int, np.ndarray]:
         return {}
     if not rows or not rows[0][0] or not rows[0][1]:
         return {}
-    ids = np.frombuffer(_unpacked(path, rows[0][0]), np.int32)
-    poses = np.frombuffer(_unpacked(path, rows[0][1]), np.float32)
-    if len(poses) != 12 * len(ids):
-        raise SourceError(f'{path}: expected 12 numbers for each of {len(ids)} optimised poses')
-    matrices = poses.astype(np.float64).reshape(-1, 3, 4)
-    found = {
-        int(i): rigid_pose(m, f'{path}: node {i}') for i, m in zip(ids, matrices, strict=True)
-    }
+    ids, poses = (_unpacked(path, data) for data in rows[0])
+    if len(ids) % 4 or len(poses) != 12 * len(ids):
+        raise SourceError(
+            f'{path}: expected 12 numbers for each of {len(ids) // 4} optimised poses, got '
+            f'{len(poses) // 4}'
+        )
+    numbers = np.frombuffer(ids, np.int32).tolist()
+    matrices = np.frombuffer(poses, np.float32).astype(np.float64).reshape(-1, 3, 4)
+    found = {i: rigid_pose(m, f'{path}: node {i}') for i, m in zip(numbers, matrices, strict=True)}
     return {i: pose for i, pose in found.items() if pose is not None}
 
 
@@ -127,27 +170,5 @@ def _unpacked(path: Path, data: bytes) -> bytes:
         if not machine.eof:
             raise zlib.error(f'it does not end within {MOST_BYTES} bytes')
         return found
-    except zlib.error as error:
+    except (zlib.error, TypeError) as error:
         raise SourceError(f'{path}: its optimised poses cannot be unpacked: {error}') from error
-
-
-def _calibration(data: bytes) -> tuple[np.ndarray | None, Camera | None]:
-    """T_base_camera and the (left) camera of a calibration; None where it does not say."""
-    try:
-        kind = struct.unpack_from('<4i', data)[3]
-        at = 0
-        if kind == STEREO:
-            totals = struct.unpack_from('<4i', data, 16)
-            at = 40 + 8 * sum(totals)
-        header = struct.unpack_from('<11i', data, at)
-        width, height, of_K, of_D, of_R, of_P, of_local = header[4:11]
-        values = struct.unpack_from(f'<{of_K + of_D + of_R + of_P}d', data, at + 44)
-        local = struct.unpack_from(f'<{of_local}f', data, at + 44 + 8 * len(values))
-    except struct.error:
-        return None, None
-    if of_K != 9 or of_local not in (0, 12) or kind not in (MONO, STEREO):
-        return None, None
-    T = np.eye(4)
-    T[:3] = np.array(local).reshape(3, 4) if of_local else np.eye(4)[:3]
-    K, D = np.array(values[:9]).reshape(3, 3), np.array(values[9 : 9 + of_D])
-    return (T if of_local else None), Camera(K, D if of_D else np.zeros(5), (width, height))
