@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 import logging
 
@@ -10,19 +11,22 @@ import numpy as np
 
 from selavpr_model.config import GeometryConfig, RecognizerConfig, TemporalConfig
 from selavpr_model.decision.belief import Moment, TemporalBelief
-from selavpr_model.decision.calibration import keyframe_covariance
-from selavpr_model.decision.decide import Decider
+from selavpr_model.decision.calibration import keyframe_covariance, mode_covariance
+from selavpr_model.decision.decide import Decider, Decision
 from selavpr_model.decision.evidence import by_confidence
+from selavpr_model.decision.modes import mode_pose, turned
 from selavpr_model.decision.odometry_guard import OdometryGuard
+from selavpr_model.decision.pose_filter import PoseFilter, Verdict
 from selavpr_model.decision.ranking import Ranked
 from selavpr_model.decision.thresholds import thresholds
 from selavpr_model.errors import MapModelError
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.geometry.gate import GeometryGate
 from selavpr_model.geometry.overlay import by_codes, by_geometry, MatchOverlay
+from selavpr_model.geometry.verdict import withheld
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.retrieval import Query, ranked
-from selavpr_model.records import Features, Frame, Recognition, State
+from selavpr_model.records import Features, Frame, Place, Recognition, State
 from selavpr_model.runtime.stages import StageClock
 
 log = logging.getLogger(__name__)
@@ -33,6 +37,9 @@ EMPTY = 'the map is empty'
 NO_THRESHOLDS = (
     'the map has no thresholds, as its places are too few or too near each other; map more, or '
     'set recognizer.min_similarity, min_matches and min_match_ratio'
+)
+NOT_FITTING = (
+    'the place does not fit odometry, and {} in a row do not; a few that agree are needed'
 )
 NOT_ALIGNED = 'no pose, as those of session {} are in its own odometry, not in the map frame'
 
@@ -59,6 +66,7 @@ class PlaceRecognizer:
         self.features: Features | None = None  # of the last frame
         self.view: np.ndarray | None = None  # PlaceMap.code of the last frame
         self.odometry = OdometryGuard(self.temporal)
+        self.pose_filter = PoseFilter()
         self.place_map = place_map
 
     def process(self, frame: Frame, force_verification: bool = False) -> Recognition:
@@ -78,38 +86,53 @@ class PlaceRecognizer:
             with clock.stage('verify'):
                 look = features.local, frame.camera, force_verification
                 answer = self.gate.check(answer, places, *look)
+        answer = self.steady(answer, frame)
         self.features, self.view = features, query.view
         return replace(answer, timings_ns=clock.ns)
 
     def decide(self, frame: Frame, places: Ranked, view: np.ndarray) -> Recognition:
         """LOCALIZED, AMBIGUOUS or LOST, with the reason; view: PlaceMap.code of the frame."""
         calibration = self._map.calibration
-        moment = Moment(frame.stamp_ns, self._odometry(frame, view), view)
+        odom = self._odometry(frame, view)
+        moment = Moment(frame.stamp_ns, odom if self._has_poses else None, view)
         confidence = None if calibration is None else calibration.confidence
         needed = thresholds(self.config, calibration)
         undecidable = NO_THRESHOLDS if places.candidates else EMPTY
-        answer = self._decider.decide(moment, places, confidence, needed, undecidable).answer
-        return self._with_pose(answer) if answer.state is State.LOCALIZED else answer
+        decision = self._decider.decide(moment, places, confidence, needed, undecidable)
+        return self._with_pose(decision)
 
     def _odometry(self, frame: Frame, view: np.ndarray) -> np.ndarray | None:
         """(4, 4) T_odom_camera, where it can be believed."""
-        belief = self._decider.belief
-        if belief is None:
-            return frame.odom
         odom = self.odometry.check(frame, view)
-        if self.odometry.broken:
-            belief.lose_track()
+        if self.odometry.broken and self._decider.belief is not None:
+            self._decider.belief.lose_track()
         return odom
 
-    def _with_pose(self, answer: Recognition) -> Recognition:
-        """The pose of the keyframe that was recognised, or why there is none."""
+    def _with_pose(self, decision: Decision) -> Recognition:
+        """The pose of the mode, of a frame alone that of its keyframe; or why there is none."""
+        answer = decision.answer
+        if answer.state is not State.LOCALIZED:
+            return answer
         place = answer.candidates[0].place
         if place.pose is None:
             unaligned = self._map.frame_of(place)
             why = f'{answer.reason}; {NOT_ALIGNED.format(place.session)}'
             return replace(answer, reason=why) if unaligned else answer
-        covariance = keyframe_covariance(self._map.calibration, self.config)
-        return replace(answer, pose=place.pose, covariance=covariance)
+        calibration = self._map.calibration
+        if decision.belief is None:
+            covariance = keyframe_covariance(calibration, self.config)
+            return replace(answer, pose=place.pose, covariance=covariance)
+        share = self._aligned(decision.belief.mode.share)
+        unknown = mode_covariance(calibration, self.config)
+        pose, covariance = mode_pose(share, self._map.poses, unknown)
+        return replace(answer, pose=pose, covariance=covariance)
+
+    def _aligned(self, share: Mapping[int, float]) -> Mapping[int, float]:
+        """Without the places whose poses are in the odometry of their own run."""
+        if not self._map.unaligned_sessions:
+            return share
+        places = self._map.places
+        return {row: p for row, p in share.items() if not self._map.frame_of(places[row])}
 
     @property
     def place_map(self) -> PlaceMap:
@@ -122,8 +145,9 @@ class PlaceRecognizer:
         warn_of_score(place_map, self.config)
         self._map = place_map
         self._matcher = place_map.matcher(self.config.score, quick=True)
+        self._has_poses = bool(np.isfinite(place_map.poses[:, 0, 0]).any())
         belief = believe(place_map, self.config, self.temporal)
-        self._decider = Decider(belief, self.temporal.min_belief)
+        self._decider = Decider(belief, self.config.min_precision)
         self.gate = GeometryGate(place_map, self.geometry, self.config)
 
     @property
@@ -131,6 +155,30 @@ class PlaceRecognizer:
         """(n,) probability of each place after the last frame; None where each stands alone."""
         belief = self._decider.belief
         return None if belief is None else belief.probabilities
+
+    def steady(self, answer: Recognition, frame: Frame) -> Recognition:
+        """The answer with the pose that all answers and odometry give together.
+
+        An answer that does not fit odometry is AMBIGUOUS until others agree with it.
+        """
+        if self.odometry.broken:
+            self.pose_filter.reset()
+        if answer.pose is None or answer.covariance is None:
+            self.pose_filter.miss()
+            return answer
+        if frame.odom is None or self.odometry.frozen:
+            return answer
+        verdict = self.pose_filter.add(answer.pose, answer.covariance, frame.odom)
+        if verdict is Verdict.OUTSIDE:
+            outside = self.pose_filter.outside
+            return replace(withheld(answer, NOT_FITTING.format(outside), False), outside=outside)
+        now = self.pose_filter.estimate
+        assert now is not None
+        pose, covariance = now.T_map_body, now.covariance
+        if answer.candidates[0].pose is None:  # no number of answers tells what none of them knows
+            unknown = mode_covariance(self._map.calibration, self.config)
+            covariance = covariance + turned(unknown, pose)
+        return replace(answer, pose=pose, covariance=covariance, filtered=True)
 
     def overlay(self, answer: Recognition) -> MatchOverlay | None:
         """The matches of the last frame, whose answer this is, with its best place."""
@@ -153,6 +201,7 @@ class PlaceRecognizer:
         """Forget the frames so far, after a jump in time or when the robot was carried."""
         self.gate.reset()
         self.odometry.reset()
+        self.pose_filter.reset()
         if self._decider.belief is not None:
             self._decider.belief.reset()
 
@@ -199,15 +248,30 @@ def believe(
     poses = place_map.poses
     if not temporal.enabled or not len(poses):
         return None
-    if np.isnan(poses[:, 0, 0]).any():
-        log.info('the map has places without poses: each frame is decided alone')
-        return None
     radius, angle = config.distinct_radius_m, config.distinct_angle_deg
-    belief = TemporalBelief(poses, temporal, radius, angle, _segments(place_map), by_confidence)
+    unposed = np.isnan(poses[:, 0, 0])
+    if unposed.any() and not unposed.all():
+        log.info('some places of the map have no pose: each frame is decided alone')
+        return None
+    segments = _segments(place_map)
+    if unposed.all():
+        poses = _on_lines(place_map.places, temporal.speed_mps)
+        radius = config.distinct_time_s * temporal.speed_mps
+        sessions = np.array([place.session for place in place_map.places], str)
+        segments = np.unique(sessions, return_inverse=True)[1]
+    belief = TemporalBelief(poses, temporal, radius, angle, segments, by_confidence)
     for row, others in place_map.joined.items():
         for other in others:
             belief.link(row, other)
     return belief
+
+
+def _on_lines(places: Sequence[Place], speed_mps: float) -> np.ndarray:
+    """(N, 4, 4) for places without poses: each run a line along z, driven at this speed."""
+    poses = np.tile(np.eye(4), (len(places), 1, 1))
+    first = places[0].stamp_ns
+    poses[:, 2, 3] = [(place.stamp_ns - first) * 1e-9 * speed_mps for place in places]
+    return poses
 
 
 def _segments(place_map: PlaceMap) -> int | np.ndarray:

@@ -150,7 +150,9 @@ class Recognition:
     pose: (4, 4) T_map_camera and covariance: (6, 6) (x, y, z, rx, ry, rz; m^2 and rad^2, fixed
     axes of the map), both only when LOCALIZED. reason: one line, why this state. alone: what this
     frame says by itself, without those before; alone_confidence: of the best place by this frame
-    alone, None where nothing measures it. timings_ns: stage -> nanoseconds.
+    alone, None where nothing measures it. filtered: whether the pose is the estimate over the
+    answers so far and odometry. outside: answers in a row that do not fit odometry. timings_ns:
+    stage -> nanoseconds.
     """
 
     stamp_ns: int
@@ -161,6 +163,8 @@ class Recognition:
     covariance: np.ndarray | None = None
     alone: State = State.LOST
     alone_confidence: float | None = None
+    filtered: bool = False
+    outside: int = 0
     timings_ns: dict[str, int] = field(default_factory=dict)
 
 

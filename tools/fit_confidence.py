@@ -55,7 +55,6 @@ from selavpr_model.decision.confidence_fit import (
     shipped,
     Source,
 )
-from selavpr_model.decision.follow import accepts
 from selavpr_model.evaluation.trials import is_drive, places_of, poses_of, same_place, take_away
 from selavpr_model.evaluation.trust import (
     ALONE,
@@ -150,8 +149,8 @@ def _try(name: str, data: RetrievalSet, stored: PlaceMap) -> Trials:
             moment = Moment(query * 10**9, poses[query], asking.view)
             now = belief.update(moment, with_confidence(places, sure).candidates)
             mass = np.array([belief.mass_of(c.row) for c in candidates[:JUDGED]])
-            if accepts(candidates[:JUDGED], now, TemporalConfig().min_belief):
-                answer = next(i for i, c in enumerate(candidates) if c.row in now.rows)
+            mine = [c.row in now.mode.share for c in candidates[:JUDGED]]
+            answer = mine.index(True) if any(mine) else 0
         top = min(candidates, key=lambda c: c.global_rank)
         right = np.isin([c.row for c in candidates[:JUDGED]], positives[query])
         rows.append((

@@ -49,7 +49,7 @@ class RecognizerConfig(Config):
     )
     min_precision: float = option(
         0.99,
-        'least confidence of an accepted place, in a frame that is judged alone',
+        'least probability that an accepted place is right, by the frame and the sequence',
         low=0.0,
         high=1.0,
     )
@@ -84,13 +84,6 @@ class TemporalConfig(Config):
     enabled: bool = option(
         True, 'whether the sequence of frames decides; false: each frame is judged alone'
     )
-    min_belief: float = option(
-        0.97,
-        'least probability of one place, after a sequence of frames, that makes the robot '
-        'LOCALIZED',
-        low=0.5,
-        high=1.0,
-    )
     neutral_confidence: float = option(
         0.15,
         'confidence of a candidate that speaks neither for nor against its place',
@@ -114,6 +107,13 @@ class TemporalConfig(Config):
     max_evidence: float = option(
         3.0,
         'largest log-likelihood that one frame gives for or against a place',
+        unit='nat',
+        low=0.0,
+    )
+    evidence_per_root: float = option(
+        0.2,
+        'log-likelihood that a place loses for each unit by which the root of its matches is '
+        'below that of the best place; used in maps that were calibrated',
         unit='nat',
         low=0.0,
     )
@@ -180,4 +180,5 @@ class TemporalConfig(Config):
         'in SLAM',
         unit='m/s',
         low=0.0,
+        high=1000.0,
     )

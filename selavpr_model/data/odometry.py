@@ -20,6 +20,7 @@ TURN_RATE = 10.0  # rad/s that a robot may turn with
 SHAKY_S = 0.05  # that stamps may be wrong, as those of arrivals are
 STEPS = 10  # samples that say how far it usually goes
 ORIGIN_M, ORIGIN_RAD = 0.02, math.radians(1.0)  # where odometry starts
+BACK_NS = SECOND  # a stamp that much before the last one is of a clock that was restarted
 BREAKS, WINDOW_NS = 4, 10 * SECOND  # so many breaks within it, and odometry is none
 
 
@@ -115,6 +116,24 @@ def segment_starts(stamps_ns: Sequence[int], poses: Sequence[np.ndarray]) -> lis
             segment = judge.segment
             starts.append(stamp)
     return starts
+
+
+def breaks(samples: Sequence[tuple[int, np.ndarray]]) -> list[str]:
+    """Why odometry broke, each time, in words; stamps in ns and (4, 4), as they came.
+
+    A stamp before that of the sample before is a break where it is more than BACK_NS before.
+    """
+    judge, found, last = OdometrySegments(), list[str](), None
+    for stamp, pose in samples:
+        if last is not None and last - BACK_NS <= stamp <= last:
+            continue  # out of order, or sent twice
+        before = judge.segment
+        if last is not None and stamp < last:
+            judge.break_off(stamp, f'its stamps went back by {(last - stamp) / SECOND:.1f} s')
+        last = stamp
+        if judge.add(stamp, pose) != before:
+            found.append(judge.last_break)
+    return found
 
 
 def is_origin(pose: np.ndarray) -> bool:

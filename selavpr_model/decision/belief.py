@@ -8,7 +8,7 @@ Xu et al., "Probabilistic Visual Place Recognition for Hierarchical Localization
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 import math
 
@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from selavpr_model.config import TemporalConfig
 from selavpr_model.decision.evidence import by_matches, Evidence
+from selavpr_model.decision.modes import grouped, joined, Mode
 from selavpr_model.matching.nearest import count_mutual
 from selavpr_model.poses import inverse
 from selavpr_model.records import Candidate
@@ -24,6 +25,8 @@ from selavpr_model.records import Candidate
 # The most believed places are moved one by one; what the others hold is nearly flat and stays.
 ACTIVE = 500
 MODES = 10  # places looked at as the centre of the belief
+FAINT = 0.01  # of the belief in the best place: what holds less is not part of a mode
+MOST_IN_MODES = 200  # places; a belief that is spread over more knows nothing
 REACH = 3.0  # standard deviations of motion that are followed
 FAR_M = 1e7  # between places whose poses have no common frame
 
@@ -34,14 +37,14 @@ class Belief:
 
     rows: the places around the most probable one; mass: their probability together; on_map: the
     probability of being anywhere in the map; evidence: what the frame itself says for the best of
-    these places, nat; share: the probability of each of `rows`.
+    these places, nat; mode: around the most probable place.
     """
 
     rows: frozenset[int]
     mass: float
     on_map: float
     evidence: float
-    share: Mapping[int, float] = field(default_factory=dict)
+    mode: Mode = field(default_factory=Mode)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,6 +129,7 @@ class TemporalBelief:
         self._off = off if len(self) else 1.0
         self._belief = np.full(len(self), (1.0 - self._off) / max(1, len(self)))
         self._anchor: Moment | None = None  # the last frame that counted
+        self._modes: dict[int, int] = {}
 
     def expect(self, weights: np.ndarray, share: float) -> None:
         """Begin anew where somebody says that the robot is. weights: (n,), not negative, of the
@@ -228,18 +232,39 @@ class TemporalBelief:
         self._off /= total
 
     def _summary(self, evidence: np.ndarray) -> Belief:
-        """The place with the most probability around it."""
+        """The place with the most probability around it, and the mode that it belongs to."""
         top = np.argsort(-self._belief, kind='stable')[:MODES]
         masses = [float(self._belief[self._around(int(row))].sum()) for row in top]
         best = int(np.argmax(masses))
         rows = self._around(int(top[best]))
-        best_evidence = float(evidence[rows].max())
-        share = dict(zip(rows.tolist(), self._belief[rows].tolist(), strict=True))
-        return Belief(frozenset(share), masses[best], 1.0 - self._off, best_evidence, share)
+        self._modes = self._find_modes()
+        mode = self._mode_of(int(top[best]))
+        spoken = float(evidence[rows].max())
+        return Belief(
+            frozenset(rows.tolist()), masses[best], 1.0 - self._off, spoken, mode,
+        )  # fmt: skip
+
+    def _find_modes(self) -> dict[int, int]:
+        """Row -> number of its mode, of the places that hold a share of the belief."""
+        rows = np.argsort(-self._belief, kind='stable')[:MOST_IN_MODES]
+        rows = rows[self._belief[rows] >= FAINT * self._belief[rows[0]]]
+        where = self._positions[rows], self._axes[rows]
+        labels = grouped(*where, self._radius_m, self._cos_same, joined(rows, self._links))
+        return dict(zip(rows.tolist(), labels.tolist(), strict=True))
+
+    def _mode_of(self, row: int) -> Mode:
+        """The mode that a place belongs to; of a place that holds next to nothing its own."""
+        number = self._modes.get(row)
+        if number is None:
+            rows = self._around(row).tolist()
+        else:
+            rows = [r for r, other in self._modes.items() if other == number]
+        share = dict(zip(rows, self._belief[rows].tolist(), strict=True))
+        return Mode(share, sum(share.values()))
 
     def mass_of(self, row: int) -> float:
-        """The probability of being at the place that `row` shows."""
-        return float(self._belief[self._around(row)].sum())
+        """The probability of the mode that a place belongs to."""
+        return self._mode_of(row).mass
 
     def _around(self, row: int) -> np.ndarray:
         """Rows that show the same place as `row`, itself included."""

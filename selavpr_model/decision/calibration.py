@@ -53,6 +53,19 @@ class Calibration:
         )
 
 
+# of a mode's mean, as shares of the distance between a keyframe and the one that answers for it:
+# sideways and up nothing tells where the robot drives beside the way that was mapped
+BESIDE, ABOVE, ALONG = 0.5, 0.1, 0.25
+
+
+def mode_covariance(calibration: Calibration | None, config: RecognizerConfig) -> np.ndarray:
+    """(6, 6) of what the mean over a mode cannot know, along the axes of the camera (x right, y
+    down, z ahead): m^2 and rad^2, never zero."""
+    keyframe = keyframe_covariance(calibration, config)
+    axes = np.array([BESIDE, ABOVE, ALONG, 1.0, 1.0, 1.0])
+    return np.asarray(axes[:, None] * keyframe * axes)
+
+
 def keyframe_covariance(calibration: Calibration | None, config: RecognizerConfig) -> np.ndarray:
     """(6, 6) of a keyframe's pose taken for the robot's: m^2 and rad^2, never zero.
 

@@ -30,11 +30,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decider:
-    """What decides on frames. belief: None where each frame stands alone; min_belief: least
-    probability of the place of a sequence."""
+    """What decides on frames. belief: None where each frame stands alone; min_precision:
+    least probability of being right that makes the robot LOCALIZED."""
 
     belief: TemporalBelief | None
-    min_belief: float
+    min_precision: float
 
     def decide(
         self,
@@ -72,8 +72,9 @@ class Decider:
     ) -> Decision:  # fmt: skip
         """What the sequence makes of what its last frame says alone."""
         after = belief.update(moment, ranked.candidates)
+        timed = ranked
         if confidence is not None:
-            ranked = over_time(ranked, after.rows, belief.mass_of, confidence)
-        candidates, state, reason = follow(ranked, after, self.min_belief)
+            timed = over_time(ranked, after.mode.share, belief.mass_of, confidence)
+        candidates, state, reason = follow(timed, ranked, after, confidence, self.min_precision)
         answer = replace(alone, candidates=candidates, state=state, reason=reason)
-        return Decision(answer, ranked, after)
+        return Decision(answer, timed, after)

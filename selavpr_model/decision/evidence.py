@@ -30,7 +30,13 @@ def by_confidence(candidates: Sequence[Candidate], config: TemporalConfig) -> np
     odds = logit(certain(np.array(confidences))) - logit(config.neutral_confidence)
     evidence = np.minimum(by_matches(candidates, config), odds.min())
     evidence[has_confidence] = odds
-    return np.clip(evidence, -config.max_evidence, config.max_evidence)
+    evidence = np.clip(evidence, -config.max_evidence, config.max_evidence)
+    # of the keyframes of one place all may be right; which one is nearest, their matches tell
+    roots = root([c.independent_matches for c in candidates])
+    best = int(np.argmax(evidence + 1e-6 * roots))
+    behind = np.maximum(roots[best] - roots, 0.0)
+    nearness = evidence[best] - config.evidence_per_root * behind
+    return np.maximum(np.minimum(evidence, nearness), -config.max_evidence)
 
 
 def by_matches(candidates: Sequence[Candidate], config: TemporalConfig) -> np.ndarray:

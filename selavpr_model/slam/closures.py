@@ -7,6 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+import math
 
 import numpy as np
 
@@ -122,30 +123,39 @@ class ClosureJudge:
         return self._strength(view, candidate) >= self._config.least_strength
 
     def _agreeing(self, earlier: View, later: View, closed: Candidate) -> Candidate | None:
-        """The candidate of `earlier` that fits `later` being at `closed`."""
-        for candidate in earlier.best:
-            if self._fits(earlier, candidate, later, closed) and self._is_strong(
-                earlier, candidate
-            ):
-                return candidate
-        return None
+        """The candidate of `earlier` that fits `later` being at `closed`.
 
-    def _fits(self, a: View, to_a: Candidate, b: View, to_b: Candidate) -> bool:
-        """Whether the way between two views is the way between the places they show."""
+        Of several down one street that fit, those count that fit the motion clearly best, and of
+        these the one that matches best: a look-alike some metres on may match better.
+        """
+        off = [
+            (self._off_m(earlier, candidate, later, closed), candidate)
+            for candidate in earlier.best
+            if self._is_strong(earlier, candidate)
+        ]
+        least = min((metres for metres, _ in off), default=math.inf)
+        if math.isinf(least):
+            return None
+        clear = self._config.agree_m / 3
+        return next(candidate for metres, candidate in off if metres <= least + clear)
+
+    def _off_m(self, a: View, to_a: Candidate, b: View, to_b: Candidate) -> float:
+        """How far the way between two views is from the way between the places they show, m; inf
+        where that is too far."""
         if a.point.segment != b.point.segment:
-            return False
+            return math.inf
         rows = {to_b.row, *self._links[to_b.row]}
-        return any(self._as_far((a.point, b.point), to_a.row, row) for row in rows)
+        return min(self._way_off_m((a.point, b.point), to_a.row, row) for row in rows)
 
-    def _as_far(self, driven: tuple[TrackPoint, TrackPoint], row_a: int, row_b: int) -> bool:
-        """Whether the way between two rows of the map is the way that was driven."""
+    def _way_off_m(self, driven: tuple[TrackPoint, TrackPoint], row_a: int, row_b: int) -> float:
+        """The same for the way between two rows of the map and the way that was driven."""
         mapped = self._points[row_a], self._points[row_b]
         if mapped[0].segment != mapped[1].segment:
-            return False
+            return math.inf
         error, length = motion_error_m(driven, mapped)
         blind = any(point.blind for point in (*driven, *mapped))
         ratio = self._config.agree_blind_ratio if blind else self._config.agree_ratio
-        return error <= self._config.agree_m + ratio * length
+        return error if error <= self._config.agree_m + ratio * length else math.inf
 
     def _resolve(self, later: View, closed: Candidate) -> Iterator[LoopClosure]:
         """Verdicts on what is pending, now that the place of a later keyframe is known."""

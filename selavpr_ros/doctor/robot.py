@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from selavpr_model.data.odometry import breaks
 from selavpr_model.poses import inverse, PoseTrack
 from selavpr_model.records import SECOND
 from selavpr_ros.convert import from_ros
 from selavpr_ros.convert.tf_buffer import bare, TransformError
 from selavpr_ros.doctor.check import Check, fail, ok, warn
 from selavpr_ros.doctor.observation import Observation, Settings
-from selavpr_ros.node.tf.odometry_jump import JumpDetector
 
 STILL_M, STILL_RAD = 0.02, 0.02
 CHANGED = 12.0  # mean grey values between two small images
@@ -97,8 +97,7 @@ def _frames(seen: Observation, settings: Settings, text: str) -> Check:
 
 def _motion(seen: Observation, settings: Settings, text: str) -> Check:
     odom, name = seen.odometry, 'odometry'
-    detector = JumpDetector()
-    jumps = [j for stamp, T in odom.poses if (j := detector.jumped(stamp, T)) is not None]
+    jumps = breaks(odom.poses)
     if jumps:
         cure = 'it was restarted, or lost its way: see its log; map -> odom is withdrawn then'
         return fail(name, f'{text}; {jumps[0]} ({len(jumps)} times)', cure)

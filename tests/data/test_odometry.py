@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from selavpr_model.data.odometry import OdometrySegments, segment_starts
+from selavpr_model.data.odometry import breaks, OdometrySegments, segment_starts
 from selavpr_model.poses import pose_matrix
 
 SECOND = 1_000_000_000
@@ -86,3 +86,22 @@ def test_the_segments_of_a_recording_start_where_it_breaks() -> None:
     assert segment_starts(stamps[:30], poses[:30]) == segment_starts([], []) == []
     turned = [at(5.0, 0.0 if i < 20 else 2.0) for i in range(60)]
     assert segment_starts(stamps, turned) == [stamps[20]]
+
+
+def test_a_restart_is_told_from_a_robot_that_moves() -> None:
+    for speed, hz in ((0.5, 20), (2.0, 5), (30.0, 20), (0.0, 1000)):
+        way = [(k * SECOND // hz, at(10.0 + speed * k / hz)) for k in range(100)]
+        assert breaks(way) == [], (speed, hz)
+        then = [(s + 100 * SECOND // hz, at(-80.0 + speed * k / hz)) for k, (s, _) in
+                enumerate(way)]  # fmt: skip
+        found = breaks([*way, *then])
+        assert len(found) == 1 and 'jumped' in found[0], (speed, hz)
+
+
+def test_a_turn_or_stamps_that_go_back_are_a_break_and_a_pause_is_not() -> None:
+    start = [(0, at(1.0)), (SECOND // 10, at(1.0))]
+    assert 'turned' in breaks([*start, (SECOND // 5, at(1.0, 3.0))])[0]
+    pause = [*start, (10 * SECOND, at(8.0, 1.0))]
+    assert breaks(pause) == []
+    assert breaks([*pause, (10 * SECOND - SECOND // 10, at(900.0))]) == []  # late, of before
+    assert 'went back' in breaks([*pause, (2 * SECOND, at(8.0))])[0]

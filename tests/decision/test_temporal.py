@@ -15,6 +15,7 @@ from selavpr_model.decision.belief import Belief, Moment, TemporalBelief
 from selavpr_model.decision.evidence import by_confidence, by_matches
 from selavpr_model.decision.follow import follow
 from selavpr_model.decision.judge import judge
+from selavpr_model.decision.modes import Mode
 from selavpr_model.decision.ranking import Ranked
 from selavpr_model.decision.thresholds import Thresholds
 from selavpr_model.records import Candidate, Place, Reject, State, Status
@@ -240,21 +241,26 @@ def test_evidence_does_not_depend_on_how_well_everything_matches():
     assert night.argmax() == 5 and night[5] > 0 and (night[:5] < 0).all()
 
 
+def believed(mass: float, on_map: float, evidence: float, *rows: int) -> Belief:
+    """With one mode."""
+    mode = Mode(dict.fromkeys(rows, mass / len(rows)), mass)
+    return Belief(frozenset(rows), mass, on_map, evidence, mode)
+
+
 def decided(b: Belief, frame: dict[int, int] | None = None):
     ranked = Ranked.of(view(frame or {10: 90}, 0), RecognizerConfig())
     judged = judge(ranked, Thresholds(0.0, 200, 1.0)).ranked
-    return follow(judged, b, TemporalConfig().min_belief)
+    return follow(judged, judged, b, None, 0.97)
 
 
 def test_of_the_keyframes_of_a_place_the_most_probable_one_gives_the_pose():
     shown = {20: 90, 21: 80, 22: 70}
-    sure = Belief(frozenset(shown), 0.99, 0.99, 1.0, {20: 0.1, 21: 0.6, 22: 0.29})
+    sure = Belief(frozenset(shown), 0.99, 0.99, 1.0, Mode({20: 0.1, 21: 0.6, 22: 0.29}, 0.99))
     assert decided(sure, shown)[0][0].row == 21
-    assert decided(replace(sure, share={}), shown)[0][0].row == 20
 
 
 def test_the_believed_place_comes_first_and_is_accepted_whatever_one_frame_lacks():
-    candidates, state, reason = decided(Belief(frozenset({20, 21}), 0.98, 0.99, 1.0))
+    candidates, state, reason = decided(believed(0.98, 0.99, 1.0, 20, 21))
     assert state is State.LOCALIZED and 'probability 0.980' in reason
     assert candidates[0].row in (20, 21)
     assert (candidates[0].status, candidates[0].reject) == (Status.ACCEPTED, Reject.NONE)
@@ -266,10 +272,10 @@ def test_the_believed_place_comes_first_and_is_accepted_whatever_one_frame_lacks
 @pytest.mark.parametrize(
     ('b', 'state', 'word'),
     [
-        (Belief(frozenset({20}), 0.90, 0.99, 1.0), State.AMBIGUOUS, '0.900'),
-        (Belief(frozenset({20}), 0.99, 0.99, -0.1), State.AMBIGUOUS, 'does not show'),
-        (Belief(frozenset({99}), 0.99, 0.99, 1.0), State.AMBIGUOUS, 'does not show'),
-        (Belief(frozenset({20}), 0.30, 0.40, 1.0), State.LOST, 'being in the map'),
+        (believed(0.90, 0.99, 1.0, 20), State.AMBIGUOUS, '0.900'),
+        (believed(0.99, 0.99, -0.1, 20), State.AMBIGUOUS, '0.000'),
+        (believed(0.99, 0.99, 1.0, 99), State.AMBIGUOUS, 'does not show'),
+        (believed(0.30, 0.40, 1.0, 20), State.LOST, 'being in the map'),
     ],
 )
 def test_without_enough_belief_or_support_there_is_no_place(b, state, word):

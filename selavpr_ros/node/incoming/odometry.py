@@ -43,13 +43,14 @@ class Sample:
 class OdometryInput:
     """on_message belongs to the ROS thread, `at` and `observe_use` to the worker.
 
-    on_sample: called on the ROS thread with stamp in ns and (4, 4) T_odom_base of what is kept.
+    on_sample: called on the ROS thread with stamp in ns and (4, 4) T_odom_base of what is kept,
+    and why odometry broke before it, in words; empty where it did not.
     """
 
     def __init__(self, tf: TransformListener, now_ns: Callable[[], int]) -> None:
         """now_ns: the clock of the node."""
         self._tf, self._now_ns = tf, now_ns
-        self.on_sample: Callable[[int, np.ndarray], None] = lambda stamp_ns, T_odom_base: None
+        self.on_sample: Callable[[int, np.ndarray, str], None] = lambda *sample: None
         self._lock = threading.Lock()
         self.arrivals = Arrivals()
         self.topic = ''
@@ -109,11 +110,13 @@ class OdometryInput:
             self._segments.break_off(stamp, f'its stamps jumped back by {seconds:.1f} s')
         before = self._segments.segment
         segment = self._segments.add(stamp, pose)
-        if segment != before or (last is not None and stamp < last):
+        broken = segment != before or (last is not None and stamp < last)
+        if broken:
             self._broken_ns = time.monotonic_ns()
         self._keep(Sample(stamp, pose, self.frames[1], segment))
         T_child_base = self.T_child_base(self.frames[1], stamp)
-        self.on_sample(stamp, pose if T_child_base is None else pose @ T_child_base)
+        T_odom_base = pose if T_child_base is None else pose @ T_child_base
+        self.on_sample(stamp, T_odom_base, self._segments.last_break if broken else '')
 
     def _keep(self, sample: Sample) -> None:
         with self._lock:

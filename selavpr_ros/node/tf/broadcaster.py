@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""map -> odom on /tf: ahead of time, again and again, without a jump, and only while it holds."""
+"""map -> odom on /tf: ahead of time, again and again, without a jump, and only while it holds.
+
+The recogniser filters the pose; here it is sent.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,15 @@ from selavpr_ros.node.context import Context
 from selavpr_ros.node.health.health import ERROR, OK, Part, WARN
 from selavpr_ros.node.mounting import Mounting
 from selavpr_ros.node.outputs import Outputs
-from selavpr_ros.node.tf.correction import Correction, glide, Verdict
-from selavpr_ros.node.tf.odometry_jump import JumpDetector
+from selavpr_ros.node.tf.glide import glide
 
 PERIOD_S = 0.05
 GLIDE_MPS, GLIDE_RADPS = 2.0, 0.35  # at which what is sent follows the estimate
 SILENT_S = 1.0  # without odometry nobody can use map -> odom
-DOUBTED = 3  # answers in a row outside of the gate that cast doubt on the estimate
+DOUBTED = 3  # answers in a row that do not fit odometry cast doubt on it
+ANEW_M = 5.0  # an estimate that moved by more than this is sent at once
 NEVER = 'the robot was not found yet'
+STANDS_STILL = 'odometry stands still while the views change'
 
 
 class Broadcaster:
@@ -36,7 +40,6 @@ class Broadcaster:
         self._node, self._context = node, context
         self._outputs, self._mounting = outputs, mounting
         self._lock = threading.Lock()
-        self._jumps = JumpDetector()
         self._odometry: tuple[int, np.ndarray, int] | None = None  # stamp, T_odom_base, arrival
         self._begin(NEVER)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -49,22 +52,23 @@ class Broadcaster:
 
     def _begin(self, why: str, valid_from_ns: int = 0) -> None:
         """Nothing is known; answers to images of before do not count."""
-        self._correction = Correction()
+        self._T_map_odom: np.ndarray | None = None
+        self._covariance, self._answers = np.eye(6), 0
         self._sent: np.ndarray | None = None  # (4, 4) T_map_odom
+        self._sent_ns = 0  # stamps never go back, however late odometry arrives
         self._why_not: str | None = why  # nothing is sent; None: it is
         self._valid_from_ns = valid_from_ns
         self._found_ns = time.monotonic_ns()  # when an answer other than LOST came last
 
-    def on_odometry(self, stamp_ns: int, T_odom_base: np.ndarray) -> None:
-        """Each sample, on the ROS thread."""
+    def on_odometry(self, stamp_ns: int, T_odom_base: np.ndarray, broken: str) -> None:
+        """Each sample, on the ROS thread; broken: why odometry does not lead to it, in words."""
         if not self._context.config.publish_tf:
             return
         with self._lock:
-            jump = self._jumps.jumped(stamp_ns, T_odom_base)
-            if self._odometry is None or stamp_ns > self._odometry[0] or jump:
+            if self._odometry is None or stamp_ns > self._odometry[0] or broken:
                 self._odometry = stamp_ns, T_odom_base, self._elapsing_ns()
-            if jump and self._correction.estimate is not None:
-                self._withdraw(f'odometry was restarted, {jump}', stamp_ns)
+            if broken and self._T_map_odom is not None:
+                self._withdraw(f'odometry was restarted, {broken}', stamp_ns)
 
     def on_answer(self, recognition: Recognition, T_odom_camera: np.ndarray | None) -> None:
         """After each frame, on the worker; T_odom_camera: (4, 4) at the image's stamp."""
@@ -73,12 +77,16 @@ class Broadcaster:
         with self._lock:
             if recognition.state is not State.LOST:
                 self._found_ns = time.monotonic_ns()
+            if recognition.outside >= DOUBTED:
+                self._why_not, self._sent = self._doubt(recognition.outside), None
             if recognition.pose is None or recognition.covariance is None:
                 return
             if trouble := self._mounting.trouble():
                 self._withdraw(trouble)
             elif T_odom_camera is None:
                 self._no_odometry()
+            elif not recognition.filtered:
+                self._why_not, self._sent = STANDS_STILL, None
             elif recognition.stamp_ns >= self._valid_from_ns:
                 self._take(recognition.pose, recognition.covariance, T_odom_camera)
 
@@ -98,24 +106,21 @@ class Broadcaster:
     def _take(
         self, T_map_camera: np.ndarray, covariance: np.ndarray, T_odom_camera: np.ndarray
     ) -> None:
-        correction = self._correction
-        before = None if correction.estimate is None else correction.estimate.T_map_odom
-        verdict = correction.add(T_map_camera, covariance, T_odom_camera)
-        if verdict is Verdict.MOVED and before is not None:
-            metres = np.linalg.norm((before @ T_odom_camera - T_map_camera)[:3, 3])
+        before, self._T_map_odom = self._T_map_odom, T_map_camera @ inverse(T_odom_camera)
+        self._covariance, self._answers, self._why_not = covariance, self._answers + 1, None
+        if before is None:
+            return
+        metres = float(np.linalg.norm((before @ T_odom_camera - T_map_camera)[:3, 3]))
+        if metres > ANEW_M:
             self._sent = None
             self._context.log.warn(
                 f'{self._name()}: the answers agree that the robot is {metres:.1f} m from where '
                 'it was said to be; it is taken anew'
             )
-        if verdict is Verdict.OUTSIDE and correction.outside >= DOUBTED:
-            self._why_not, self._sent = self._doubt(), None
-        elif verdict is not Verdict.OUTSIDE:
-            self._why_not = None
 
-    def _doubt(self) -> str:
+    def _doubt(self, answers: int) -> str:
         return (
-            f'{self._correction.outside} answers in a row do not fit odometry: it slipped or '
+            f'{answers} answers in a row do not fit odometry: it slipped or '
             'stands still while the robot moves, or the place looks like another one'
         )
 
@@ -141,21 +146,22 @@ class Broadcaster:
             return
         with self._lock:
             self._expire()
-            estimate, odometry = self._correction.estimate, self._odometry
-            if self._why_not is not None or estimate is None or odometry is None:
+            T_map_odom, odometry = self._T_map_odom, self._odometry
+            if self._why_not is not None or T_map_odom is None or odometry is None:
                 return
             stamp_ns, T_odom_base, arrived_ns = odometry
             elapsed_ns = max(self._elapsing_ns() - arrived_ns, 0)
             if elapsed_ns > SILENT_S * SECOND:
                 return
-            self._sent = self._next(estimate.T_map_odom, T_odom_base)
+            self._sent = self._next(T_map_odom, T_odom_base)
             ahead_ns = round(self._context.config.transform_tolerance_s * SECOND)
-            self._send(stamp_ns + elapsed_ns + ahead_ns, self._sent)
+            self._sent_ns = max(self._sent_ns, stamp_ns + elapsed_ns + ahead_ns)
+            self._send(self._sent_ns, self._sent)
 
     def _expire(self) -> None:
         limit_s = self._context.config.tf_hold_s
         seconds = (time.monotonic_ns() - self._found_ns) / SECOND
-        if self._correction.estimate is not None and seconds > limit_s:
+        if self._T_map_odom is not None and seconds > limit_s:
             self._withdraw(f'the robot is LOST, or no image is answered, for {limit_s:g} s')
 
     def _next(self, T_map_odom: np.ndarray, T_odom_base: np.ndarray) -> np.ndarray:
@@ -191,16 +197,16 @@ class Broadcaster:
             return self._part()
 
     def _part(self) -> Part:
-        name, estimate, odometry = self._name(), self._correction.estimate, self._odometry
-        if self._why_not is not None or estimate is None:
+        name, odometry = self._name(), self._odometry
+        if self._why_not is not None or self._T_map_odom is None:
             level = OK if self._why_not == NEVER else WARN
             return Part('Transform', level, f'{name} is not sent: {self._why_not}')
         if odometry is None or self._elapsing_ns() - odometry[2] > SILENT_S * SECOND:
             topic = self._node.resolve_topic_name('odom')
             text = f'{name} is not sent: no odometry on {topic} for more than {SILENT_S:g} s'
             return Part('Transform', WARN, f'{text}; see that its driver runs')
-        sigma = np.sqrt(np.diagonal(estimate.covariance))
+        sigma = np.sqrt(np.diagonal(self._covariance))
         text = f'{name} is sent, 1 sigma {np.linalg.norm(sigma[:2]):.2f} m'
         values = {'sigma x y z rx ry rz': ' '.join(f'{v:.3f}' for v in sigma)}
-        values['answers'] = str(estimate.answers)
+        values['answers'] = str(self._answers)
         return Part('Transform', OK, f'{text}, {np.degrees(sigma[5]):.1f} deg', dict(values))
