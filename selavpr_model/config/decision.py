@@ -180,4 +180,5 @@ class TemporalConfig(Config):
         'in SLAM',
         unit='m/s',
         low=0.0,
+        high=1000.0,
     )

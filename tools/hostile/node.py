@@ -19,7 +19,7 @@ from selavpr_ros.node import advanced_config
 
 GOOD_EVERY = 200  # messages; 20 calls
 MOST_KB = 50_000  # that the node may keep at the end
-CALM = 200  # good images before and after, so that caches are full
+CALM = 50  # good images before and after, so that caches are full
 Case = dict[str, Any]
 
 
