@@ -16,14 +16,15 @@ os.chdir(HERE)  # sources of extensions are found from here
 PACKAGE = ElementTree.parse(HERE / 'package.xml').getroot()
 
 
-def kernel(name: str, *depends: str) -> Extension:
+def kernel(name: str) -> Extension:
     """native/NAME.cpp, loaded with ctypes; optional: without a compiler torch does its work."""
     return Extension(
         f'selavpr_model._{name}',
         [f'native/{name}.cpp'],
-        depends=list(depends),
+        depends=sorted(str(p.relative_to(HERE)) for p in HERE.glob('native/*.h')),
         language='c++',
-        extra_compile_args=['-O3', '-std=c++17', '-pthread', '-w'],
+        # Multiply-adds are fused only where the code says so: all sets give the same bits.
+        extra_compile_args=['-O3', '-std=c++17', '-pthread', '-w', '-ffp-contract=off'],
         extra_link_args=['-pthread'],
         optional=True,
     )
@@ -45,10 +46,7 @@ setup(
         ],
         'selavpr_ros': ['py.typed'],
     },
-    ext_modules=[
-        kernel('mutual', 'native/tile.h', 'native/rounded.h'),
-        kernel('trunk', 'native/vnni.h', 'native/attention.h'),
-    ],
+    ext_modules=[kernel('mutual'), kernel('trunk')],
     python_requires='>=3.10',
     # What importing and running the node with a map needs, and `selavpr map build` of a folder.
     # Each line says why it is here; CONTRIBUTING.md says when something may be added.

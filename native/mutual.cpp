@@ -17,16 +17,7 @@
 #include <utility>
 #include <vector>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#if defined(__linux__)
-#include <sys/auxv.h>
-#endif
-#endif
-
-#define INLINE __attribute__((always_inline))
+#include "sets.h"
 
 namespace {
 
@@ -34,6 +25,25 @@ constexpr int64_t TILE = 256;  // reference cells a tile: with their maxima they
 
 struct Shape {
   int64_t query_cells, reference_cells, channels;
+};
+
+// Query codes unsigned, reference codes signed, as x86 multiplies bytes: query codes are moved up
+// by UP and each accumulator starts at -UP times the sum of its reference cell. Integers are
+// exact.
+template <int UP>
+struct Moved {
+  using Code = int8_t;
+  using Score = int32_t;
+  using Q = uint8_t;
+  using R = int8_t;
+  static constexpr int GROUP = 4;
+  static constexpr Score LOWEST = INT32_MIN;
+  static Q query_code(Code code) { return static_cast<Q>(code + UP); }
+  static Score start(const Code* cell, int64_t channels) {
+    Score sum = 0;
+    for (int64_t c = 0; c < channels; ++c) sum += cell[c];
+    return -UP * sum;
+  }
 };
 
 // Runs `work` on `threads` threads; next() hands out 0, 1, ... and then numbers >= count.
@@ -62,11 +72,12 @@ void deal(int64_t count, int threads, const Work& work) {
 
 template <class Code_, class Score_>
 struct Plain {
+  struct Partial {};
   using Code = Code_;
   using Score = Score_;
   using Q = Code;
   using R = Code;
-  static constexpr int LANES = 8, GROUP = 1, MR = 2, NR = 2;
+  static constexpr int LANES = 8, GROUP = 1, DEPTH = 1, MR = 2, NR = 2;
   static constexpr bool SECOND = false;
   static constexpr Score LOWEST = std::numeric_limits<Score>::has_infinity
                                       ? -std::numeric_limits<Score>::infinity()
@@ -140,7 +151,9 @@ namespace avx512 {
 #include "tile.h"
 
 struct Common {
+  struct Partial {};
   static constexpr int LANES = 16, MR = 6, NR = 4;  // 24 accumulators, 6 + 1 operands: 31 of 32
+  static constexpr int DEPTH = 1;
   static constexpr bool SECOND = false;
   using I = __m512i;
   static I index(int32_t i) { return _mm512_set1_epi32(i); }
@@ -148,23 +161,9 @@ struct Common {
   static void store_index(int32_t* p, I v) { _mm512_storeu_si512(p, v); }
 };
 
-// vpdpbusd multiplies unsigned by signed bytes, so query codes are moved up by 128 and each
-// accumulator starts at -128 times the sum of its reference cell: exact, as integers are.
-struct Int8 : Common {
-  using Code = int8_t;
-  using Score = int32_t;
-  using Q = uint8_t;
-  using R = int8_t;
+struct Int8 : Common, Moved<128> {
   using V = __m512i;
   using W = __m512i;
-  static constexpr int GROUP = 4;
-  static constexpr Score LOWEST = INT32_MIN;
-  static Q query_code(Code code) { return static_cast<Q>(code + 128); }
-  static Score start(const Code* cell, int64_t channels) {
-    Score sum = 0;
-    for (int64_t c = 0; c < channels; ++c) sum += cell[c];
-    return -128 * sum;
-  }
   static V broadcast(Score x) { return _mm512_set1_epi32(x); }
   static W load_query(const Q* q) { return _mm512_loadu_si512(q); }
   static W load_reference(const R* r) {
@@ -265,7 +264,8 @@ namespace avx2 {
 #include "tile.h"
 
 struct Common {
-  static constexpr int LANES = 8, MR = 2, NR = 4;
+  struct Partial {};
+  static constexpr int LANES = 8, MR = 2, NR = 4, DEPTH = 1;
   static constexpr bool SECOND = false;
   using I = __m256i;
   static I index(int32_t i) { return _mm256_set1_epi32(i); }
@@ -277,38 +277,129 @@ struct Common {
   }
 };
 
-// vpmaddubsw would saturate (2 * 255 * 127 > 32767), so codes are widened to 16 bits first.
-struct Int8 : Common {
-  using Code = int8_t;
-  using Score = int32_t;
-  using Q = int16_t;
-  using R = int16_t;
+struct Whole : Common {  // scores are whole numbers
   using V = __m256i;
   using W = __m256i;
-  static constexpr int GROUP = 2;
-  static constexpr Score LOWEST = INT32_MIN;
-  static Q query_code(Code code) { return code; }
-  static Score start(const Code*, int64_t) { return 0; }
-  static V broadcast(Score x) { return _mm256_set1_epi32(x); }
-  static W load_query(const Q* q) {
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q));
-  }
-  static W load_reference(const R* r) {
-    int32_t two;
-    std::memcpy(&two, r, 4);
-    return _mm256_set1_epi32(two);
-  }
-  INLINE static V dot(V acc, W q, W r) {
-    asm("vpaddd %1, %0, %0" : "+x"(acc) : "x"(_mm256_madd_epi16(q, r)));
-    return acc;
+  static V broadcast(int32_t x) { return _mm256_set1_epi32(x); }
+  static W load_query(const void* q) { return _mm256_loadu_si256(static_cast<const __m256i*>(q)); }
+  static W load_reference(const void* r) {
+    int32_t four;
+    std::memcpy(&four, r, 4);
+    return _mm256_set1_epi32(four);
   }
   static void keep(V x, I i, V& best, I& arg) {
     const __m256i more = _mm256_cmpgt_epi32(x, best);
     best = _mm256_max_epi32(x, best);
     arg = _mm256_blendv_epi8(arg, i, more);
   }
-  static V load(const Score* p) { return load_index(p); }
-  static void store(Score* p, V v) { store_index(p, v); }
+  static V load(const int32_t* p) { return load_index(p); }
+  static void store(int32_t* p, V v) { store_index(p, v); }
+};
+
+// AVX-VNNI: AVX-512's instruction on half the lanes.
+struct Vnni : Whole, Moved<128> {
+  static constexpr int MR = 3;  // 12 accumulators, 3 + 1 operands: all 16
+  INLINE static V dot(V acc, W q, W r) {
+    asm(VPDPBUSD_YMM " %2, %1, %0" : "+x"(acc) : "x"(q), "x"(r));
+    return acc;
+  }
+};
+
+// Codes of 8 bits widened to 16, whatever they are.
+struct Wide : Whole {
+  using Code = int8_t;
+  using Score = int32_t;
+  using Q = int16_t;
+  using R = int16_t;
+  static constexpr int GROUP = 2, MR = 3, NR = 3;
+  static constexpr Score LOWEST = INT32_MIN;
+  static Q query_code(Code code) { return code; }
+  static Score start(const Code*, int64_t) { return 0; }
+  INLINE static V dot(V acc, W q, W r) {
+    __m256i product;
+    asm("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(acc), "=&x"(product) : "x"(q), "x"(r));
+    return acc;
+  }
+};
+
+// Codes of 7 bits, as the codecs make them, twice as fast: moved up by 64, they are at most 127,
+// and vpmaddubsw adds products in 16 bits without saturating. Four steps, eight products, are
+// added before they become 32 bits, which fits where the positive codes of these, and the negative
+// ones, sum up to 258 at most; of codes of 7 bits with normal values they do.
+struct Seven : Whole, Moved<64> {
+  using Partial = __m256i;
+  static constexpr int MR = 2, NR = 3, DEPTH = 4;  // 6 sums of each kind, 3 operands, 1 product
+  static constexpr int MOST = 258;
+  INLINE static V first(W q, W r) { return _mm256_maddubs_epi16(q, r); }
+  INLINE static V more(V sum, W q, W r) {
+    __m256i product;
+    asm("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(sum), "=&x"(product) : "x"(q), "x"(r));
+    return sum;
+  }
+  INLINE static V fold(V acc, V sum) {
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
+  }
+  static bool fits_query(const Code* codes, int64_t count) {
+    Code least = 0, most = 0;
+    for (int64_t i = 0; i < count; ++i)
+      least = std::min(least, codes[i]), most = std::max(most, codes[i]);
+    return least >= -64 && most <= 63;
+  }
+  // Sums over two channels of codes, in each lane those of four steps.
+  INLINE static __m256i lane_sums(__m256i codes) {
+    auto sum = _mm256_maddubs_epi16(_mm256_set1_epi8(1), codes);
+    sum = _mm256_add_epi16(sum, _mm256_shuffle_epi32(sum, 0x4E));
+    return _mm256_add_epi16(sum, _mm256_shuffle_epi32(sum, 0xB1));
+  }
+  // Two times four steps.
+  INLINE static bool fit(__m256i codes) {
+    const auto zero = _mm256_setzero_si256(), most = _mm256_set1_epi16(MOST);
+    const auto up = lane_sums(_mm256_max_epi8(codes, zero));
+    const auto down = _mm256_sub_epi16(zero, lane_sums(_mm256_min_epi8(codes, zero)));
+    const auto over = _mm256_cmpgt_epi16(_mm256_max_epi16(up, down), most);
+    return _mm256_testz_si256(over, over);
+  }
+  static bool fits(const Code* cells, int64_t count, int64_t channels) {
+    bool all = true;
+    for (int64_t i = 0; i < count && all; ++i, cells += channels) {
+      int64_t c = 0;
+      for (; c + 32 <= channels; c += 32) all &= fit(load_query(cells + c));
+      Code last[32] = {};
+      std::copy_n(cells + c, channels - c, last);
+      all &= fit(load_query(last));
+    }
+    return all;
+  }
+};
+
+// All candidates, as nearest_all<Wide> and with its answers.
+inline void nearest_all_seven(const int8_t* query, const int8_t* const* references,
+                              const Shape& shape, int64_t count, int threads,
+                              int32_t* to_reference, int32_t* to_query) {
+  const auto [query_cells, reference_cells, channels] = shape;
+  if (!Seven::fits_query(query, query_cells * channels))
+    return nearest_all<Wide>(query, references, shape, count, threads, to_reference, to_query);
+  const auto packed = pack_query<Seven>(query, shape);
+  deal(count, threads, [&](const std::function<int64_t()>& next) {
+    Scratch<Seven> scratch(shape);
+    for (int64_t i = next(); i < count; i = next()) {
+      auto *row = to_reference + i * query_cells, *column = to_query + i * reference_cells;
+      if (Seven::fits(references[i], reference_cells, channels))
+        nearest<Seven>(packed, references[i], shape, scratch, row, column);
+      else nearest_all<Wide>(query, references + i, shape, 1, 1, row, column);
+    }
+  });
+}
+
+// Codes of 16 bits, twice as fast as floats; see rounded.h.
+struct Int16 : Wide {
+  using Code = int16_t;
+  static constexpr bool SECOND = true;
+  static Q query_code(Code code) { return code; }
+  static Score start(const Code*, int64_t) { return 0; }
+  static V second(V x, V best, V second) {
+    return _mm256_max_epi32(second, _mm256_min_epi32(x, best));
+  }
 };
 
 struct Float : Common {
@@ -338,6 +429,8 @@ struct Float : Common {
   static void store(Score* p, V v) { _mm256_storeu_ps(p, v); }
 };
 
+#include "rounded.h"
+
 }  // namespace avx2
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -350,7 +443,8 @@ struct Float : Common {
 // ----------------------------------------------------------------- NEON, with and without sdot
 
 struct NeonCommon {
-  static constexpr int LANES = 4, MR = 4, NR = 4;
+  struct Partial {};
+  static constexpr int LANES = 4, MR = 4, NR = 4, DEPTH = 1;
   static constexpr bool SECOND = false;
   using I = int32x4_t;
   static I index(int32_t i) { return vdupq_n_s32(i); }
@@ -445,49 +539,35 @@ struct Int8 : NeonInt {
 
 #endif
 
-// Sets in the order of preference; what a machine lacks is never called.
-enum Set { PLAIN = 0, AVX2 = 1, AVX512 = 2, NEON = 3, NEON_DOT = 4 };
-
-bool has(int set) {
-  if (set == PLAIN) return true;
-#if defined(__x86_64__)
-  if (set == AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (set == AVX512)
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
-#elif defined(__aarch64__)
-  if (set == NEON) return true;
-#if defined(__linux__)
-  if (set == NEON_DOT) return getauxval(AT_HWCAP) & (1 << 20);  // HWCAP_ASIMDDP
-#else
-  if (set == NEON_DOT) return true;  // all of Apple's
-#endif
-#endif
-  return false;
-}
-
 using Ints = void(const int8_t*, const int8_t* const*, const Shape&, int64_t, int, int32_t*,
                   int32_t*);
 using Floats = void(const float*, const float* const*, const Shape&, int64_t, int, int32_t*,
                     int32_t*);
 
+// What a set has no code for is done by the set below it.
 Ints* ints_of(int set) {
 #if defined(__x86_64__)
-  if (set == AVX512) return avx512::nearest_all<avx512::Int8>;
-  if (set == AVX2) return avx2::nearest_all<avx2::Int8>;
+  if (set == AVX512 || set == AVX512BF16) return avx512::nearest_all<avx512::Int8>;
+  if (set == AVXVNNI) return avx2::nearest_all<avx2::Vnni>;
+  if (set == AVX2) return avx2::nearest_all_seven;
 #elif defined(__aarch64__)
-  if (set == NEON_DOT) return neon_dot::nearest_all<neon_dot::Int8>;
+  if (set == NEON_DOT || set == NEON_I8MM) return neon_dot::nearest_all<neon_dot::Int8>;
   if (set == NEON) return neon::nearest_all<neon::Int8>;
 #endif
   return plain::nearest_all<plain::Int8>;
 }
 
-Floats* floats_of(int set) {
+// rounded: by codes of 16 bits where the set has them.
+Floats* floats_of(int set, bool rounded) {
 #if defined(__x86_64__)
-  if (set == AVX512) return avx512::nearest_all_rounded<avx512::Float, avx512::Int16>;
-  if (set == AVX2) return avx2::nearest_all<avx2::Float>;
+  if (set == AVX512 || set == AVX512BF16)
+    return rounded ? avx512::nearest_all_rounded<avx512::Float, avx512::Int16>
+                   : avx512::nearest_all<avx512::Float>;
+  if (set == AVX2 || set == AVXVNNI)
+    return rounded ? avx2::nearest_all_rounded<avx2::Float, avx2::Int16>
+                   : avx2::nearest_all<avx2::Float>;
 #elif defined(__aarch64__)
-  if (set == NEON || set == NEON_DOT) return neon::nearest_all<neon::Float>;
+  if (set >= NEON) return neon::nearest_all<neon::Float>;
 #endif
   return plain::nearest_all<plain::Float>;
 }
@@ -511,24 +591,26 @@ int guarded(F* run, const Code* query, const Code* const* references, int64_t qu
 extern "C" {
 
 // Raised whenever a signature below changes: an old build must not be called by new Python.
-int selavpr_mutual_abi() { return 1; }
+int selavpr_mutual_abi() { return 2; }
 
-int selavpr_mutual_has(int set) { return has(set); }
+// Whether there is code for a set, and the machine has it.
+int selavpr_mutual_has(int set) { return set != AVX512BF16 && set != NEON_I8MM && has(set); }
 
 // query (query_cells, channels); references: `count` pointers to (reference_cells, channels);
 // to_reference (count, query_cells); to_query (count, reference_cells). 0: done, 1: an empty
-// shape, 2: out of memory.
+// shape, 2: out of memory. rounded, for floats: 0 compares them as they are, with the same
+// answers.
 int selavpr_mutual_int8(const int8_t* query, const int8_t* const* references, int64_t query_cells,
                         int64_t reference_cells, int64_t channels, int64_t count, int threads,
                         int set, int32_t* to_reference, int32_t* to_query) {
-  return guarded(ints_of(has(set) ? set : PLAIN), query, references, query_cells, reference_cells,
+  return guarded(ints_of(has(set) ? set : SCALAR), query, references, query_cells, reference_cells,
                  channels, count, threads, to_reference, to_query);
 }
 
 int selavpr_mutual_float(const float* query, const float* const* references, int64_t query_cells,
                          int64_t reference_cells, int64_t channels, int64_t count, int threads,
-                         int set, int32_t* to_reference, int32_t* to_query) {
-  return guarded(floats_of(has(set) ? set : PLAIN), query, references, query_cells,
+                         int set, int rounded, int32_t* to_reference, int32_t* to_query) {
+  return guarded(floats_of(has(set) ? set : SCALAR, rounded), query, references, query_cells,
                  reference_cells, channels, count, threads, to_reference, to_query);
 }
 

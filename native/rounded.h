@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Floats compared as codes of 16 bits, twice as fast, with the floats' own answers: a cell whose
 // best leads its second by more than rounding can do has the best that floats give; the others are
-// compared again as floats. Included once, for AVX-512, inside its namespace and target region.
+// compared again as floats. Included once for each set that has Int16, inside its namespace and
+// target region.
 
 constexpr double LONGEST = 46000.0;  // of a cell's codes: sums of their products stay below 2^31
 constexpr double UNIT = 1.0 / (1 << 24);  // relative rounding of a float
@@ -11,43 +12,57 @@ struct Rounded {
   double length, error;  // largest of a cell: of its values times the scale; of what codes lack
 };
 
-inline __m512 floats_at(const float* p, int64_t left) {
-  return _mm512_maskz_loadu_ps(left < 16 ? (1u << left) - 1 : 0xFFFF, p);
+constexpr int WIDTH = 16;  // floats that are computed at once
+
+// Calls step(c, i) for all channels c, i = c modulo WIDTH.
+template <class Step>
+INLINE inline void over_channels(int64_t channels, const Step& step) {
+  int64_t c = 0;
+  for (; c + WIDTH <= channels; c += WIDTH)
+    for (int i = 0; i < WIDTH; ++i) step(c + i, i);
+  for (int i = 0; c + i < channels; ++i) step(c + i, i);
 }
+
+inline float sum_of(const float (&lanes)[WIDTH]) {
+  float sum = 0.0f;
+  for (float lane : lanes) sum += lane;
+  return sum;
+}
+
+// To the nearest whole number, for numbers below 2^22.
+INLINE inline float whole(float x) { return (x + 12582912.0f) - 12582912.0f; }
 
 // Codes for cells of `channels` floats; false where these are all zero or not finite.
 inline bool round_cells(const float* values, int64_t cells, int64_t channels, Rounded& out) {
-  __m512 largest = _mm512_setzero_ps();
-  float longest = 0.0f;  // squared
+  float largest[WIDTH] = {}, longest = 0.0f;  // longest: squared
   bool finite = true;
   for (int64_t i = 0; i < cells; ++i) {
-    __m512 square = _mm512_setzero_ps();
-    for (int64_t c = 0; c < channels; c += 16) {
-      const __m512 v = floats_at(values + i * channels + c, channels - c);
-      square = _mm512_fmadd_ps(v, v, square);
-      largest = _mm512_max_ps(largest, _mm512_abs_ps(v));
-    }
-    const float sum = _mm512_reduce_add_ps(square);
+    const float* cell = values + i * channels;
+    float square[WIDTH] = {};
+    over_channels(channels, [&](int64_t c, int l) INLINE {
+      square[l] += cell[c] * cell[c];
+      largest[l] = std::max(largest[l], std::fabs(cell[c]));
+    });
+    const float sum = sum_of(square);
     finite = finite && std::isfinite(sum);
     longest = std::max(longest, sum);
   }
   if (!finite || longest < std::numeric_limits<float>::min()) return false;
   const double to_longest = (LONGEST - 0.5 * std::sqrt(double(channels))) / std::sqrt(longest);
-  const float scale = std::min(INT16_MAX / double(_mm512_reduce_max_ps(largest)), to_longest);
+  const float peak = *std::max_element(largest, largest + WIDTH);
+  const float scale = std::min(INT16_MAX / double(peak), to_longest);
   float error = 0.0f;  // squared
   out.codes.resize(cells * channels);
   for (int64_t i = 0; i < cells; ++i) {
-    __m512 square = _mm512_setzero_ps();
-    for (int64_t c = 0; c < channels; c += 16) {
-      const int64_t at = i * channels + c, left = channels - c;
-      const __m512 v = _mm512_mul_ps(floats_at(values + at, left), _mm512_set1_ps(scale));
-      const __m512i code = _mm512_cvtps_epi32(v);
-      const __m512 lacks = _mm512_sub_ps(v, _mm512_cvtepi32_ps(code));
-      square = _mm512_fmadd_ps(lacks, lacks, square);
-      _mm512_mask_cvtsepi32_storeu_epi16(out.codes.data() + at,
-                                         left < 16 ? (1u << left) - 1 : 0xFFFF, code);
-    }
-    error = std::max(error, _mm512_reduce_add_ps(square));
+    const float* cell = values + i * channels;
+    int16_t* codes = out.codes.data() + i * channels;
+    float square[WIDTH] = {};
+    over_channels(channels, [&](int64_t c, int l) INLINE {
+      const float v = cell[c] * scale, code = whole(v);
+      square[l] += (v - code) * (v - code);
+      codes[c] = static_cast<int16_t>(static_cast<int32_t>(code));
+    });
+    error = std::max(error, sum_of(square));
   }
   out.length = scale * std::sqrt(longest);
   out.error = std::sqrt(error) + 2 * UNIT * out.length;  // multiplying by the scale rounded, too

@@ -2,10 +2,12 @@
 // The kernel's body, included once for each instruction set inside a namespace and a target region
 // (hence no include guard). `K` supplies the vectors: see the sets in mutual.cpp.
 
-// A cell's codes in steps of K::GROUP channels, padded with zeros, which add nothing.
+// A cell's codes in steps of K::GROUP channels, K::DEPTH of them multiplied at once, padded with
+// zeros, which add nothing.
 template <class K>
 int64_t steps_of(int64_t channels) {
-  return (channels + K::GROUP - 1) / K::GROUP;
+  const int64_t at_once = K::GROUP * K::DEPTH;
+  return (channels + at_once - 1) / at_once * K::DEPTH;
 }
 
 // Query cells, K::LANES side by side and the steps one after the other. Lanes beyond the last cell
@@ -36,27 +38,19 @@ struct Scratch {
 
   Scratch(const Shape& shape) {
     const int64_t lanes = (shape.query_cells + K::LANES - 1) / K::LANES * K::LANES;
-    cells.resize(TILE * steps_of<K>(shape.channels) * K::GROUP);
-    start.resize(TILE);
+    const int64_t tile = TILE + K::NR;
+    cells.resize(tile * steps_of<K>(shape.channels) * K::GROUP);
+    start.resize(tile);
     row_best.resize(lanes), row_arg.resize(lanes);
-    column_best.resize(TILE * K::LANES), column_arg.resize(TILE * K::LANES);
+    column_best.resize(tile * K::LANES), column_arg.resize(tile * K::LANES);
     if constexpr (K::SECOND) {
-      row_second.resize(lanes), column_second.resize(TILE * K::LANES);
+      row_second.resize(lanes), column_second.resize(tile * K::LANES);
       column_lead.resize(shape.reference_cells);
     }
   }
 };
 
-// Calls f(0) ... f(N - 1) with numbers known at compile time: arrays so indexed stay in registers.
-template <class F, int... I>
-INLINE inline void each_of(const F& f, std::integer_sequence<int, I...>) {
-  (f(std::integral_constant<int, I>{}), ...);
-}
-
-template <int N, class F>
-INLINE inline void each(const F& f) {
-  each_of(f, std::make_integer_sequence<int, N>{});
-}
+#include "each.h"
 
 // Never inlined: there GCC runs out of registers, which costs a third of the speed.
 //
@@ -80,13 +74,22 @@ __attribute__((noinline)) void compare(const typename K::Q* q, int64_t steps, in
     });
     int64_t c = 0;
     do {
-      typename K::W cells[M];
-      each<M>([&](auto m) INLINE { cells[m] = K::load_query(q + (m * steps + c) * width); });
-      each<N>([&](auto n) INLINE {
-        const auto cell = K::load_reference(r + (n * steps + c) * K::GROUP);
-        each<M>([&](auto m) INLINE { acc[m * N + n] = K::dot(acc[m * N + n], cells[m], cell); });
+      typename K::Partial part[M * N];
+      each<K::DEPTH>([&](auto d) INLINE {
+        typename K::W cells[M];
+        each<M>([&](auto m) INLINE { cells[m] = K::load_query(q + (m * steps + c + d) * width); });
+        each<N>([&](auto n) INLINE {
+          const auto cell = K::load_reference(r + (n * steps + c + d) * K::GROUP);
+          each<M>([&](auto m) INLINE {
+            if constexpr (K::DEPTH == 1) acc[m * N + n] = K::dot(acc[m * N + n], cells[m], cell);
+            else if constexpr (d == 0) part[m * N + n] = K::first(cells[m], cell);
+            else part[m * N + n] = K::more(part[m * N + n], cells[m], cell);
+          });
+        });
       });
-    } while (++c < steps);
+      if constexpr (K::DEPTH > 1)
+        each<M * N>([&](auto i) INLINE { acc[i] = K::fold(acc[i], part[i]); });
+    } while ((c += K::DEPTH) < steps);
     each<M>([&](auto m) INLINE {  // each query cell's best so far, smaller j first
       auto best = K::load(row_best + m * K::LANES);
       auto arg = K::load_index(row_arg + m * K::LANES);

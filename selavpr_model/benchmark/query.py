@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+import contextlib
 from dataclasses import dataclass
 import itertools
 from pathlib import Path
@@ -19,7 +20,9 @@ from selavpr_model.benchmark.reference import Reference
 from selavpr_model.benchmark.scale import FP32_BYTES, interleaved, Result, Scale
 from selavpr_model.config import ExtractorConfig, RecognizerConfig, TemporalConfig
 from selavpr_model.data.image_folder import read_rgb
+from selavpr_model.errors import EngineError
 from selavpr_model.features.checkpoint import Checkpoint
+from selavpr_model.features.engines.engine import build, candidates, Engine
 from selavpr_model.features.extractor import Extractor, identify, load_extractor
 from selavpr_model.features.network import SelaVPR
 from selavpr_model.maps.place_map import PlaceMap
@@ -87,6 +90,24 @@ def forward(model: Model, scale: Scale, result: Result) -> None:
     result.settings[f'weights.{model.name}'] = f'{identity.weights} {identity.note}'.strip()
     resize = interleaved({'it': lambda n: model.extractor.preprocess(model.images[0])}, 20)
     result.values['ms.preprocess.p50'] = statistics.median(resize['it'])
+
+
+def engines(model: Model, scale: Scale, result: Result) -> None:
+    """The network alone in each engine and precision that runs here, one image."""
+    batch = model.extractor.preprocess(model.images[0])[None]
+    built = {'plain fp32': build(model.network, model.extractor.input_size, 'eager', 'fp32')}
+    for name, precision in candidates(batch.device):
+        with contextlib.suppress(EngineError):
+            engine = build(model.network, model.extractor.input_size, name, precision)
+            built[str(engine)] = engine
+
+    def task(engine: Engine) -> Callable[[int], object]:
+        return torch.inference_mode()(lambda _: engine.run(batch))
+
+    tasks = {name: task(engine) for name, engine in built.items()}
+    for name, times in interleaved(tasks, scale.rounds).items():
+        key = f'ms.engine.{model.name}.{name.replace(" ", "_")}'
+        result.values[key] = statistics.median(times)
 
 
 def decode(files: Sequence[Path], result: Result) -> None:

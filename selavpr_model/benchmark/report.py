@@ -17,8 +17,9 @@ SIZES = {'k': 1_000, 'm': 1_000_000, '': 1}
 
 def table(result: Result) -> Table:
     """All figures; those with a goal first, and whether they reach it."""
-    threads = result.settings.get('threads')
-    grid = Table(title=f'benchmark: {result.settings.get("machine")}, {threads} threads')
+    has = result.settings.get
+    limit = f', no set beyond {has("isa_limit")}' if has('isa_limit') else ''
+    grid = Table(title=f'benchmark: {has("machine")}, {has("threads")} threads{limit}')
     for column in ('figure', 'value', 'goal', 'met'):
         grid.add_column(column, justify='left' if column == 'figure' else 'right')
     for key in sorted(result.values, key=lambda k: (k not in GOALS, k)):

@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from selavpr_model.benchmark import index, query
+from selavpr_model.benchmark import index, query, start
 from selavpr_model.benchmark.maps import image_files, PRESETS
 from selavpr_model.benchmark.query import Bench, Model
 from selavpr_model.benchmark.retention import retention
@@ -29,7 +29,7 @@ from selavpr_model.features.extractor import load_extractor
 from selavpr_model.runtime.progress import progress_bar
 
 logger = logging.getLogger(__name__)
-STAGES = ('vits', 'vitl', 'index', 'open', 'retention')
+STAGES = ('vits', 'vitl', 'engines', 'start', 'index', 'open', 'retention')
 Stage = Callable[[int], list[float]]  # rounds -> the milliseconds of each
 
 
@@ -80,6 +80,15 @@ class Benchmark:
         query.forward(model, self.scale, self.result)
         bench = Bench(model, self.folder, [MapConfig().local_dtype], self.scale, self.result)
         bench.query(max(self.scale.ks), MapConfig().local_dtype)
+
+    def run_engines(self) -> None:
+        """ViT-S in every engine that runs here."""
+        query.engines(self.vits, self.scale, self.result)
+
+    def run_start(self) -> None:
+        """A process's way to its first answer."""
+        image = image_files(self.images.queries, 2)[0]
+        start.start(self.vits, image, self.folder, self.scale, self.result)
 
     def run_index(self) -> None:
         """Search in maps of all sizes."""

@@ -11,6 +11,7 @@ import typer
 
 from selavpr_model.cli.options import from_config, JsonOut
 from selavpr_model.config import ExtractorConfig
+from selavpr_model.runtime.native import limit_sets, SETS
 from selavpr_model.runtime.outputs import require_outputs, write_json
 
 DATA = Path('../shared/data')
@@ -24,7 +25,8 @@ Plots = Annotated[
 Only = Annotated[
     str,
     typer.Option(
-        help='stages to run, separated by commas: vits,vitl,index,open,retention,publish; '
+        help='stages to run, separated by commas: '
+        'vits,vitl,engines,start,index,open,retention,publish; '
         'empty: all of them'
     ),
 ]
@@ -36,6 +38,13 @@ Queries = Annotated[
     Path,
     typer.Option(
         help='folder of the query images; an image with the same name shows the same place'
+    ),
+]
+Isa = Annotated[
+    str,
+    typer.Option(
+        help='the best instruction set that our kernels, PyTorch and faiss may use, to compare '
+        f'sets on one computer: {", ".join(SETS)}; empty: the best there is'
     ),
 ]
 Data = Annotated[Path, typer.Option(help='folder that contains the data sets sped and ietower')]
@@ -50,6 +59,7 @@ def benchmark(
     queries: Queries = DATA / 'sped' / 'query',
     data: Data = DATA,
     threads: Annotated[int, from_config(ExtractorConfig, 'threads')] = 0,
+    isa: Isa = '',
 ) -> None:
     """Measure speed and size against the paper's plain pipeline, in one run.
 
@@ -57,6 +67,8 @@ def benchmark(
 
     Example: selavpr benchmark --json build/benchmark.json --plots build/benchmark
     """
+    if isa:
+        limit_sets(isa)
     from rich.console import Console
 
     from selavpr_model.benchmark import report

@@ -10,11 +10,10 @@ import logging
 
 import numpy as np
 
-from selavpr_model.runtime.native import load
+from selavpr_model.runtime.native import load, SETS, sets_of
 
 log = logging.getLogger(__name__)
 
-SETS = {'plain': 0, 'avx2': 1, 'avx512': 2, 'neon': 3, 'neon_dot': 4}  # the best last
 _CURE = 'install a C++ compiler and run make setup, or install selavpr again'
 
 
@@ -28,18 +27,24 @@ def library() -> ctypes.CDLL | None:
 
 
 def instruction_sets() -> list[str]:
-    """Those of this machine that the kernel has code for, the best last; none without a kernel."""
+    """Those that it has code for, SELAVPR_ISA allows and this CPU has, the best last; none without
+    a kernel."""
     lib = library()
-    return [] if lib is None else [n for n, i in SETS.items() if lib.selavpr_mutual_has(i)]
+    return [] if lib is None else sets_of(lib, 'mutual')
 
 
 def nearest(
-    query: np.ndarray, references: Sequence[np.ndarray], threads: int, instructions: str = ''
+    query: np.ndarray,
+    references: Sequence[np.ndarray],
+    threads: int,
+    instructions: str = '',
+    rounded: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Best reference cell of each query cell (K, Nq), best query cell of each other (K, Nr).
 
     query (Nq, C) and K references (Nr, C), all int8 or all float32; the results are int32.
     Memory-mapped references are read where they lie. instructions: '' is the best there is.
+    rounded: floats may be compared by codes of 16 bits first, quicker and with the same results.
     """
     lib = library()
     assert lib is not None and query.dtype in (np.int8, np.float32)
@@ -52,13 +57,13 @@ def nearest(
     if min(nq, nr, channels, count) == 0:
         return to_reference, to_query
     pointers = (ctypes.c_void_p * count)(*(row.ctypes.data for row in rows))
-    run = lib.selavpr_mutual_int8 if query.dtype == np.int8 else lib.selavpr_mutual_float
     sizes = (ctypes.c_int64(n) for n in (nq, nr, channels, count))
-    chosen = SETS[instructions or instruction_sets()[-1]]
-    failed = run(
-        _pointer(cells), pointers, *sizes, threads, chosen, _pointer(to_reference),
-        _pointer(to_query),
-    )  # fmt: skip
+    given = (_pointer(cells), pointers, *sizes, threads)
+    how, found = SETS[instructions or instruction_sets()[-1]], (to_reference, to_query)
+    if query.dtype == np.int8:
+        failed = lib.selavpr_mutual_int8(*given, how, *map(_pointer, found))
+    else:
+        failed = lib.selavpr_mutual_float(*given, how, int(rounded), *map(_pointer, found))
     if failed:
         raise MemoryError('mutual matching: out of memory')
     return to_reference, to_query

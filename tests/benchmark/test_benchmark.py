@@ -104,11 +104,22 @@ def test_the_command_writes_the_agreed_keys(shared_data, tmp_path):
     wanted |= {'ratio.forward.vits', f'ratio.query.vits.k{k}', f'ms.query.vits.k{k}.p50'}
     wanted |= {f'ratio.rerank_{kind}.k{k}' for kind in ('exact', 'compact', 'fast')}
     assert values.keys() >= wanted | {'machine', 'threads', 'versions', 'goals_met'}
+    assert values['instruction_sets'][0] == 'scalar' and values['isa_limit'] == ''
     kinds = ('exact', 'dense', 'fast', 'compact', 'tiny')
     sizes = [values[f'bytes_per_place.{kind}'] for kind in kinds]
     assert sizes == sorted(sizes, reverse=True)
     assert all(met(f'bytes_per_place.{kind}', size) is not False
                for kind, size in zip(kinds, sizes, strict=True))  # fmt: skip
+
+
+def test_each_engine_and_the_start_of_a_process_are_measured(shared_data):
+    sped = shared_data('sped')
+    images = Images(sped / 'ref', sped / 'query', sped.parent)
+    values = run(images, QUICK, ['engines', 'start']).values
+    assert values.keys() >= {'ms.engine.vits.plain_fp32', 'ms.engine.vits.fused_fp32'}
+    steps = [values[f's.start.{step}'] for step in ('import', 'weights', 'map', 'answer')]
+    assert min(steps) > 0 and values['s.start.first_answer'] == pytest.approx(sum(steps))
+    assert 50 < values['mb.start.resident'] < 3000
 
 
 def test_what_cannot_be_measured_is_said(tmp_path):

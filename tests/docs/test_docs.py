@@ -65,8 +65,9 @@ Reader = Callable[[Text], tuple[Path, dict[str, int]]]
 class TestCommands:
     def test_pages_show_what_they_tell(self) -> None:
         shown = {leaf(words)[0] for _, words in SELAVPR}
-        wanted = {'map build', 'map info', 'map check', 'map merge', 'replay', 'slam', 'evaluate',
-                  'train', 'ablate', 'benchmark', 'weights fetch', 'weights import'}  # fmt: skip
+        wanted = {'map build', 'map info', 'map check', 'map merge', 'map update', 'map prune',
+                  'map edit', 'replay', 'slam', 'evaluate', 'train', 'ablate', 'benchmark',
+                  'weights fetch', 'weights import'}  # fmt: skip
         assert wanted <= shown
 
     @pytest.mark.parametrize(('text', 'words'), named(SELAVPR))

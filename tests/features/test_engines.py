@@ -58,13 +58,13 @@ def test_a_precision_that_an_engine_has_not_falls_back_with_its_name(caplog):
     assert 'instead of fused fp16: the fused engine has no fp16' in caplog.text
 
 
-def test_without_bf16_instructions_fp32_runs(caplog, monkeypatch):
+def test_without_bf16_instructions_another_precision_runs(caplog, monkeypatch):
     for module in (engines, int8):
         monkeypatch.setattr(module, 'bf16_is_fast', lambda: False)
     extractor = load(precision='bf16')
-    assert extractor.precision == 'fp32' and 'no bf16 instructions' in caplog.text
+    assert extractor.precision in ('fp32', 'int8') and 'no bf16 instructions' in caplog.text
     caplog.clear()
-    assert load().precision == 'fp32'
+    assert load().precision in ('fp32', 'int8')
     assert 'instead of' not in caplog.text  # nobody asked for it
 
 

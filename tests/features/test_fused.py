@@ -13,8 +13,8 @@ import torch
 
 from selavpr_model.config import ModelConfig
 from selavpr_model.features.checkpoint import build_network, from_official
-from selavpr_model.features.engines.fused import FusedSelaVPR, FusedUp, PlainLinear
-from selavpr_model.features.engines.linears import bf16_is_fast, PackedLinear
+from selavpr_model.features.engines.fused import FusedSelaVPR, FusedUp
+from selavpr_model.features.engines.linears import bf16_is_fast, PackedLinear, PlainLinear
 from selavpr_model.features.engines.tensorrt import export_program, HalfSelaVPR
 from selavpr_model.features.network import SelaVPR, unit
 

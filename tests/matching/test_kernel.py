@@ -11,11 +11,14 @@ import sys
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from native_helpers import ARM, ARM_COMPILER, checked, EMULATOR, has_arm
 import numpy as np
 import pytest
 import torch
 
+from selavpr_model.errors import ConfigError
 from selavpr_model.matching import kernel, nearest
+from selavpr_model.runtime import native
 
 from where import ROOT
 
@@ -23,6 +26,8 @@ VALUES = {
     'all codes': (-128, 128),
     'ties everywhere': (-1, 2),
     'largest': (127, 128),
+    'seven bits': (-64, 64),
+    'small': (-16, 17),
     'zeros': (0, 1),
 }
 
@@ -66,6 +71,20 @@ def test_all_instruction_sets_equal_the_full_matrix(seed, nq, nr, channels, coun
         assert all(np.array_equal(a, b) for a, b in zip(result, expected, strict=True))
 
 
+@pytest.mark.parametrize('mine', [-64, 63, 64])
+@pytest.mark.parametrize('theirs', [32, 33, -32, -33, 127, -128])
+def test_sums_in_16_bits_are_exact_up_to_their_limit(mine, theirs):
+    """AVX2 has room for 127 times 258, the sum of eight codes, and takes others by another way."""
+    query = np.full((9, 64), mine, np.int8)
+    reference = np.full((4, 64), theirs, np.int8)
+    query[4:, 40:] = 0
+    reference[2:, ::2] = -reference[2:, ::2]
+    expected = by_matrix(query, reference[None])
+    for name in kernel.instruction_sets():
+        result = kernel.nearest(query, [reference], 1, name)
+        assert all(np.array_equal(a, b) for a, b in zip(result, expected, strict=True))
+
+
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 300), st.integers(1, 40))
 def test_whole_numbers_as_floats_give_the_same(seed, nq, nr, channels):
@@ -76,6 +95,24 @@ def test_whole_numbers_as_floats_give_the_same(seed, nq, nr, channels):
         floats = query.astype(np.float32), references.astype(np.float32)
         result = kernel.nearest(*floats, 1, name)
         assert all(np.array_equal(a, b) for a, b in zip(result, expected, strict=True))
+
+
+def rounding_sets() -> list[str]:
+    """Those that compare floats by codes of 16 bits first."""
+    return [name for name in kernel.instruction_sets() if name.startswith('avx')]
+
+
+def agree_with_floats(query: np.ndarray, references: list[np.ndarray]) -> None:
+    for name in rounding_sets():
+        ours, floats = (
+            kernel.nearest(query, references, 1, name, rounded) for rounded in (True, False)
+        )
+        assert all(np.array_equal(a, b) for a, b in zip(ours, floats, strict=True))
+
+
+def needs_rounded() -> None:
+    if not rounding_sets():
+        pytest.skip('this machine compares floats as they are')
 
 
 def test_unit_vectors_of_a_dense_grid_agree_with_torch_up_to_rounding():
@@ -106,8 +143,7 @@ NEAR_TIES = {
     st.sampled_from([1e-12, 1.0, 1e6]),
 )
 def test_codes_of_16_bits_answer_as_floats_do(seed, nq, nr, channels, ties, scale):
-    if 'avx512' not in kernel.instruction_sets():
-        pytest.skip('this machine compares floats as they are')
+    needs_rounded()
     rng = np.random.default_rng(seed)
     few = rng.normal(size=(5, channels))  # cells differ a little from one of these
     near = [few[rng.integers(5, size=n)] for n in (nq, nr, nr)]
@@ -116,36 +152,61 @@ def test_codes_of_16_bits_answer_as_floats_do(seed, nq, nr, channels, ties, scal
         (scale * (cells + noise * rng.normal(size=cells.shape))).astype(np.float32)
         for cells in near
     ]
-    ours = kernel.nearest(query, references, 1, 'avx512')
-    floats = kernel.nearest(query, references, 1, 'avx2')  # the same sums in the same order
-    assert all(np.array_equal(a, b) for a, b in zip(ours, floats, strict=True))
+    agree_with_floats(query, references)
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, 3e38, 0.0, 1e-30])
 @pytest.mark.parametrize('cells', [slice(None), slice(3, 9)], ids=['all', 'some'])
 @pytest.mark.parametrize('sides', [(0,), (1,), (0, 1)], ids=['query', 'reference', 'both'])
 def test_floats_that_have_no_codes_are_compared_as_they_are(value, cells, sides):
-    if 'avx512' not in kernel.instruction_sets():
-        pytest.skip('this machine compares floats as they are')
+    needs_rounded()
     rng = np.random.default_rng(0)
     pair = [rng.normal(size=(40, 20)).astype(np.float32) for _ in range(2)]
     for side in sides:
         pair[side][cells] = value
-    ours = kernel.nearest(pair[0], [pair[1]], 1, 'avx512')
-    floats = kernel.nearest(pair[0], [pair[1]], 1, 'avx2')
-    assert all(np.array_equal(a, b) for a, b in zip(ours, floats, strict=True))
+    agree_with_floats(pair[0], [pair[1]])
 
 
 def _seeded() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def test_the_best_set_of_this_machine_is_used():
+def test_the_best_set_of_this_machine_is_used(monkeypatch):
+    monkeypatch.delenv(native.LIMIT, raising=False)
     flags = Path('/proc/cpuinfo').read_text().split()
     sets = kernel.instruction_sets()
-    assert sets[0] == 'plain'
-    assert ('avx512' in sets) == ('avx512_vnni' in flags)
+    assert sets[0] == 'scalar'
+    assert ('avx512vnni' in sets) == ('avx512_vnni' in flags)
+    assert ('avxvnni' in sets) == ('avx_vnni' in flags)
     assert ('avx2' in sets) == ('avx2' in flags)
+
+
+def test_a_limit_leaves_the_sets_below_it(monkeypatch):
+    every = native.allowed_sets()
+    for name in every:
+        monkeypatch.setenv(native.LIMIT, name)
+        assert native.allowed_sets() == every[: every.index(name) + 1]
+        assert kernel.instruction_sets()[-1] in native.allowed_sets()
+    monkeypatch.setenv(native.LIMIT, 'sse9')
+    with pytest.raises(ConfigError, match=r"SELAVPR_ISA: expected one of scalar.*got 'sse9'"):
+        kernel.instruction_sets()
+
+
+def test_all_libraries_are_limited_before_they_are_loaded():
+    if 'avx2' not in kernel.instruction_sets():
+        pytest.skip('this CPU has no AVX2')
+    with pytest.raises(ConfigError, match='has not loaded torch or faiss yet'):
+        native.limit_sets('avx2')
+    lines = (
+        'from selavpr_model.runtime.native import limit_sets',
+        'limit_sets("avx2")',
+        'import torch',
+        'from selavpr_model.matching import kernel',
+        'print(torch.backends.cpu.get_cpu_capability(), kernel.instruction_sets()[-1])',
+    )
+    words = [sys.executable, '-c', '\n'.join(lines)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ['AVX2', 'avx2']
 
 
 @pytest.mark.parametrize('threads', [1, 2, 7])
@@ -191,34 +252,26 @@ class TestWithout:
         assert 'does not fit this version or machine' in caplog.text
 
 
-def checked(tmp_path: Path, compiler: str, flags: list[str], emulator: list[str]) -> str:
-    """What tests/native_check.cpp prints."""
-    program = str(tmp_path / 'native_check')
-    source = str(ROOT / 'tests' / 'native_check.cpp')
-    words = [compiler, '-std=c++17', '-pthread', '-w', *flags, source, '-o', program]
-    made = subprocess.run(words, capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
-    ran = subprocess.run([*emulator, program], capture_output=True, text=True)
-    assert ran.returncode == 0 and ran.stdout.endswith('\n0 wrong\n'), ran.stdout + ran.stderr
-    return ran.stdout
-
-
 @pytest.mark.skipif(not shutil.which('g++'), reason='no g++')
 @pytest.mark.slow
 def test_sanitizers_find_nothing(tmp_path):
     flags = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all']
-    assert 'set 0' in checked(tmp_path, 'g++', flags, [])
+    assert 'set 0' in checked('mutual', tmp_path, 'g++', flags, [])
+
+
+@pytest.mark.skipif(not has_arm(), reason=ARM)
+@pytest.mark.parametrize(('cpu', 'sets'), [('max', {5, 6}), ('cortex-a53', {5})])
+def test_neon_in_an_emulator_equals_the_full_matrix(tmp_path, cpu, sets):
+    printed = checked('mutual', tmp_path, ARM_COMPILER, ['-O2', '-static'], [*EMULATOR, cpu])
+    assert all((f'set {n}\n' in printed) == (n in sets) for n in range(1, 8))
 
 
 @pytest.mark.skipif(
-    not (shutil.which('aarch64-linux-gnu-g++') and shutil.which('qemu-aarch64')),
-    reason='apt-get install g++-aarch64-linux-gnu qemu-user',
+    not shutil.which('g++') or 'avx512vnni' not in kernel.instruction_sets(),
+    reason="needs g++ and AVX-512 VNNI, to run AVX-VNNI's code with its instruction",
 )
-@pytest.mark.parametrize(('cpu', 'sets'), [('max', {3, 4}), ('cortex-a53', {3})])
-def test_neon_in_an_emulator_equals_the_full_matrix(tmp_path, cpu, sets):
-    emulator = ['qemu-aarch64', '-cpu', cpu]
-    printed = checked(tmp_path, 'aarch64-linux-gnu-g++', ['-O2', '-static'], emulator)
-    assert all((f'set {n}\n' in printed) == (n in sets) for n in (1, 2, 3, 4))
+def test_avxvnni_in_the_other_encoding_equals_the_full_matrix(tmp_path):
+    assert 'set 2\n' in checked('mutual', tmp_path, 'g++', ['-O2', '-DAVXVNNI_AS_EVEX'], [])
 
 
 @pytest.mark.skipif(not shutil.which('g++'), reason='no g++')

@@ -19,6 +19,7 @@ from selavpr_model.errors import EngineError
 from selavpr_model.features.engines.engine import build, candidates, Engine, first_that_runs
 from selavpr_model.features.network import SelaVPR
 from selavpr_model.runtime.home import home
+from selavpr_model.runtime.native import allowed_sets
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,11 @@ log = logging.getLogger(__name__)
 # 1.15 times as fast as fp32, int8 1.3 times as fast as half precision.
 WORTH = {'fp32': 1.0, 'bf16': 1.15, 'fp16': 1.15, 'int8': 1.15 * 1.3}
 ROUNDS = 5
+FAST = (
+    'avx2', 'avx_vnni', 'avx512_vnni', 'avx512_bf16', 'amx_int8', 'amx_bf16',
+    'asimddp', 'i8mm', 'bf16',
+)  # fmt: skip
+"""Flags of /proc/cpuinfo that decide."""
 
 
 def choose_engine(
@@ -95,11 +101,16 @@ def _forward_ms(engine: Engine, image: torch.Tensor) -> float:
 
 
 def _machine_key(network: SelaVPR, size: tuple[int, int], device: torch.device) -> str:
-    chip = torch.cuda.get_device_name(device) if device.type == 'cuda' else cpu_name()
+    chip = torch.cuda.get_device_name(device) if device.type == 'cuda' else _cpu()
     config = network.config
     adapters = f'{config.serial_adapter:d}{config.parallel_adapter:d}'
     model = f'{config.backbone}/{config.blocks}/{adapters}/{config.local_head}/{size[0]}x{size[1]}'
     return f'{chip} | torch {torch.__version__} | {torch.get_num_threads()} threads | {model}'
+
+
+def _cpu() -> str:
+    """Its name and what of it may be used: by our kernels and by torch."""
+    return f'{cpu_name()} up to {allowed_sets()[-1]} and {torch.backends.cpu.get_cpu_capability()}'
 
 
 def cpu_name() -> str:
@@ -110,8 +121,7 @@ def cpu_name() -> str:
         return platform.processor() or platform.machine()
     model = next((x.split(':')[1].strip() for x in lines if x.startswith('model name')), 'CPU')
     flags = next((x for x in lines if x.startswith(('flags', 'Features'))), '').split()
-    fast = [flag for flag in ('avx512_vnni', 'avx512_bf16', 'amx_bf16', 'bf16') if flag in flags]
-    return ' '.join([model, *fast])
+    return ' '.join([model, *(flag for flag in FAST if flag in flags)])
 
 
 def _path() -> Path:

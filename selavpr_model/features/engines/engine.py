@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 import itertools
 import logging
 import time
@@ -19,9 +18,9 @@ from torch import Tensor
 
 from selavpr_model.errors import EngineError
 from selavpr_model.features.engines import tensorrt
-from selavpr_model.features.engines.fused import FusedSelaVPR, PlainLinear
+from selavpr_model.features.engines.fused import FusedSelaVPR
 from selavpr_model.features.engines.int8 import Int8SelaVPR
-from selavpr_model.features.engines.linears import bf16_is_fast, PackedLinear
+from selavpr_model.features.engines.linears import bf16_is_fast, packed_linear
 from selavpr_model.features.network import SelaVPR
 
 log = logging.getLogger(__name__)
@@ -81,19 +80,15 @@ def _eager(network: SelaVPR, precision: str) -> Run:
 def _fused(network: SelaVPR, size: tuple[int, int], precision: str) -> Run:
     if network.mean.device.type != 'cpu':
         raise EngineError('the fused engine runs on CPUs; use eager or tensorrt')
-    if precision == 'fp32' and not torch.backends.mkldnn.is_available():
-        return FusedSelaVPR(network, size, PlainLinear, torch.float32)
     if precision == 'fp32':
-        make = partial(PackedLinear, dtype=torch.float32)
-        return FusedSelaVPR(network, size, make, torch.float32)
+        return FusedSelaVPR(network, size, packed_linear(torch.float32), torch.float32)
     if precision == 'int8':
         return Int8SelaVPR(network, size)
     if precision != 'bf16':
         raise EngineError(f'the fused engine has no {precision}; use fp32, bf16 or int8')
     if not bf16_is_fast():
         raise EngineError('this CPU has no bf16 instructions (avx512_bf16); use fp32')
-    make = partial(PackedLinear, dtype=torch.bfloat16)
-    return FusedSelaVPR(network, size, make, torch.bfloat16)
+    return FusedSelaVPR(network, size, packed_linear(torch.bfloat16), torch.bfloat16)
 
 
 def candidates(device: torch.device) -> list[tuple[str, str]]:

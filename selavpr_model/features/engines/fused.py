@@ -220,27 +220,6 @@ class FusedUp(nn.Module):
         return out
 
 
-class PlainLinear(nn.Module):
-    """A product in torch's own operators: any device, and what torch.export can follow."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def __init__(self, weight: Tensor, bias: Tensor, activation: str) -> None:
-        super().__init__()
-        self.activation = activation
-        self.register_buffer('weight', weight.contiguous(), persistent=False)
-        self.register_buffer('bias', bias, persistent=False)
-
-    def forward(self, x: Tensor, add: Tensor | None) -> Tensor:
-        y = F.linear(x, self.weight, self.bias)
-        if self.activation == 'gelu':
-            y = F.gelu(y)
-        elif self.activation == 'relu':
-            y = F.relu(y)
-        return y if add is None else y + add
-
-
 def weights_of(linear: nn.Linear) -> tuple[Tensor, Tensor]:
     return linear.weight.detach(), linear.bias.detach()
 

@@ -27,13 +27,13 @@ Found by_matrix(const std::vector<int8_t>& query, const std::vector<int8_t>& ref
   return best;
 }
 
-template <class Run, class Code>
+template <class Run, class Code, class... How>
 Found by_kernel(Run run, const std::vector<Code>& query, const std::vector<Code>& reference,
-                const Shape& shape, int set) {
+                const Shape& shape, How... how) {
   Found best{std::vector<int32_t>(shape.query_cells), std::vector<int32_t>(shape.reference_cells)};
   const Code* pointer = reference.data();
-  run(query.data(), &pointer, shape.query_cells, shape.reference_cells, shape.channels, 1, 2, set,
-      best.first.data(), best.second.data());
+  run(query.data(), &pointer, shape.query_cells, shape.reference_cells, shape.channels, 1, 2,
+      how..., best.first.data(), best.second.data());
   return best;
 }
 
@@ -52,13 +52,14 @@ int main() {
       for (auto& code : *side) code = codes(random);
     const std::vector<float> q(query.begin(), query.end()), r(reference.begin(), reference.end());
     const Found expected = by_matrix(query, reference, shape);
-    for (int set : {PLAIN, AVX2, AVX512, NEON, NEON_DOT}) {
+    for (int set : {SCALAR, AVX2, AVXVNNI, AVX512, NEON, NEON_DOT}) {
       if (!has(set)) continue;
       wrong += by_kernel(selavpr_mutual_int8, query, reference, shape, set) != expected;
-      wrong += by_kernel(selavpr_mutual_float, q, r, shape, set) != expected;
+      for (int rounded : {0, 1})
+        wrong += by_kernel(selavpr_mutual_float, q, r, shape, set, rounded) != expected;
     }
   }
-  for (int set : {PLAIN, AVX2, AVX512, NEON, NEON_DOT})
+  for (int set : {SCALAR, AVX2, AVXVNNI, AVX512, NEON, NEON_DOT})
     if (has(set)) std::printf("set %d\n", set);
   std::printf("%d wrong\n", wrong);
   return wrong != 0;
