@@ -172,8 +172,12 @@ class PlaceMap:
         self, before: int, after: int, pose: np.ndarray, covariance: np.ndarray, metric: bool
     ) -> None:
         """Join two rows by a verified closure; see LINK for its parts."""
+        partners = self.joined  # known so far: a growing map gets many links one by one
         new = map_links.link(before, after, pose, covariance, metric)
         self.links = np.concatenate([self.links, new])
+        partners.setdefault(before, set()).add(after)
+        partners.setdefault(after, set()).add(before)
+        self._joined = self.links, partners
 
     def move(self, poses: np.ndarray) -> None:
         """Correct the poses of the first rows: (n, 4, 4) T_map_camera, all NaN where none."""

@@ -42,13 +42,14 @@ def sketch(place_map: PlaceMap, first_free: int = 0) -> Sketch:
     poses, measured = place_map.poses.copy(), odometry['pose'].copy()
     tracks = np.full(rows, -1)
     numbers: dict[tuple[str, int], int] = {}
-    for row, place in enumerate(place_map.places):
-        segment, unaligned = int(odometry['segment'][row]), bool(place_map.frame_of(place))
-        if place.pose is None or (segment < 0 and not unaligned):
+    posed, segments = ~np.isnan(poses[:, 0, 0]), odometry['segment'].tolist()
+    for row, session in enumerate(place_map.table.session_of_rows()[:rows]):
+        segment, unaligned = segments[row], session in place_map.unaligned_sessions
+        if not posed[row] or (segment < 0 and not unaligned):
             continue
         if segment < 0:  # of an unaligned session; its poses are all that is known of odometry
-            measured[row] = place.pose
-        tracks[row] = numbers.setdefault((place.session, segment), len(numbers))
+            measured[row] = poses[row]
+        tracks[row] = numbers.setdefault((session, segment), len(numbers))
     sessions = tuple(session for session, _ in numbers)
     first = {session: k for k, session in reversed(list(enumerate(sessions)))}
     aligned = np.array(
