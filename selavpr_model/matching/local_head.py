@@ -22,7 +22,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from selavpr_model.config import ModelConfig
 from selavpr_model.features.network import LocalAdaptation
 from selavpr_model.features.vit import SIZES
-from selavpr_model.matching.local_codec import COMPARED, scale_of
+from selavpr_model.matching.local_codec import scale_of
 from selavpr_model.matching.token_codec import axes_of, TokenCodec
 
 
@@ -89,7 +89,7 @@ class LocalHead:
         (n, cells, C) int8."""
         up2 = self._up.up2
         cells = _unit(F.linear(hidden, up2.weight[:, :, 1, 1].T, up2.bias))
-        cells.mul_(scale_of(up2.out_channels, COMPARED)).round_().clamp_(-COMPARED, COMPARED)
+        cells.mul_(scale_of(up2.out_channels)).round_().clamp_(-127, 127)
         return cells.to(torch.int8).numpy()
 
     @torch.inference_mode()

@@ -104,9 +104,8 @@ def count_mutual(
 
 
 def as_cells(cells: np.ndarray) -> np.ndarray:
-    """Contiguous int8 codes as they are, the main ones of tokens in 7 bits, anything else as
-    float32."""
-    cells = cells['main'] >> 1 if cells.dtype.names else cells
+    """Contiguous int8 codes as they are, the main ones of tokens, anything else as float32."""
+    cells = cells['main'] if cells.dtype.names else cells
     kind = np.int8 if cells.dtype == np.int8 else np.float32
     return np.ascontiguousarray(cells, dtype=kind)
 

@@ -103,7 +103,7 @@ class Services:
         return response
 
     async def set_mode(self, request: Any, response: Any) -> Any:
-        mode, before = mode_of(request.mode), self._context.mode
+        mode = mode_of(request.mode)
         if mode is None:
             response.message = (
                 f'mode {request.mode} does not exist; 0 is LOCALIZE, 1 is PAUSE, 2 is SLAM, '
@@ -117,6 +117,7 @@ class Services:
         if (busy := await self._busy_for(mode)) is not None:
             response.message = busy
             return response
+        before = self._context.mode
         self._control.set_mode(mode)
         problem = await self._mode_problem(mode)
         response.accepted = problem is None

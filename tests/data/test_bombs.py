@@ -72,7 +72,7 @@ def test_a_bomb_as_the_first_image_of_a_folder_is_left_out(bomb: Path) -> None:
 
 
 def test_a_bad_header_does_not_end_a_build(tmp_path: Path) -> None:
-    """69 bytes: OpenCV raises for more than 2^30 pixels, and the build ended."""
+    """A few bytes: OpenCV raises for more than 2^30 pixels, and the build ended."""
     file = png(tmp_path / 'a.png', 1 << 17, b'')
     assert file.stat().st_size == 57
     folder(tmp_path, 'b.png')

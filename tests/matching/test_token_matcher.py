@@ -19,7 +19,7 @@ from selavpr_model.maps.building.merge import merge_maps
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage import reader
 from selavpr_model.maps.storage.store import open_map, save_map
-from selavpr_model.matching.local_codec import COMPARED, FastCodec, rounded
+from selavpr_model.matching.local_codec import FastCodec, rounded
 from selavpr_model.matching.local_head import head_of, LocalHead, token_grid
 from selavpr_model.matching.matcher import Matcher
 from selavpr_model.matching.token_codec import axes_of, parts_of, TokenCodec
@@ -165,7 +165,7 @@ def test_half_of_the_cells_are_the_dense_ones(identity, head, views):
     grid = identity.local_shape[:2]
     hidden = head.hidden([head.encode(one.tokens) for one in views], grid)
     second = head.dense(hidden).reshape(6, *grid, 128)[:, ::2, ::2].reshape(6, -1, 128)
-    apart = head.half(hidden) - rounded(second, COMPARED)  # the sums are taken in another order
+    apart = head.half(hidden) - rounded(second)  # the sums are taken in another order
     assert np.abs(apart).max() <= 1 and np.mean(apart != 0) < 1e-3
 
 

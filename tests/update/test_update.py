@@ -115,7 +115,7 @@ def test_without_odometry_nothing_waits_and_the_pose_is_that_of_the_answer(path,
         assert session.settled == session.frames
         if len(session.added) and session.added.places[-1].stamp_ns == frame.stamp_ns:
             assert np.array_equal(session.added.places[-1].pose, answer.pose)
-    assert session.counts['added'] > 3, session.counts
+    assert session.counts['added'] >= 2, session.counts
 
 
 def test_poses_of_the_source_are_taken_as_they_are(path, summer, model):

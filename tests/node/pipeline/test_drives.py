@@ -177,9 +177,9 @@ def test_places_of_another_runs_odometry_give_no_pose_in_the_frame_of_the_map(
     assert localized and all('own odometry' in answer.reason for answer in localized)
     assert all(a.pose is None and a.candidates[0].place.pose is None for a in told)
     for row, frame in enumerate(street):
-        answer = pipeline.process(frame).recognition
+        answer = pipeline.process(dataclasses.replace(frame, odom=None)).recognition
         assert answer.candidates[0].row == row and answer.state is State.LOCALIZED
-        np.testing.assert_array_equal(answer.pose, posed.places[row].pose)
+        np.testing.assert_allclose(answer.pose, posed.places[row].pose, atol=1e-9)
 
 
 def test_a_break_of_odometry_starts_a_segment(
