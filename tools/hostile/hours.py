@@ -34,7 +34,7 @@ Sample = dict[str, Any]
 
 
 class Camera(threading.Thread):
-    """Publishes the frames of the demo's summer run, and odometry, to and fro for ever."""
+    """Publishes the frames of the demo's summer run, and odometry, back and forth for ever."""
 
     def __init__(self, robot: RemoteRobot) -> None:
         super().__init__(daemon=True)

@@ -201,7 +201,7 @@ class Live(Work):
             for number, frame in enumerate(odometry_frames()):
                 slam.process(frame)
                 if number % 5 == 4:
-                    drives.save(slam, str(folder / self.at))
+                    drives.save(slam.place_map, slam.session, str(folder / self.at))
                     log.write(json.dumps(len(slam.place_map)) + '\n')
                     log.flush()
 
