@@ -136,9 +136,9 @@ def model() -> list[DeclareLaunchArgument]:
         declare(
             'mode',
             default_value='',
-            choices=['', 'localize', 'slam'],
+            choices=['', 'localize', 'update', 'slam'],
             description='what the node does with images: localize finds places in a fixed map, '
-            'slam lets the map grow' + NODE_DEFAULT,
+            'update also adds the looks of this drive, slam lets the map grow' + NODE_DEFAULT,
         ),
         declare(
             'weights',

@@ -250,16 +250,20 @@ def believe(
         return None
     radius, angle = config.distinct_radius_m, config.distinct_angle_deg
     unposed = np.isnan(poses[:, 0, 0])
+    if unposed.any() and not unposed.all():
+        log.info('some places of the map have no pose: each frame is decided alone')
+        return None
+    segments = _segments(place_map)
     if unposed.all():
         poses = _on_lines(place_map.places, temporal.speed_mps)
         radius = config.distinct_time_s * temporal.speed_mps
         sessions = np.array([place.session for place in place_map.places], str)
         segments = np.unique(sessions, return_inverse=True)[1]
-        return TemporalBelief(poses, temporal, radius, angle, segments, by_confidence)
-    if unposed.any():
-        log.info('some places of the map have no pose: each frame is decided alone')
-        return None
-    return TemporalBelief(poses, temporal, radius, angle, _segments(place_map), by_confidence)
+    belief = TemporalBelief(poses, temporal, radius, angle, segments, by_confidence)
+    for row, others in place_map.joined.items():
+        for other in others:
+            belief.link(row, other)
+    return belief
 
 
 def _on_lines(places: Sequence[Place], speed_mps: float) -> np.ndarray:

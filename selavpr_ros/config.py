@@ -10,7 +10,7 @@ import re
 from selavpr_model.config.decision import RecognizerConfig, TemporalConfig
 from selavpr_model.config.geometry import GeometryConfig
 from selavpr_model.config.graph import GraphConfig
-from selavpr_model.config.maps import KeyframeConfig, MapConfig
+from selavpr_model.config.maps import KeyframeConfig, MapConfig, UpdateConfig
 from selavpr_model.config.model import ExtractorConfig
 from selavpr_model.config.options import Config, option
 from selavpr_model.config.slam import SlamConfig
@@ -24,6 +24,7 @@ class Mode(enum.Enum):
     LOCALIZE = 'localize'
     PAUSE = 'pause'
     SLAM = 'slam'
+    UPDATE = 'update'
 
 
 TOPIC = re.compile(r'(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
@@ -52,9 +53,10 @@ class NodeConfig(Config):
     )
     mode: str = option(
         Mode.LOCALIZE.value,
-        'what the node does with images: localize finds places in a fixed map, slam lets the map '
-        'grow; read when the node is configured, ~/set_mode changes it later',
-        choices=(Mode.LOCALIZE.value, Mode.SLAM.value),
+        'what the node does with images: localize finds places in a fixed map, update also adds '
+        'the looks of this drive to it, slam lets the map grow; read when the node is configured, '
+        '~/set_mode changes it later',
+        choices=(Mode.LOCALIZE.value, Mode.UPDATE.value, Mode.SLAM.value),
     )
     autostart: bool = option(
         True, 'whether the node configures and activates by itself at the start'
@@ -249,6 +251,7 @@ GROUPS: dict[str, type[Config]] = {
     'graph': GraphConfig,
     'keyframes': KeyframeConfig,
     'storage': MapConfig,
+    'update': UpdateConfig,
 }
 """Prefix of the ROS parameters -> class; '' has no prefix."""
 

@@ -96,6 +96,14 @@ def evening(summer: list[Any]) -> list[Any]:
 
 
 @pytest.fixture(scope='session')
+def model(extractor: Any) -> Any:
+    """The real extractor, which looks at each image once."""
+    from map_helpers import Remembering
+
+    return Remembering(extractor)
+
+
+@pytest.fixture(scope='session')
 def summer_map(
     extractor: Any, summer: list[Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:

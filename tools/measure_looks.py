@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Measure what a second look of each place is worth, and what half of the views lose.
 
-Maps of the demo: summer; summer and winter; summer, updated by the winter drive from answers and
-odometry alone; and both with half of their views. A drive of a third season is replayed in each.
+Maps of the demo: summer; summer and winter, whole and with half of the views; summer, updated by
+the winter drive from answers and odometry alone. A drive of a third season is replayed in each.
 Frames count whose place is in the summer map; right is within 5 m and 45 degrees.
 Example: python tools/measure_looks.py build/town/autumn --out build/looks
 """
@@ -85,7 +85,6 @@ def main() -> None:
         'summer and winter': both,
         'summer and winter, half': half(both, told.out / 'both_half'),
         'summer, updated by winter': updated,
-        'summer, updated by winter, half': half(updated, told.out / 'updated_half'),
     }
     frames = BagFrames(told.bag, pose_topic=TRUTH)
     inside = Scoring(frames, maps['summer'], SCORE).judge

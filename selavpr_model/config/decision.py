@@ -105,13 +105,13 @@ class TemporalConfig(Config):
         low=0.0,
     )
     max_evidence: float = option(
-        3.0,
+        5.0,
         'largest log-likelihood that one frame gives for or against a place',
         unit='nat',
         low=0.0,
     )
     evidence_per_root: float = option(
-        0.2,
+        0.3,
         'log-likelihood that a place loses for each unit by which the root of its matches is '
         'below that of the best place; used in maps that were calibrated',
         unit='nat',
@@ -180,4 +180,5 @@ class TemporalConfig(Config):
         'in SLAM',
         unit='m/s',
         low=0.0,
+        high=1000.0,
     )

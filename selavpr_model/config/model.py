@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import re
 from typing import Any
 
 from selavpr_model.config.options import Config, option
+from selavpr_model.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +128,11 @@ class ExtractorConfig(Config):
     batch_size: int = option(
         8, 'number of images in one forward pass when a map is built', low=1, high=512
     )
+
+    def __post_init__(self) -> None:
+        Config.__post_init__(self)
+        if not re.fullmatch(r'auto|cpu|cuda(:\d{1,3})?', self.device):
+            raise ConfigError(
+                'ExtractorConfig.device: expected auto, cpu, cuda or cuda:N; '
+                f'got {self.device!r:.80}'
+            )

@@ -153,7 +153,8 @@ def _unmatched(files: Sequence[Path], table: PoseTable) -> str:
 
 
 def by_name(files: Sequence[Path], table: PoseTable) -> list[PoseRow | None]:
-    """By the longest end of the path that both say; else by name without suffix."""
+    """By the longest end of the path that both say; else by name without suffix, or the number
+    in it where the table has the numbers of frames."""
     names: dict[str, list[PoseRow]] = {}
     for row in table.rows:
         there = names.setdefault(Path(row.file).name, [])
@@ -166,7 +167,7 @@ def by_name(files: Sequence[Path], table: PoseTable) -> list[PoseRow | None]:
 
 
 def _closest(file: Path, names: dict[str, list[PoseRow]], table: PoseTable) -> PoseRow | None:
-    there = names.get(file.name) or names.get(file.stem) or []
+    there = names.get(file.name) or names.get(file.stem) or names.get(f'{name_number(file)}') or []
     if len(there) < 2:
         return there[0] if there else None
     alike = [_shared_end(file, Path(row.file)) for row in there]

@@ -37,15 +37,16 @@ def decode_rgb(data: np.ndarray, name: str, as_stored: bool = False) -> np.ndarr
     """
     # OpenCV's versions differ in whose orientation they obey: here it is the same for all
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    is_tiff = data[:4].tobytes() in (b'II*\0', b'MM\0*')  # whose grey floats are no colours
     try:
-        image = decoded(data, flags)
+        image = decoded(data, cv2.IMREAD_UNCHANGED if is_tiff else flags)
     except InputError as error:
         raise InputError(f'{name}: {error}') from error
     if image is None:
         raise InputError(f'{name}: expected a whole {FORMATS}; {_what(data)}')
-    image = to_8_bit(image)
+    image = to_8_bit(_three_channels(image))
     rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), dtype=np.uint8)
-    is_tiff = data[:4].tobytes() in (b'II*\0', b'MM\0*')  # its decoder turns it itself
+    # the decoder of TIFF turns images itself
     return rgb if as_stored or is_tiff else turned(rgb, parse_exif(data.tobytes()).orientation)
 
 
@@ -59,6 +60,14 @@ def decoded(data: np.ndarray, flags: int) -> np.ndarray | None:
         return cv2.imdecode(data, flags) if is_decodable(data.data) else None
     except (cv2.error, MemoryError):
         return None
+
+
+def _three_channels(image: np.ndarray) -> np.ndarray:
+    """(H, W[, C]) of any depth -> (H, W, 3): grey three times, transparency left out."""
+    if image.ndim == 3 and image.shape[2] >= 3:
+        return np.ascontiguousarray(image[..., :3])
+    grey = image if image.ndim == 2 else image[..., 0]
+    return np.dstack([grey] * 3)
 
 
 def turned(image: np.ndarray, orientation: int) -> np.ndarray:

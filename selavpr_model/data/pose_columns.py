@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 from pathlib import Path
 import re
@@ -12,16 +12,20 @@ import re
 from selavpr_model.data.pose_files import is_number
 from selavpr_model.errors import SourceError
 
+TIME_UNITS = ('s', 'ms', 'us', 'ns')
+NO_METRES = ('mm', 'cm', 'dm', 'km', 'ft', 'feet', 'inch', 'inches', 'miles', 'px', 'pixels')
 ALIASES = {
-    'file': 'file filename file_name image imagefile image_name image_path name path img frame',
-    'stamp': 'stamp timestamp time t stamp_s stamp_ns timestamp_ns timestamp_us time_ns '
-    'utime header.stamp',
+    'file': 'file filename file_name image imagefile image_name image_path name path img frame '
+    'key sourcefile',
+    'stamp': 'stamp timestamp time t utime header.stamp '
+    + ' '.join(f'{n}_{u}' for n in ('stamp', 'timestamp', 'time', 't') for u in TIME_UNITS),
     'x': 'x tx px p_x pos_x position_x position.x east easting utm_east utm_x x_m p_rs_r_x',
     'y': 'y ty py p_y pos_y position_y position.y north northing utm_north utm_y y_m p_rs_r_y',
     'z': 'z tz pz p_z pos_z position_z position.z up z_m p_rs_r_z',
-    'latitude': 'latitude lat gps_lat gps_latitude lat_deg latitude_deg',
-    'longitude': 'longitude lon lng long gps_lon gps_lng gps_longitude lon_deg longitude_deg',
-    'altitude': 'altitude alt height elevation ele gps_alt gps_altitude altitude_m',
+    'latitude': 'latitude lat gps_lat gps_latitude gpslatitude lat_deg latitude_deg',
+    'longitude': 'longitude lon lng long gps_lon gps_lng gps_longitude gpslongitude lon_deg '
+    'longitude_deg',
+    'altitude': 'altitude alt height elevation ele gps_alt gps_altitude gpsaltitude altitude_m',
     'roll': 'roll roll_rad',
     'roll_deg': 'roll_deg',
     'pitch_deg': 'pitch_deg',
@@ -31,7 +35,8 @@ ALIASES = {
     'yaw_deg': 'yaw_deg theta_deg yaw_degrees',
     'heading': 'heading compass compass_heading compass_angle bearing azimuth gps_heading '
     'course ca',
-    'heading_deg': 'heading_deg compass_deg bearing_deg azimuth_deg',
+    'heading_deg': 'heading_deg compass_deg bearing_deg azimuth_deg gpsimgdirection '
+    'gimbalyawdegree',
     'heading_rad': 'heading_rad compass_rad bearing_rad azimuth_rad',
     'qx': 'qx q_x quat_x orientation_x orientation.x q_rs_x rot_x rotation_x',
     'qy': 'qy q_y quat_y orientation_y orientation.y q_rs_y rot_y rotation_y',
@@ -62,7 +67,7 @@ class Columns:
 
     world_to_camera: quaternion and position are the camera's view of the world. centre: only the
     rotation is. body: whose poses these are known to be, where not the camera's. header: whether
-    the first line with content is one.
+    the first line with content is one. time_unit: of TIME_UNITS, '' where the header does not say.
     """
 
     names: tuple[str, ...]
@@ -71,6 +76,7 @@ class Columns:
     world_to_camera: bool = False
     centre: bool = False
     body: str = ''
+    time_unit: str = ''
 
     @property
     def has_orientation(self) -> bool:
@@ -85,14 +91,56 @@ def columns_of(path: Path, comments: Sequence[str], first: Sequence[str]) -> Col
         return Columns(names, 'Cambridge Landmarks', False, centre=True)
     cells = header_among(path, comments)
     if cells:
-        return _convention(path, _named(path, cells), cells, header=False)
+        return _said(path, cells, header=False)
     if all(is_number(c) for c in first[1:]):
         return _without_header(path, first)
+    for cell in first:
+        _refuse_unit(path, cell)
     named = _named(path, first)
     if not _holds_poses(named):
         got = ', '.join(c.strip(' #"') for c in first)
         raise SourceError(f'{path}: expected columns {EXPECTED}; got {got}; rename them')
-    return _convention(path, named, first, header=True)
+    return _said(path, first, header=True)
+
+
+def _said(path: Path, cells: Sequence[str], header: bool) -> Columns:
+    """What a header means."""
+    for cell in cells:
+        _refuse_unit(path, cell)
+    columns = _convention(path, _named(path, cells), cells, header)
+    units = [_unit(cell) for cell in cells if _name(cell) == 'stamp']
+    known = [unit for unit in units if unit in TIME_UNITS]
+    return replace(columns, time_unit=known[0] if known else '')
+
+
+def _refuse_unit(path: Path, cell: str) -> None:
+    """SourceError where positions are not in metres, or latitudes not in degrees."""
+    unit = _unit(cell)
+    name = COLUMN_OF.get(_plain(cell).removesuffix(f'_{unit}'), '')
+    if name in ('x', 'y', 'z', 'altitude') and unit in NO_METRES:
+        raise SourceError(
+            f'{path}: expected positions in metres, got {cell.strip()!r}; convert the column and '
+            f'call it {name}'
+        )
+    if name in ('latitude', 'longitude') and unit in ('rad', 'radians'):
+        raise SourceError(
+            f'{path}: expected {name} in degrees, got {cell.strip()!r}; convert the column'
+        )
+
+
+def _unit(cell: str) -> str:
+    """`ms` of `time [ms]`, `time (ms)` and `time_ms`; '' where none is said."""
+    text = cell.strip(' #"\'').lower()
+    inside = re.search(r'[\[(]\s*([a-z]+)', text)
+    behind = re.search(r'_([a-z]+)$', text)
+    return inside[1] if inside else behind[1] if behind else ''
+
+
+def _plain(cell: str) -> str:
+    """A column's name without its unit in brackets."""
+    text = re.sub(r'[\[(].*$', '', cell.strip(' #"\'').lower())
+    name = text.strip(' _%').replace(' ', '_').replace('-', '_')
+    return re.sub(r'^(field\.)?(pose\.)*', '', name)  # of rostopic echo -p
 
 
 def header_among(path: Path, comments: Sequence[str]) -> list[str]:
@@ -130,9 +178,7 @@ def _named(path: Path, cells: Sequence[str]) -> list[str]:
 def _name(cell: str) -> str:
     text = cell.strip(' #"\'').lower()
     unit = re.search(r'[\[(]\s*(\w*).*$', text)
-    name = re.sub(r'[\[(].*$', '', text).strip(' _%').replace(' ', '_').replace('-', '_')
-    name = re.sub(r'^(field\.)?(pose\.)*', '', name)  # of rostopic echo -p
-    known = COLUMN_OF.get(name, '')
+    known = COLUMN_OF.get(_plain(cell), '')
     if unit and known in ('roll', 'pitch') and unit.group(1).startswith('deg'):
         return f'{known}_deg'
     if unit and known in ('yaw', 'heading'):

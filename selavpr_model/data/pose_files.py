@@ -49,17 +49,21 @@ class PoseRow:
     lost: bool = False
 
 
-def stamp_ns(text: str) -> int:
-    """Nanoseconds, exactly, of a number in s, ms, us or ns: told apart by its size.
+NANOSECONDS = {'s': 10**9, 'ms': 10**6, 'us': 10**3, 'ns': 1}
 
-    Any date between 1973 and 2262 is understood, and small numbers are seconds. SourceError for
-    what is no number or does not fit into 64 bits.
+
+def stamp_ns(text: str, unit: str = '') -> int:
+    """Nanoseconds, exactly, of a number in s, ms, us or ns: by its unit, else by its size.
+
+    Of dates between 1973 and 2262 the size tells the unit, and small numbers are seconds.
+    SourceError for what is no number or does not fit into 64 bits.
     """
     try:
         value = Decimal(text)
         size = abs(value)
         factor = 1 if size >= 10**17 else 10**3 if size >= 10**14 else 10**6
-        ns = int(value * (10**9 if size < 10**11 else factor)) if size < 2**63 else 2**63
+        factor = NANOSECONDS[unit] if unit else 10**9 if size < 10**11 else factor
+        ns = int(value * factor) if size < 2**63 else 2**63
     except InvalidOperation:  # no number, or NaN
         ns = 2**63
     if abs(ns) >= 2**63:
@@ -184,7 +188,7 @@ def read_text(path: Path) -> str:
     try:
         text = path.read_text(encoding='utf-8-sig')
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f'{path}: cannot be read as text: {error}') from error
+        raise SourceError(f'{path}: cannot be read as text ({error}); save it as UTF-8') from error
     if '\0' in text:  # csv of Python 3.10 refuses it, that of later ones takes it
         raise SourceError(f'{path}: expected text, got a zero byte; is it the right file?')
     return text

@@ -44,9 +44,10 @@ def number(text: str, column: str, where: str) -> float:
         raise SourceError(f'{where}: {column}: expected a number, got {text!r}') from None
 
 
-def stamp_of(text: str, where: str) -> int:
+def stamp_of(text: str, where: str, unit: str = '') -> int:
+    """Nanoseconds of a date or a number; unit: s, ms, us or ns, '' to tell it by its size."""
     try:
-        return date_ns(text) if ':' in text and '-' in text else stamp_ns(text)
+        return date_ns(text) if ':' in text and '-' in text else stamp_ns(text, unit)
     except SourceError as error:
         raise SourceError(f'{where}: {error}') from None
 

@@ -198,7 +198,7 @@ def _columned(
     for where, cell in table:
         xyz = place(cell, where)
         pose = pose_of(xyz, cell, where) if xyz is not None else None
-        stamp = stamp_of(cell['stamp'], where) if 'stamp' in cell else None
+        stamp = stamp_of(cell['stamp'], where, columns.time_unit) if 'stamp' in cell else None
         name = cell.get('file', '').replace('\\', '/')
         rows.append(PoseRow(name, stamp, pose, columns.has_orientation, lost=pose is None))
     notes = () if origin is None else (f'metres east, north, up of {origin.to_dict()}',)

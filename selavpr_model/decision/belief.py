@@ -25,7 +25,7 @@ from selavpr_model.records import Candidate
 # The most believed places are moved one by one; what the others hold is nearly flat and stays.
 ACTIVE = 500
 MODES = 10  # places looked at as the centre of the belief
-FAINT = 0.01  # of the belief in the best place: what holds less is not part of a mode
+FAINT = 0.001  # of the belief in the best place: what holds less parts modes
 MOST_IN_MODES = 200  # places; a belief that is spread over more knows nothing
 REACH = 3.0  # standard deviations of motion that are followed
 FAR_M = 1e7  # between places whose poses have no common frame

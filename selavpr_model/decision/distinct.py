@@ -9,9 +9,10 @@ the place itself would speak for what may be wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 import math
+from types import MappingProxyType
 
 import numpy as np
 
@@ -87,18 +88,36 @@ class Viewpoints:
 class Distinct:
     """Which of the places of one frame show different places; each is compared once.
 
-    `distinct[i]` is (n,) bool: whether the i-th and each of them do.
+    `distinct[i]` is (n,) bool: whether the i-th and each of them do. Places that a loop closure
+    joins are one, and so are those at the same place as either of its ends.
     """
 
-    def __init__(self, viewpoints: Viewpoints, config: RecognizerConfig) -> None:
-        self._viewpoints, self._config = viewpoints, config
+    def __init__(
+        self, viewpoints: Viewpoints, config: RecognizerConfig,
+        joined: Mapping[int, Collection[int]] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        """joined: index -> indices that a closure joins with it."""
+        self._viewpoints, self._config, self._joined = viewpoints, config, joined
+        self._apart: dict[int, np.ndarray] = {}
         self._rows: dict[int, np.ndarray] = {}
 
     def __getitem__(self, index: int) -> np.ndarray:
         if index not in self._rows:
-            one = self._viewpoints.at(index)
-            self._rows[index] = self._viewpoints.from_one(one, self._config)
+            apart = self._by_viewpoint(index)
+            here = {index, *np.flatnonzero(~apart).tolist()} if self._joined else set()
+            partners = sorted({p for one in here for p in self._joined.get(one, ())} - here)
+            self._rows[index] = np.logical_and.reduce(
+                [apart, *(self._by_viewpoint(partner) for partner in partners)]
+            )
+            self._rows[index][partners] = False
         return self._rows[index]
+
+    def _by_viewpoint(self, index: int) -> np.ndarray:
+        """The same, by what is known of each of the two alone."""
+        if index not in self._apart:
+            one = self._viewpoints.at(index)
+            self._apart[index] = self._viewpoints.from_one(one, self._config)
+        return self._apart[index]
 
 
 def distinct_from(place: Place, others: Sequence[Place], config: RecognizerConfig) -> np.ndarray:

@@ -57,10 +57,13 @@ def probability(alone: Ranked, row: int, belief: Belief, model: Confidence | Non
 
     By the best keyframe of that place in this frame alone, and by the sequence. The rest of a long
     mode does not count: the frame may show that the robot is at its other end. Without a model it
-    is the belief in the mode, where the frame speaks for it at all.
+    is the belief in the mode. A frame that speaks against the mode makes it 0: nobody is LOCALIZED
+    on memory alone, as the robot may have been carried away just now.
     """
+    if belief.evidence <= 0:
+        return 0.0
     if model is None:
-        return belief.mode.mass if belief.evidence > 0 else 0.0
+        return belief.mode.mass
     elsewhere = {c.row for c in alone.rivals(row)}
     known = [(c.row not in elsewhere, c.confidence) for c in alone.candidates]
     here = [p for mine, p in known if mine and p is not None]

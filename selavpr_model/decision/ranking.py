@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 import math
+from types import MappingProxyType
 
 import numpy as np
 
@@ -31,10 +32,16 @@ class Ranked:
     def of(
         cls, candidates: Sequence[Candidate], config: RecognizerConfig,
         elsewhere: Sequence[Candidate] = (), frames: Sequence[str] | None = None,
+        joined: Mapping[int, Collection[int]] = MappingProxyType({}),
     ) -> Ranked:  # fmt: skip
-        """frames: of each candidate's pose; by default all poses are in one frame."""
+        """frames: of each candidate's pose; by default all poses are in one frame; joined: row ->
+        rows that a closure joins with it."""
         viewpoints = Viewpoints.of([c.place for c in candidates], frames)
-        return cls(tuple(candidates), Distinct(viewpoints, config), tuple(elsewhere))
+        at = {c.row: i for i, c in enumerate(candidates)} if joined else {}
+        linked = {
+            i: [at[r] for r in joined[row] if r in at] for row, i in at.items() if row in joined
+        }
+        return cls(tuple(candidates), Distinct(viewpoints, config, linked), tuple(elsewhere))
 
     def rivals(self, row: int) -> list[Candidate]:
         """The candidates that show another place than the candidate of this row of the map."""

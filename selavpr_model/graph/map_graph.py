@@ -13,6 +13,7 @@ from selavpr_model.config import GraphConfig
 from selavpr_model.graph.alignment import align, Alignment, Sighting
 from selavpr_model.graph.pose_graph import Edges, joined_edges, solve
 
+OURS, NOWHERE = -1, -2  # frames: that of the map, none
 LEAST_M, LEAST_DEG = 0.01, 0.05  # sigma of odometry between keyframes however near
 
 
@@ -38,7 +39,7 @@ class MapGraph:
         own = (
             known & ~self.aligned[np.where(known, self.tracks, 0)] if len(self.aligned) else known
         )
-        return np.where(np.isnan(self.poses[:, 0, 0]), -2, np.where(own, self.tracks, -1))
+        return np.where(np.isnan(self.poses[:, 0, 0]), NOWHERE, np.where(own, self.tracks, OURS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,12 +55,12 @@ class Straight:
 def straighten(graph: MapGraph, config: GraphConfig) -> Straight:
     """Align what can be aligned, then move all that is not fixed to where everything fits best."""
     graph, alignments = _aligned(graph, config)
-    vertices = np.flatnonzero(graph.frames > -2)
+    vertices = np.flatnonzero(graph.frames > NOWHERE)
     number = np.full(len(graph.poses), -1)
     number[vertices] = np.arange(len(vertices))
     used = _inside(graph)
     edges = joined_edges(_odometry(graph, number, config), _closures(graph, number, used, config))
-    solution = solve(graph.poses[vertices], edges, _held(graph)[vertices])
+    solution = solve(graph.poses[vertices], edges, _held(graph, used)[vertices])
     poses, weights = graph.poses.copy(), graph.links['weight'].copy()
     poses[vertices] = solution.poses
     weights[used] = solution.weights[len(edges) - len(used) :]
@@ -103,9 +104,9 @@ def _seen(graph: MapGraph, track: int) -> Iterator[Sighting]:
     frames, poses = graph.frames, graph.poses
     for link in graph.links[graph.links['metric'] == 1]:
         before, after = int(link['before']), int(link['after'])
-        if frames[before] == -1 and frames[after] == track:
+        if frames[before] == OURS and frames[after] == track:
             yield Sighting(poses[before], link['pose'], link['covariance'], poses[after], after)
-        elif frames[after] == -1 and frames[before] == track:
+        elif frames[after] == OURS and frames[before] == track:
             back, C = turned_around(link['pose'], link['covariance'])
             yield Sighting(poses[after], back, C, poses[before], before)
 
@@ -126,15 +127,19 @@ def _inside(graph: MapGraph) -> np.ndarray:
     """(m,) the links whose ends have poses in one frame."""
     frames = graph.frames
     before, after = frames[graph.links['before']], frames[graph.links['after']]
-    return np.flatnonzero((before == after) & (before > -2))
+    return np.flatnonzero((before == after) & (before > NOWHERE))
 
 
-def _held(graph: MapGraph) -> np.ndarray:
-    """(N,) bool, rows that stay: those asked for, and the first of each frame without one."""
+def _held(graph: MapGraph, used: np.ndarray) -> np.ndarray:
+    """(N,) bool, rows that stay: those asked for, those of frames in which nothing closes, and the
+    first of each frame where none was asked for."""
     held, frames = graph.fixed.copy(), graph.frames
-    for frame in np.unique(frames[frames > -2]):
+    closed = {*frames[graph.links['before'][used]].tolist()}
+    for frame in np.unique(frames[frames > NOWHERE]).tolist():
         rows = np.flatnonzero(frames == frame)
-        if not held[rows].any():
+        if frame not in closed:
+            held[rows] = True
+        elif not held[rows].any():
             held[rows[0]] = True
     return held
 

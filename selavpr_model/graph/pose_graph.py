@@ -10,6 +10,7 @@ alone would let them pull a little.
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 
 import numpy as np
 from scipy.sparse import coo_matrix, csc_matrix
@@ -59,15 +60,19 @@ def solve(poses: np.ndarray, edges: Edges, fixed: np.ndarray) -> Solution:
     """The poses (N, 4, 4) that fit the edges best, and which edges had to go.
 
     fixed: (N,) bool, vertices that stay; what hangs on no fixed vertex stays near where it is.
+    Numbers that overflow change nothing.
     """
-    problem = _Problem(edges, fixed)
+    problem, start = _Problem(edges, fixed), poses.copy()
     weights: np.ndarray = np.ones(len(edges))
     if not len(edges) or fixed.all():
         return Solution(poses.copy(), weights)
     steps = range(STEPS)
     convexity: float | None = None
     for step in steps:
-        poses, moved = problem.step(poses, weights)
+        stepped, moved = problem.step(poses, weights)
+        if not math.isfinite(moved):
+            return Solution(start, np.ones(len(edges)))
+        poses = stepped
         if edges.certain.all() and moved < STILL_M:
             break
         squares = problem.squares(poses)

@@ -66,7 +66,7 @@ class OdometryRows:
         return bool(self._added) or bool(len(self._read))
 
     def set(self, row: int, pose: np.ndarray, segment: int) -> None:
-        """pose: (4, 4) T_odom_camera of a row that has none yet."""
+        """pose: (4, 4) T_odom_camera of a row that was added."""
         self._added[row] = pose, segment
 
     def get(self, row: int) -> tuple[np.ndarray, int] | None:

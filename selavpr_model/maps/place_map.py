@@ -67,6 +67,7 @@ class PlaceMap:
         self.cameras: dict[str, Camera] = {}  # of each session
         self.unaligned_sessions: set[str] = set()  # with poses in their own odometry
         self.links = map_links.no_links()  # of places that closures join
+        self._joined: tuple[np.ndarray, dict[int, set[int]]] = self.links, {}
         self.odometry = map_links.OdometryRows()  # as it was measured, of runs in SLAM mode
         self.table = PlaceTable()
         self.index = VectorIndex(identity.global_dim, config.use_gpu_index)
@@ -155,24 +156,45 @@ class PlaceMap:
             self.odometry.set(mine, *measured)
 
     def copy_links(self, other: PlaceMap, rows: Mapping[int, int]) -> None:
-        """The links of another map; rows: of it -> of this map, for those that were copied."""
-        self.links = np.concatenate([self.links, map_links.moved(other.links, rows)])
+        """The links of another map; rows: of it -> of this map, for those that were copied.
+
+        Where a link is left out, poses that it has corrected become what odometry says: nothing
+        else would know of the correction.
+        """
+        kept = map_links.moved(other.links, rows)
+        self.links = np.concatenate([self.links, kept])
+        for row in rows.values() if len(kept) < len(other.links) else ():
+            measured, pose = self.odometry.get(row), self.table[row].pose
+            if measured is not None and pose is not None:
+                self.odometry.set(row, pose, measured[1])
 
     def link(
         self, before: int, after: int, pose: np.ndarray, covariance: np.ndarray, metric: bool
     ) -> None:
         """Join two rows by a verified closure; see LINK for its parts."""
+        partners = self.joined  # known so far: a growing map gets many links one by one
         new = map_links.link(before, after, pose, covariance, metric)
         self.links = np.concatenate([self.links, new])
+        partners.setdefault(before, set()).add(after)
+        partners.setdefault(after, set()).add(before)
+        self._joined = self.links, partners
 
     def move(self, poses: np.ndarray) -> None:
         """Correct the poses of the first rows: (n, 4, 4) T_map_camera, all NaN where none."""
         self.table.move(poses)
 
+    def weigh_links(self, weights: np.ndarray) -> None:
+        """(m,) new weights of the first links, 0 to 1."""
+        links = self.links.copy()
+        links['weight'][: len(weights)] = weights
+        self.links = links
+
     @property
     def joined(self) -> dict[int, set[int]]:
         """Row -> rows that show the same place by a closure, whatever their poses say."""
-        return map_links.joined(self.links)
+        if self._joined[0] is not self.links:
+            self._joined = self.links, map_links.joined(self.links)
+        return self._joined[1]
 
     def _append(self, global_: np.ndarray, place: Place, jpeg: np.ndarray) -> int:
         self.index.add(global_[None])

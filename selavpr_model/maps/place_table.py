@@ -136,8 +136,12 @@ class PlaceTable(Sequence[Place]):
         every = np.concatenate([self._read.poses, rest]) if len(rest) else self._read.poses
         return np.concatenate([moved, every[len(moved) :]]) if len(moved) else every
 
+    def session_of_rows(self) -> list[str]:
+        """(N,) the session of each row."""
+        return [*self._read.sessions, *(p.session for p in self._added)]
+
     def sessions(self) -> set[str]:
-        return {*self._read.sessions, *(p.session for p in self._added)}
+        return set(self.session_of_rows())
 
     def lines(self, rows: int) -> Iterator[dict[str, Any]]:
         """What places.jsonl holds of the first `rows` places; poses lie in poses.npy."""

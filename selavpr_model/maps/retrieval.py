@@ -71,7 +71,7 @@ def ranked(
             for code, part in zip(codes, parts, strict=True)
         )
         frames = None if frame_of is None else [frame_of(c.row) for c in first]
-        return Ranked.of(first, config, other, frames)
+        return Ranked.of(first, config, other, frames, place_map.joined)
 
 
 def _retrieve(

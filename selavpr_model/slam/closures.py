@@ -117,7 +117,7 @@ class ClosureJudge:
         usual = self.step_matches
         if candidate.place.session != view.place.session or usual is None:
             return 1.0
-        return candidate.mutual_matches / usual
+        return candidate.mutual_matches / max(usual, 1.0)
 
     def _is_strong(self, view: View, candidate: Candidate) -> bool:
         return self._strength(view, candidate) >= self._config.least_strength

@@ -37,7 +37,7 @@ class SlamStep:
 
     The recognition has no pose: places of a growing map lie where drifting odometry put them.
     Places have their pose where it is in the frame of the map. A run in a map of earlier runs has
-    an odometry frame of its own, so its places have none.
+    an odometry frame of its own, so its places have none until it is aligned.
     """
 
     recognition: Recognition

@@ -21,6 +21,7 @@ from selavpr_model.maps.links import JOINS
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage import writer
 from selavpr_model.maps.storage.store import open_map, save_map
+from selavpr_model.poses import inverse
 from selavpr_model.records import LoopClosure, PoseKind
 
 logger = logging.getLogger(__name__)
@@ -41,13 +42,14 @@ def sketch(place_map: PlaceMap, first_free: int = 0) -> Sketch:
     poses, measured = place_map.poses.copy(), odometry['pose'].copy()
     tracks = np.full(rows, -1)
     numbers: dict[tuple[str, int], int] = {}
-    for row, place in enumerate(place_map.places):
-        segment, unaligned = int(odometry['segment'][row]), bool(place_map.frame_of(place))
-        if place.pose is None or (segment < 0 and not unaligned):
+    posed, segments = ~np.isnan(poses[:, 0, 0]), odometry['segment'].tolist()
+    for row, session in enumerate(place_map.table.session_of_rows()[:rows]):
+        segment, unaligned = segments[row], session in place_map.unaligned_sessions
+        if not posed[row] or (segment < 0 and not unaligned):
             continue
         if segment < 0:  # of an unaligned session; its poses are all that is known of odometry
-            measured[row] = place.pose
-        tracks[row] = numbers.setdefault((place.session, segment), len(numbers))
+            measured[row] = poses[row]
+        tracks[row] = numbers.setdefault((session, segment), len(numbers))
     sessions = tuple(session for session, _ in numbers)
     first = {session: k for k, session in reversed(list(enumerate(sessions)))}
     aligned = np.array(
@@ -71,12 +73,24 @@ def apply(place_map: PlaceMap, drawn: Sketch, straight: Straight) -> list[str]:
         if drawn.sessions[track] in unaligned - whole:
             rows = drawn.graph.tracks == track
             poses[rows] = drawn.graph.poses[rows]
-    place_map.move(poses)
-    place_map.links['weight'][: len(straight.weights)] = straight.weights
+    place_map.move(_carried_on(place_map, poses))
+    place_map.weigh_links(straight.weights)
     place_map.unaligned_sessions -= whole
     for track, each in straight.alignments.items():
         logger.debug('session %r: %s', drawn.sessions[track], each.reason)
     return sorted(whole)
+
+
+def _carried_on(place_map: PlaceMap, poses: np.ndarray) -> np.ndarray:
+    """(N, 4, 4) of all places: (n, 4, 4) of the first, and those that odometry has added since."""
+    every = place_map.poses.copy()
+    every[: len(poses)] = poses
+    for row in range(max(len(poses), 1), len(every)):
+        before, after = place_map.odometry.get(row - 1), place_map.odometry.get(row)
+        same = place_map.places[row - 1].session == place_map.places[row].session
+        if same and before is not None and after is not None and before[1] == after[1]:
+            every[row] = every[row - 1] @ inverse(before[0]) @ after[0]
+    return every
 
 
 @dataclass(frozen=True, slots=True)

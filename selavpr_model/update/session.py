@@ -43,6 +43,10 @@ class _Look:
     travelled: float
     answer: Recognition
 
+    def is_complete(self, end: float) -> bool:
+        """Whether later answers say nothing more; end: m travelled up to which none does."""
+        return self.odom is None or self.travelled <= end
+
     @property
     def is_sure(self) -> bool:
         return self.answer.state is State.LOCALIZED and self.answer.pose is not None
@@ -144,7 +148,7 @@ class UpdateSession:
     def _settle(self, everything: bool = False) -> None:
         """Decide about the keyframes that have seen all the answers that count for them."""
         end = self._trail.travelled - self.config.window_m
-        while self._waiting and (everything or self._waiting[0].travelled <= end):
+        while self._waiting and (everything or self._waiting[0].is_complete(end)):
             self.counts[self._decide(self._waiting.popleft())] += 1
 
     def _decide(self, look: _Look) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from selavpr_model.errors import SourceError
 from selavpr_ros.bags.bag import Bag, Topic
+from selavpr_ros.convert.encodings import OTHER_TRANSPORTS
 
 RAW_IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 IMAGES = (RAW_IMAGE, COMPRESSED_IMAGE)
 ODOMETRY = 'nav_msgs/msg/Odometry'
+TFMESSAGE = 'tf2_msgs/msg/TFMessage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 STAMPED_POSES = ('geometry_msgs/msg/PoseStamped', 'geometry_msgs/msg/PoseWithCovarianceStamped')
 ONLY_NAMED = (
@@ -18,7 +20,7 @@ ONLY_NAMED = (
 )  # fmt: skip
 """Poses, too, but a path may be planned and a fix has no heading: never taken unasked."""
 POSES = (*STAMPED_POSES, ODOMETRY, *ONLY_NAMED)
-FORMS = ('compressed', 'zstd', 'theora', 'ffmpeg', 'foxglove')
+FORMS = ('compressed', *OTHER_TRANSPORTS)
 """Of image_transport, beside the raw topic: the first that is there is taken."""
 _ENDS = tuple(f'/{form}' for form in FORMS)
 MOST_LISTED = 100
@@ -65,6 +67,11 @@ def choose_pose_topic(bag: Bag, name: str) -> str:
     if name.startswith(TRANSFORMS):
         return name
     topics = _topics_of(bag, POSES)
+    if name in _topics_of(bag, (TFMESSAGE,)):
+        raise SourceError(
+            f'{bag.path}: {name!r} has transforms; name the frame that the poses are to be in, '
+            'such as --poses tf:map'
+        )
     if name:
         return _require(bag, name, topics, POSES, 'pose topic')
     for types in (STAMPED_POSES, (ODOMETRY,)):

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import math
-
 from geometry_msgs.msg import PoseWithCovariance
 import numpy as np
 from selavpr.msg import LoopClosure
@@ -39,7 +37,6 @@ def slam_closure(closure: ClosureRecord, body: to_ros.Body) -> LoopClosure:
         pose_type=int(closure.pose_kind),
         pose=to_ros.no_pose(),
         global_similarity=float(closure.global_similarity),
-        local_similarity=math.nan,
         num_matches=int(closure.mutual_matches),
         num_inliers=int(closure.inliers),
         confidence=to_ros.or_nan(closure.confidence),
@@ -72,7 +69,6 @@ def loop_closure(outcome: to_ros.Outcome, body: to_ros.Body) -> LoopClosure | No
         pose_type=LoopClosure.POSE_NONE,
         pose=to_ros.no_pose(),
         global_similarity=float(best.global_similarity),
-        local_similarity=math.nan,
         num_matches=int(best.mutual_matches),
         num_inliers=int(best.inliers),
         confidence=to_ros.or_nan(best.confidence),

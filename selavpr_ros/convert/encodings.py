@@ -17,7 +17,7 @@ from selavpr_model.errors import InputError
 from selavpr_model.runtime.image_size import is_decodable, MAX_PIXELS, require_size
 from selavpr_model.runtime.shown import shown
 
-OTHER_TRANSPORTS = ('ffmpeg', 'zstd', 'theora', 'avif', 'foxglove')
+OTHER_TRANSPORTS = ('zstd', 'theora', 'ffmpeg', 'foxglove', 'avif')
 """Of image_transport, by the name of their topic; only their plugins decode them."""
 
 log = logging.getLogger(__name__)

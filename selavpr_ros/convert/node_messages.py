@@ -17,6 +17,7 @@ MODES = {
     Mode.LOCALIZE: SetMode.Request.LOCALIZE,
     Mode.PAUSE: SetMode.Request.PAUSE,
     Mode.SLAM: SetMode.Request.SLAM,
+    Mode.UPDATE: SetMode.Request.UPDATE,
 }
 """Mode -> number in LocalizerStatus and SetMode."""
 

@@ -36,10 +36,12 @@ class Control:
     def request(self) -> Request:
         """What the parameters ask of the pipeline now."""
         given = self._context.parameters
-        slam = given.slam if self._context.mode is Mode.SLAM else None
+        mode = self._context.mode
+        slam = given.slam if mode is Mode.SLAM else None
+        update = given.update if mode is Mode.UPDATE else None
         return Request(
             given.extractor, given.node.map, given.recognizer, given.temporal, slam,
-            given.keyframes, given.geometry, given.storage, given.graph,
+            given.keyframes, given.geometry, given.storage, given.graph, update,
         )  # fmt: skip
 
     def load(self) -> None:
@@ -66,12 +68,13 @@ class Control:
         if context.mode is not mode:
             worker.post(self._stream.reset)  # nobody saw where the robot went in PAUSE
         context.mode = mode
-        if mode is Mode.SLAM:
-            self._stream.interrupt('SLAM was begun')
+        if mode in (Mode.SLAM, Mode.UPDATE):
+            if mode is Mode.SLAM:
+                self._stream.interrupt('SLAM was begun')
             request = self.request()
-            worker.post(lambda: self._pipeline.start_slam(request))
+            worker.post(lambda: self._pipeline.start_drive(request))
         elif mode is Mode.LOCALIZE:
-            worker.post(self._pipeline.leave_slam).add_done_callback(self.on_loaded)
+            worker.post(self._pipeline.leave_drive).add_done_callback(self.on_loaded)
         else:
             self._stream.stop('paused', 'the node was paused')
         context.active_since_ns = time.monotonic_ns()

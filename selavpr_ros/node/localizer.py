@@ -158,14 +158,14 @@ class LocalizerNode(LifecycleNode):
         self.shared.lifecycle = lifecycle
 
     def destroy_node(self) -> None:
-        self._end_slam()
+        self._end_drive()
         if not self.worker.stop(STOP_TIMEOUT_S):
             self.log.warn(f'the worker did not end within {STOP_TIMEOUT_S} s')
         super().destroy_node()
 
-    def _end_slam(self) -> None:
+    def _end_drive(self) -> None:
         """Wait for the map to be saved: it is all that this run has seen."""
-        job = self.worker.post(self.pipeline.end_slam)
+        job = self.worker.post(self.pipeline.end_drive)
         try:
             job.result(SAVE_TIMEOUT_S)
         except CancelledError:  # destroyed before

@@ -28,6 +28,7 @@ from selavpr_model.config import (
     RecognizerConfig,
     SlamConfig,
     TemporalConfig,
+    UpdateConfig,
 )
 from selavpr_model.config.options import is_optional
 from selavpr_model.errors import ConfigError, InputError
@@ -136,6 +137,10 @@ class Parameters:
     @property
     def storage(self) -> MapConfig:
         return self._configs['storage']  # type: ignore[return-value]
+
+    @property
+    def update(self) -> UpdateConfig:
+        return self._configs['update']  # type: ignore[return-value]
 
     def on_change(self, callback: Callable[[frozenset[str]], None]) -> None:
         """Call back after each accepted change, with the names that were set and, of the advanced

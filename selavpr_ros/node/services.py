@@ -26,11 +26,12 @@ from selavpr_ros.node.jobs import BusyError, Jobs
 from selavpr_ros.node.mounting import Mounting
 from selavpr_ros.node.pipeline.pipeline import Pipeline
 from selavpr_ros.node.pipeline.relocalize import Ending, Prior, prior_of, Relocalization
-from selavpr_ros.node.pipeline.states import Asset, Localizing, Mapping
+from selavpr_ros.node.pipeline.states import Asset, Localizing, Mapping, Updating
 from selavpr_ros.node.pipeline.worker import Worker
 from selavpr_ros.node.relocalizations import Relocalizations
 from selavpr_ros.node.stream import outcome_of
 
+DRIVES = {Mode.SLAM: Mapping, Mode.UPDATE: Updating}
 MOST_FRAMES = 1000  # of one ~/relocalize, as relocalize_frames
 GROWING = 'a growing map has no frame to be found in; leave SLAM first'
 
@@ -102,19 +103,21 @@ class Services:
         return response
 
     async def set_mode(self, request: Any, response: Any) -> Any:
-        mode, before = mode_of(request.mode), self._context.mode
+        mode = mode_of(request.mode)
         if mode is None:
             response.message = (
-                f'mode {request.mode} does not exist; 0 is LOCALIZE, 1 is PAUSE, 2 is SLAM'
+                f'mode {request.mode} does not exist; 0 is LOCALIZE, 1 is PAUSE, 2 is SLAM, '
+                '3 is UPDATE'
             )
             return response
         model_problem = self._pipeline.problem(Asset.MODEL)
-        if mode is Mode.SLAM and self._context.configured and model_problem is not None:
+        if mode in DRIVES and self._context.configured and model_problem is not None:
             response.message = model_problem
             return response
         if (busy := await self._busy_for(mode)) is not None:
             response.message = busy
             return response
+        before = self._context.mode
         self._control.set_mode(mode)
         problem = await self._mode_problem(mode)
         response.accepted = problem is None
@@ -138,10 +141,12 @@ class Services:
         if mode is Mode.PAUSE or not self._context.configured:
             return None
         try:
-            await self._jobs.do(lambda: None, patient=True)  # behind what starts or ends SLAM
+            await self._jobs.do(lambda: None, patient=True)  # behind what starts or ends a drive
         except CancelledError as error:
             return str(error)
-        if isinstance(self._pipeline.state, Mapping) == (mode is Mode.SLAM):
+        state = self._pipeline.state
+        driving = next((m for m, kind in DRIVES.items() if isinstance(state, kind)), None)
+        if driving is (mode if mode in DRIVES else None):
             return None
         return self._pipeline.problem(Asset.MAP)
 
@@ -237,7 +242,7 @@ class Services:
             return Ending.NOT_ACTIVE, 'activate the node and leave PAUSE first'
         if self._context.mode is Mode.SLAM:
             return Ending.NOT_ACTIVE, GROWING
-        if not isinstance(state, Localizing):
+        if not isinstance(state, Localizing | Updating):
             return Ending.NO_MAP, GROWING if state.problem is None else state.problem.text
         return None
 

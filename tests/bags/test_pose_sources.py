@@ -95,6 +95,8 @@ def test_a_bag_with_poses_on_tf_alone_says_how_to_take_them(tmp_path, caplog):
     bag = BagFrames(write(tmp_path / 'bag', [*images(), *moving]))
     assert positions(bag) == [None] * 6
     assert '--poses tf:map' in caplog.text
+    with pytest.raises(SourceError, match=r"'/tf' has transforms; .*--poses tf:map"):
+        BagFrames(tmp_path / 'bag', pose_topic='/tf')
     with pytest.raises(SourceError, match='does not lead from'):
         path = write(
             tmp_path / 'torn', [*images(), ('/tf', START, transform(START, 'm', 'x', 1.0))]

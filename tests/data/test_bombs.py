@@ -13,6 +13,7 @@ import cv2
 from damage_helpers import MAKERS
 from folder_helpers import folder
 from hostile.images import deflated
+from map_helpers import build
 import numpy as np
 import pytest
 
@@ -35,9 +36,13 @@ CHECKED = {
 @pytest.fixture
 def bomb(tmp_path: Path) -> Path:
     """A gigabyte of one-bit pixels, three where they are decoded, in 130 kB."""
-    head = struct.pack('>IIBBBBB', 32767, 32767, 1, 0, 0, 0, 0)
-    chunks = [(b'IHDR', head), (b'IDAT', deflated(4097 * 32767)), (b'IEND', b'')]
-    path = tmp_path / 'bomb.png'
+    return png(tmp_path / 'bomb.png', 32767, deflated(4097 * 32767))
+
+
+def png(path: Path, side: int, data: bytes) -> Path:
+    """A square of one-bit pixels."""
+    head = struct.pack('>IIBBBBB', side, side, 1, 0, 0, 0, 0)
+    chunks = [(b'IHDR', head), (b'IDAT', data), (b'IEND', b'')]
     path.write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(
         struct.pack('>I', len(body)) + kind + body + struct.pack('>I', zlib.crc32(kind + body))
         for kind, body in chunks
@@ -64,6 +69,16 @@ def test_a_bomb_as_the_first_image_of_a_folder_is_left_out(bomb: Path) -> None:
     with pytest.raises(InputError, match='32767x32767'):
         frames[0]
     assert frames[1].image.shape == (24, 32, 3)
+
+
+def test_a_bad_header_does_not_end_a_build(tmp_path: Path) -> None:
+    """A few bytes: OpenCV raises for more than 2^30 pixels, and the build ended."""
+    file = png(tmp_path / 'a.png', 1 << 17, b'')
+    assert file.stat().st_size == 57
+    folder(tmp_path, 'b.png')
+    drive = ImageFolder(tmp_path)
+    built = build(tmp_path / 'map', frames=drive, source={'path': str(tmp_path)})
+    assert len(built) == 1 and built.source['skipped'] == 1
 
 
 def test_a_bomb_of_robotcar_and_as_the_truth_of_a_drive_is_refused(bomb: Path) -> None:

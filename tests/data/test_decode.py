@@ -74,6 +74,23 @@ def test_sixteen_bits_are_stretched_between_percentiles(tmp_path, suffix, channe
     assert '16 bits' in frames.report.notes[0]
 
 
+@pytest.mark.parametrize('channels', [(), (3,)])
+def test_temperatures_in_a_tiff_are_stretched(tmp_path, channels):
+    warm = np.full((40, 50, *channels), 21.5, np.float32)
+    warm[:, 25:] = 36.25
+    cv2.imwrite(str(tmp_path / 'a.tiff'), warm)
+    frames = ImageFolder(tmp_path)
+    found = frames[0].image
+    assert found.shape == (40, 50, 3) and found[0, 0].tolist() == [0, 0, 0]
+    assert found[0, 30].tolist() == [255, 255, 255] and '32 bits' in frames.report.notes[0]
+
+
+def test_transparency_is_left_out_of_a_tiff(tmp_path):
+    colours = np.dstack([np.full((20, 30), v, np.uint8) for v in (10, 20, 30, 0)])
+    cv2.imwrite(str(tmp_path / 'a.tiff'), colours)
+    assert ImageFolder(tmp_path)[0].image[3, 4].tolist() == [30, 20, 10]
+
+
 def test_float_images_with_holes_are_stretched():
     values = np.linspace(-3.0, 900.0, 1000, dtype=np.float32).reshape(20, 50)
     values[3, 4], values[5, 6] = np.nan, np.inf

@@ -29,6 +29,7 @@ ONLY_PARSED = {'benchmark', 'evaluate', 'demo', 'weights fetch', 'weights import
 
 
 PLAIN = {'cd', 'source', 'rosdep', 'colcon', 'git'}  # not ours
+ELSEWHERE = {'docker', 'pixi', 'uv'}  # tests/repository/test_elsewhere.py looks at them
 SELAVPR = [(text, words) for text in TEXTS for words in text.selavpr_commands()]
 
 
@@ -65,8 +66,9 @@ Reader = Callable[[Text], tuple[Path, dict[str, int]]]
 class TestCommands:
     def test_pages_show_what_they_tell(self) -> None:
         shown = {leaf(words)[0] for _, words in SELAVPR}
-        wanted = {'map build', 'map info', 'map check', 'map merge', 'replay', 'slam', 'evaluate',
-                  'train', 'ablate', 'benchmark', 'weights fetch', 'weights import'}  # fmt: skip
+        wanted = {'map build', 'map info', 'map check', 'map merge', 'map update', 'map prune',
+                  'map edit', 'replay', 'slam', 'evaluate', 'train', 'ablate', 'benchmark',
+                  'weights fetch', 'weights import'}  # fmt: skip
         assert wanted <= shown
 
     @pytest.mark.parametrize(('text', 'words'), named(SELAVPR))
@@ -76,7 +78,7 @@ class TestCommands:
 
     def test_every_other_command_has_a_check(self) -> None:
         known = {*PLAIN, 'selavpr', 'torchrun', 'ros2', 'make', 'pip', 'python', 'python3',
-                 'bash'}  # fmt: skip
+                 'bash', *ELSEWHERE}  # fmt: skip
         assert sorted({program(words) for _, words in COMMANDS} - known) == []
 
     @pytest.mark.slow

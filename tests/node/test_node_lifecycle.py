@@ -14,7 +14,7 @@ import weakref
 
 import pytest
 from rclpy.parameter import Parameter
-from robot import PATIENCE_S, Robot, until_dropped
+from robot import leave_nothing, PATIENCE_S, Robot, until_dropped
 from selavpr.msg import LocalizerStatus
 from selavpr.srv import LoadMap
 
@@ -49,6 +49,18 @@ def test_cleanup_gives_the_memory_back_and_the_node_can_be_configured_again(
         assert answer.result == LoadMap.Response.FAILURE and 'not configured' in answer.message
         assert robot.transition('configure') and robot.transition('activate')
         assert robot.ask(camera, street[2].image).hypotheses[0].place_id == 2
+
+
+def test_a_node_that_is_destroyed_leaves_nothing_behind(ros: None, street_map: Path):
+    """Of the participants of DDS on one computer 32 hear each other."""
+    left = []
+    for _ in range(2):
+        with Robot(map=str(street_map)) as robot:
+            robot.until_active()
+            left.append(weakref.ref(robot.localizer))
+        del robot
+        leave_nothing()
+    assert [node() for node in left] == [None, None]
 
 
 def test_without_autostart_the_node_waits_for_its_manager(ros: None, street_map: Path):

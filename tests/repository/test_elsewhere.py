@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 
+from docs_commands import COMMANDS
 from package_helpers import PACKAGE, requirements
 from packaging.specifiers import SpecifierSet
 import pytest
@@ -122,3 +123,16 @@ def test_every_task_of_pixi_is_a_command_of_ours() -> None:
     assert set(tasks) == {'build', 'selavpr', 'localize'}
     launched = tasks['localize'].split()[-1]
     assert (ROOT / 'launch' / launched).is_file()
+
+
+def test_the_commands_of_the_docs_use_what_is_there() -> None:
+    shown = {name: [w for _, w in COMMANDS if w[0] == name] for name in ('docker', 'pixi', 'uv')}
+    build, run = shown['docker']
+    assert (ROOT / build[build.index('-f') + 1]).samefile(DOCKERFILE) and build[-1] == '.'
+    assert build[build.index('--build-arg') + 1].partition('=')[0] == 'ROS_DISTRO'
+    assert build[build.index('--tag') + 1] in run
+    assert [words[:2] for words in shown['pixi']] == [['pixi', 'run']] * len(shown['pixi'])
+    assert {words[2] for words in shown['pixi']} <= set(pixi('tasks'))
+    (installed,) = [words[-1] for words in shown['uv'] if words[1:3] == ['pip', 'install']]
+    for extra in installed.removeprefix('.[').removesuffix(']').split(','):
+        assert requirements(extra)

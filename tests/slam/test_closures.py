@@ -135,6 +135,15 @@ def test_what_is_announced_gets_a_verdict_although_the_motion_fits_another_candi
     assert [c.reject for c in made if c.kind is REJECTED] == [Reject.TEMPORAL]
 
 
+def test_keyframes_that_match_nothing_of_the_one_before_are_no_measure_that_fails():
+    judge = ClosureJudge(SlamConfig(), POINTS, lambda row, rows: [0] * len(rows))
+    judge.observe_step(0)
+    others = [Candidate(place(r, r), r, 0.3, 1, 10) for r in range(20, 35)]
+    view = seen_from(40, Candidate(place(0, 0), 0, 0.9, 0, 100), *others)
+    (made,) = judge.step(view, Belief(frozenset({0}), 0.99, 0.99, 3.0))
+    assert (made.kind, made.before.id) == (CANDIDATE, 0)
+
+
 def rivals(temporal):
     """The rivals that geometry is shown, of keyframes that match two places elsewhere a bit."""
     asked = []

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 import shutil
-from typing import Any
 
 from map_helpers import array_bytes, in_the_evening
 import numpy as np
@@ -23,27 +22,6 @@ from selavpr_model.update.session import UpdateSession
 from selavpr_model.update.update_map import update_map, UpdateConfigs
 
 from where import ROOT
-
-
-class Remembering:
-    """The real extractor; images it has seen cost nothing the next time."""
-
-    def __init__(self, extractor: Any) -> None:
-        self._extractor, self._known = extractor, {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._extractor, name)
-
-    def extract(self, image: np.ndarray) -> Any:
-        key = image.tobytes()
-        if key not in self._known:
-            self._known[key] = self._extractor.extract(image)
-        return self._known[key]
-
-
-@pytest.fixture(scope='module')
-def model(extractor) -> Remembering:
-    return Remembering(extractor)
 
 
 @pytest.fixture
@@ -128,6 +106,16 @@ def test_broken_odometry_joins_no_answers(path, evening, model):
         session.process(replace(frame, odom_segment=number))
     session.finish()
     assert session.counts['added'] == 0, session.counts
+
+
+def test_without_odometry_nothing_waits_and_the_pose_is_that_of_the_answer(path, evening, model):
+    session = session_in(path, model)
+    for frame in evening[:20]:
+        answer = session.process(replace(frame, odom=None))
+        assert session.settled == session.frames
+        if len(session.added) and session.added.places[-1].stamp_ns == frame.stamp_ns:
+            assert np.array_equal(session.added.places[-1].pose, answer.pose)
+    assert session.counts['added'] >= 2, session.counts
 
 
 def test_poses_of_the_source_are_taken_as_they_are(path, summer, model):

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 import shutil
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+
+from selavpr_model.maps.links import link
 
 
 class Attempt(Protocol):
@@ -47,6 +49,8 @@ class Maps(Case):
         for dtype, index in (('fast', 'codes'), ('exact', 'flat'), ('tiny', 'auto')):
             made = some_map(150 if index == 'codes' else 12, dtype)
             made.config = MapConfig(local_dtype=dtype, thumbnail_px=16, index=index)
+            if dtype == 'tiny':
+                joined(made)
             save_map(made, folder / dtype)
             self.good.append(folder / dtype)
 
@@ -63,6 +67,7 @@ class Maps(Case):
         from selavpr_model.maps.building.inspect import problems
         from selavpr_model.maps.storage.reader import read_manifest
         from selavpr_model.maps.storage.store import open_map
+        from selavpr_model.slam.straight import optimize_map
         from selavpr_ros.node.health.status import map_info
 
         describe(read_manifest(self.out))
@@ -72,7 +77,20 @@ class Maps(Case):
         place_map.local(rows)
         for row in range(min(20, len(place_map))):
             list(problems(place_map, row))
+        if len(place_map.links):
+            optimize_map(self.out, self.folder / 'straight')
         return ''
+
+
+def joined(place_map: Any) -> None:
+    """As of a drive in SLAM mode: odometry of each place, and two closures."""
+    for row in range(len(place_map)):
+        pose = np.eye(4)
+        pose[0, 3] = row
+        place_map.odometry.set(row, pose, 0)
+    for before, after, metric in ((0, 8, True), (2, 10, False)):
+        closure = link(before, after, np.eye(4), 0.1 * np.eye(6), metric)
+        place_map.links = np.concatenate([place_map.links, closure])
 
 
 class Images(Case):

@@ -51,7 +51,7 @@ def _kill(zygote: Killer, name: str, folder: Path, seed: int, usual_s: float) ->
         outcome = f'{state} map' if killed else 'not killed'
         if seed % AGAIN_EVERY == 0:
             zygote.run('work', folder, work=name, seed=seed)
-            left = list(folder.rglob('*.building'))
+            left = [*folder.rglob('*.building'), *folder.rglob('*.updating')]
             if work.check(folder, seed) != 'new' or left:
                 outcome, told = 'lost', f'not done when run again, {left}'
     except Exception as error:

@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import killer
-from map_helpers import build_drive, CheapExtractor, Drive, IDENTITY, some_image, some_map
+from map_helpers import build_drive, CheapExtractor, Drive, IDENTITY, some_image, some_map, unit
+import numpy as np
 
+from selavpr_model.config import RecognizerConfig, TemporalConfig, UpdateConfig
 from selavpr_model.maps.building.merge import merge_maps
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.records import Features, Frame
 
 FEW, MANY = 4, 40  # places of the old map, and of each new one
-LENGTH = 45  # frames of a drive
+LENGTH, BUILT = 45, 23  # frames of a drive, places of a map of it
 ACKNOWLEDGED = 'acknowledged.jsonl'
 
 
@@ -85,7 +87,7 @@ class Build(Work):
         build_drive(folder / self.at, 0.005 if seed % 3 else 0.0, LENGTH, overwrite=True)
 
     def places(self) -> int:
-        return 23
+        return BUILT
 
 
 class Merge(Work):
@@ -116,6 +118,45 @@ class MergeInto(Merge):
         out = folder / self.at
         if len(open_map(out)) == FEW:
             self._merge(out, folder / 'other', out)
+
+
+class EveningExtractor(DriveExtractor):
+    """The same drive in another light: its places are found, and look new."""
+
+    def _one(self, image: np.ndarray) -> Features:
+        seen = super()._one(image)
+        noise = np.random.default_rng(int(image.sum())).normal(0.0, 0.4, seen.local.shape)
+        return Features(seen.global_, unit(seen.local + noise))
+
+
+class Update(Work):
+    """`map update` by a later drive."""
+
+    operations = 130
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        build_drive(folder / self.at, 0.0, LENGTH)
+
+    def run(self, folder: Path, seed: int) -> None:
+        from selavpr_model.update import update_map as updating
+
+        out = folder / self.at
+        if len(open_map(out)) > BUILT:  # it was done, and killed before it had tidied up
+            return
+        updating.CHUNK_PLACES = 2
+        configs = updating.UpdateConfigs(
+            UpdateConfig(novelty=0.0, agree_m=20.0), RecognizerConfig(min_precision=0.3),
+            TemporalConfig(),
+        )  # fmt: skip
+        frames = [*odometry_frames()]
+        updating.update_map(out, frames, EveningExtractor(), configs, progress=False)
+
+    def check(self, folder: Path, seed: int) -> str:
+        there = self._open(folder / self.at)
+        looks = sum(update['looks'] for update in there.source.get('updates', ()))
+        if len(there) != BUILT + looks:
+            raise LostError(f'{len(there)} places, {looks} looks')
+        return 'new' if looks else 'old'
 
 
 class Slam(Work):
@@ -186,7 +227,7 @@ def odometry_frames() -> Iterator[Frame]:
 
 WORKS: dict[str, Work] = {
     'save': Save(), 'build': Build(), 'merge': Merge(),
-    'merge into': MergeInto(), 'slam': Slam(), 'live': Live(),
+    'merge into': MergeInto(), 'update': Update(), 'slam': Slam(), 'live': Live(),
 }  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where a drive in SLAM begins and where the grown map goes; for the pipeline, no ROS."""
+"""Where a drive begins that changes the map, and where the map goes; for the pipeline, no ROS."""
 
 from __future__ import annotations
 
@@ -12,14 +12,24 @@ from selavpr_model.config import SlamConfig
 from selavpr_model.errors import SelaVPRError
 from selavpr_model.runtime.paths import expanded
 from selavpr_ros.node.pipeline.request import is_map, Request, rescued
-from selavpr_ros.node.pipeline.states import Extractor, PlaceMap, SlamSession
+from selavpr_ros.node.pipeline.states import (
+    Driving,
+    Extractor,
+    Mapping,
+    PlaceMap,
+    PlaceRecognizer,
+    SlamSession,
+    State,
+    UpdateSession,
+    Updating,
+)
 
 logger = logging.getLogger(__name__)
 
 
-def is_other(slam: SlamSession, before: Request | None, request: Request) -> bool:
-    """Whether another map or model is asked for than what is growing; before: the last request."""
-    path = slam.place_map.path
+def is_other(place_map: PlaceMap, before: Request | None, request: Request) -> bool:
+    """Whether another map or model is asked for than what changes; before: the last request."""
+    path = place_map.path
     if before is None or request.extractor != before.extractor:
         return True
     target = expanded(request.map)
@@ -33,6 +43,22 @@ def require_room(target: Path | None, config: SlamConfig) -> None:
 
     if config.save_at_end and target is not None:
         require_room(target)
+
+
+def begin_slam(
+    extractor: Extractor, here: PlaceMap | None, request: Request
+) -> SlamSession | None:
+    """A drive in the map, or in a new one where there is none; None where it is not asked for, or
+    where a damaged map would be replaced: the state says why that one was not opened.
+    """
+    config, origin = request.slam, None if here is None else here.path
+    target = expanded(request.map) if request.map else origin
+    if config is None or (target is not None and target != origin and is_map(target)):
+        return None
+    require_room(target, config)
+    if origin is not None and target != origin:
+        here = None  # a map of its own is asked for
+    return begin(extractor, here, request, config, target)
 
 
 def begin(
@@ -63,21 +89,57 @@ def begin(
     return SlamSession(extractor, place_map, configs)
 
 
-def save(slam: SlamSession, path: str) -> None:
-    """Save the grown map, made straight, at `path`, else where it came from, else, so that no
-    drive is lost, in a folder of our own.
+def begin_update(recognizer: PlaceRecognizer, request: Request) -> UpdateSession:
+    """A drive that adds looks to the map of the recogniser; raises where it could not be saved."""
+    from selavpr_model.maps.storage.writer import require_room
+    from selavpr_model.update.session import UpdateSession
+
+    update = UpdateSession(recognizer, request.update, request.keyframes)
+    target = expanded(request.map) if request.map else recognizer.place_map.path
+    if target is not None:
+        require_room(target)
+    return update
+
+
+def changed_map(state: Driving) -> PlaceMap | None:
+    """What a drive made of the map, None where that is nothing that is to be saved."""
+    if isinstance(state, Mapping):
+        slam = state.slam
+        if not slam.added or not slam.configs.slam.save_at_end:
+            return None
+        slam.finish()
+        return slam.place_map
+    return state.update.finish() if len(state.update.added) else None
+
+
+def save_now(state: State, target: Path, overwrite: bool) -> None:
+    """Save the map in use, made straight, or with the looks so far; the drive goes on."""
+    place_map = state.place_map
+    assert place_map is not None  # asked before
+    if isinstance(state, Mapping):
+        state.slam.finish()
+    if not isinstance(state, Updating):
+        return write(place_map, target, overwrite)
+    joined = state.update.finish()
+    write(joined, target, overwrite)
+    place_map.revision = joined.revision  # the next save is a later one
+    return None
+
+
+def save(place_map: PlaceMap, session: str, path: str) -> None:
+    """Save the changed map at `path`, else where it came from, else, so that no drive is lost, in
+    a folder of our own.
     """
-    slam.finish()
-    target = expanded(path) if path else slam.place_map.path
-    spare = rescued() / file_name(f'{slam.session}-{slam.place_map.map_id[:8]}')
+    target = expanded(path) if path else place_map.path
+    spare = rescued() / file_name(f'{session}-{place_map.map_id[:8]}')
     if target is None:
-        write(slam.place_map, spare, overwrite=True)
+        write(place_map, spare, overwrite=True)
         logger.warning('no map was given: the grown map was saved to %s', spare)
         return
     try:
-        write(slam.place_map, target, overwrite=True)
+        write(place_map, target, overwrite=True)
     except (SelaVPRError, OSError) as error:
-        write(slam.place_map, spare, overwrite=True)
+        write(place_map, spare, overwrite=True)
         logger.error('%s; the grown map was saved to %s instead', error, spare)
 
 

@@ -28,6 +28,7 @@ from selavpr_ros.node.pipeline.request import (
 from selavpr_ros.node.pipeline.states import (
     Answer,
     Asset,
+    Driving,
     Empty,
     Extractor,
     Localizing,
@@ -35,6 +36,8 @@ from selavpr_ros.node.pipeline.states import (
     PlaceMap,
     Problem,
     State,
+    Updating,
+    Working,
 )
 
 
@@ -46,18 +49,21 @@ class Pipeline:
     event                     from                   to
     load                      any                    Localizing, or Mapping where SLAM is asked
     load, no map is named     Empty, Failed          Empty, or Mapping where SLAM is asked
-    load, start_slam fails    Empty, Failed          Failed
-    load, start_slam fails    Localizing, Mapping    the same, with the problem beside it
+    load, start_drive fails   Empty, Failed          Failed
+    load, start_drive fails   Localizing, Mapping    the same, with the problem beside it
     load_map                  any with a model       Localizing, or Mapping where SLAM is asked
     load_map fails            any                    the same; it raises
-    start_slam                any with a model       Mapping
-    end_slam                  Mapping                Localizing in the grown map; Empty without
+    start_drive in SLAM       any with a model       Mapping
+    start_drive to update     Localizing, Mapping    Updating
+    end_drive                 Mapping                Localizing in the grown map; Empty without
                                                      a keyframe
-    end_slam fails            Mapping                Mapping; it raises
-    release                   any                    Empty; Mapping where the map was not saved
+    end_drive                 Updating               Localizing in the map with the new looks
+    end_drive fails           Mapping, Updating      the same; it raises
+    release                   any                    Empty; the same where the map was not saved
 
-    A growing map is saved before another map or model takes its place. The first model that loads
-    is kept, whatever the map does. A problem with a later one stays until `load` loads a model.
+    Where load is asked for UPDATE it ends in Updating instead of Localizing. A changed map is
+    saved before another map or model takes its place. The first model that loads is kept, whatever
+    the map does. A problem with a later one stays until `load` loads a model.
     """
 
     def __init__(self) -> None:
@@ -81,12 +87,12 @@ class Pipeline:
         if error := unusable(request.map):
             self._request = self._request or request
             return self._refuse(Asset.MAP, error)
-        if isinstance(self.state, Mapping):
-            if not drives.is_other(self.state.slam, self._request, request):
+        if isinstance(self.state, Driving):
+            if not drives.is_other(self.state.place_map, self._request, request):
                 self._request = request
                 return
-            self.leave_slam()
-            if isinstance(self.state, Mapping):  # it cannot be saved and stays
+            self.leave_drive()
+            if isinstance(self.state, Driving):  # it cannot be saved and stays
                 return
         self._request = request
         extractor = self._try_model(request.extractor)
@@ -97,7 +103,7 @@ class Pipeline:
         except Exception as error:  # a MapError, or what the system says
             self._refuse(Asset.MAP, error, extractor)
         else:
-            self.start_slam(request)
+            self.start_drive(request)
 
     def _try_model(self, config: ExtractorConfig) -> Extractor | None:
         """The model; None, with the problem in the state, where it does not load."""
@@ -138,13 +144,13 @@ class Pipeline:
             why = self.problem(Asset.MODEL) or states.NOT_CONFIGURED
             raise NotReadyError(f'no model to use the map with: {why}')
         place_map = open_map(expanded(path), extractor)
-        if isinstance(self.state, Mapping):
-            self.end_slam()
+        if isinstance(self.state, Driving):
+            self.end_drive()
             place_map = open_map(expanded(path), extractor)  # may have grown
         request = replace(request, map=path)
         self.state = states.after(self.state, self._localizing(extractor, place_map, request))
         self._request = request
-        self.start_slam(request)
+        self.start_drive(request)
 
     def _localizing(
         self, extractor: Extractor, place_map: PlaceMap, request: Request
@@ -183,62 +189,56 @@ class Pipeline:
 
         force_verification: somebody waits for this answer, so geometry looks at it in any case.
         """
-        if isinstance(self.state, Mapping):
-            step = self.state.slam.process(frame)
-            return Answer(step.recognition, step.closures, step.place)
-        return Answer(self._recognizer().process(frame, force_verification))
+        return self._working().process(frame, force_verification)
 
     def overlay(self, recognition: Recognition) -> Any:
         """The matches of the last frame with its best place, for a picture; None without."""
-        if isinstance(self.state, Localizing):
-            return self.state.recognizer.overlay(recognition)
-        return self.state.slam.overlay(recognition) if isinstance(self.state, Mapping) else None
+        return self.state.overlay(recognition) if isinstance(self.state, Working) else None
 
     @property
     def ready(self) -> bool:
-        return isinstance(self.state, Localizing | Mapping)
+        return isinstance(self.state, Working)
 
-    def start_slam(self, request: Request) -> None:
-        """Let the map grow, or a new one where there is none; a damaged one is not replaced.
+    def start_drive(self, request: Request) -> None:
+        """Let the map grow in SLAM, or get the looks of the drive: whatever is asked for.
 
-        Does nothing where SLAM is not asked for. Does not raise: where the map could not be
-        saved, the state says so and nothing grows.
+        Does not raise: where the map could not be saved, the state says so and nothing begins.
         """
-        extractor, here = self.extractor, self.place_map
-        if isinstance(self.state, Mapping) or extractor is None or request.slam is None:
-            return
-        origin = None if here is None else here.path
+        asked = Updating if request.update is not None else Mapping
+        if isinstance(self.state, Driving) and not isinstance(self.state, asked):
+            self.leave_drive()
         try:
-            target = expanded(request.map) if request.map else origin
-            if target is not None and target != origin and is_map(target):
-                return  # it is there and could not be opened: the state says why
-            drives.require_room(target, request.slam)
-            if origin is not None and target != origin:
-                here = None  # a map of its own is asked for
-            slam = drives.begin(extractor, here, request, request.slam, target)
-            self.state = states.after(self.state, Mapping(slam))
+            if request.update is not None and isinstance(self.state, Localizing):
+                update = drives.begin_update(self.state.recognizer, request)
+                self.state = states.after(self.state, Updating(update))
+            elif self.extractor is not None and not isinstance(self.state, Driving):
+                slam = drives.begin_slam(self.extractor, self.place_map, request)
+                if slam is not None:
+                    self.state = states.after(self.state, Mapping(slam))
         except (SelaVPRError, OSError) as error:
             self._refuse(Asset.MAP, error)
 
-    def leave_slam(self) -> None:
-        """end_slam, with the problem in the state instead of raised."""
+    def leave_drive(self) -> None:
+        """end_drive, with the problem in the state instead of raised."""
         try:
-            self.end_slam()
+            self.end_drive()
         except (SelaVPRError, OSError) as error:
             self._refuse(Asset.MAP, error)
 
-    def end_slam(self) -> None:
-        """Save the grown map, where `map` says, and localise in it from now on.
+    def end_drive(self) -> None:
+        """Save the changed map, where `map` says, and localise in it from now on.
 
-        Raises, and lets the map go on growing, where it can be saved nowhere.
+        Raises, and lets the drive go on, where it can be saved nowhere.
         """
         state, request = self.state, self._request
-        if not isinstance(state, Mapping) or request is None:
+        if not isinstance(state, Driving) or request is None:
             return
-        if state.slam.added and state.slam.configs.slam.save_at_end:
-            drives.save(state.slam, request.map)
-        if len(state.place_map):
-            after = self._localizing(state.extractor, state.place_map, request)
+        changed = drives.changed_map(state)
+        if changed is not None:
+            drives.save(changed, state.session, request.map)
+        place_map = state.place_map if changed is None else changed
+        if len(place_map):
+            after = self._localizing(state.extractor, place_map, request)
             self.state = states.after(state, after)
         else:
             self.state = Empty(Problem(Asset.MAP, states.ENDED_EMPTY), state.extractor)
@@ -252,23 +252,25 @@ class Pipeline:
         return Answer(alone.process(frame, force_verification=True))
 
     def _recognizer(self) -> states.PlaceRecognizer:
-        if isinstance(self.state, Localizing):
-            return self.state.recognizer
-        problem = self.state.problem
-        raise NotReadyError(states.GROWING if problem is None else problem.text)
+        state = self._working()
+        if isinstance(state, Mapping):
+            raise NotReadyError(states.GROWING)
+        return state.recognizer
+
+    def _working(self) -> Working:
+        if isinstance(self.state, Working):
+            return self.state
+        raise NotReadyError(self.state.problem.text)
 
     def save_map(self, path: str, overwrite: bool) -> None:
-        """Write the map in use; '' means where it came from."""
+        """Write the map in use, with the looks so far; '' means where it came from."""
         place_map, problem = self.place_map, self.state.problem
         if place_map is None:
             raise MapNotFoundError(f'nothing to save: {problem.text if problem else NO_MAP}')
         origin = place_map.path or (self._request.map if self._request else '')
-        target = expanded(path or origin) if path or origin else None
-        if target is None:
+        if not path and not origin:
             raise MapNotFoundError('the map was never saved; give a path')
-        if isinstance(self.state, Mapping):
-            self.state.slam.finish()
-        drives.write(place_map, target, overwrite)
+        drives.save_now(self.state, expanded(path or origin), overwrite)
 
     def keyframe_covariance(self) -> np.ndarray:
         """(6, 6) of taking a place's pose for the robot's: as measured on the map, else wide."""
@@ -280,20 +282,18 @@ class Pipeline:
 
     def reset(self) -> None:
         """Forget the temporal state, as after a jump of the clock."""
-        if isinstance(self.state, Localizing):
-            self.state.recognizer.reset()
-        elif isinstance(self.state, Mapping):
-            self.state.slam.reset()
+        if isinstance(self.state, Working):
+            self.state.reset()
 
     def expect(self, T_map_camera: np.ndarray, covariance: np.ndarray) -> None:
         """Somebody says where the camera is; no matter in SLAM and without a map."""
-        if isinstance(self.state, Localizing):
+        if isinstance(self.state, Localizing | Updating):
             self.state.recognizer.expect(T_map_camera, covariance)
 
     def release(self) -> None:
         """Give the memory of model and map back; not of a grown map that can be saved nowhere."""
-        self.leave_slam()
-        if isinstance(self.state, Mapping):
+        self.leave_drive()
+        if isinstance(self.state, Driving):
             return
         self.state, self._request = Empty(Problem(Asset.MODEL, states.NOT_CONFIGURED)), None
         gc.collect()

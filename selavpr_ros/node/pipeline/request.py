@@ -16,6 +16,7 @@ from selavpr_model.config import (
     RecognizerConfig,
     SlamConfig,
     TemporalConfig,
+    UpdateConfig,
 )
 from selavpr_model.errors import InputError, SelaVPRError
 from selavpr_model.runtime.paths import expanded
@@ -28,7 +29,10 @@ PACKAGES = {'faiss': 'faiss-cpu', 'cv2': 'opencv-python-headless'}  # where name
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the parameters ask for; map '' is none. slam: None where the map is not to grow."""
+    """What the parameters ask for; map '' is none.
+
+    slam, update: None where the map is not to grow, or not to get the looks of this drive.
+    """
 
     extractor: ExtractorConfig
     map: str
@@ -39,6 +43,7 @@ class Request:
     geometry: GeometryConfig = GeometryConfig()  # noqa: RUF009, frozen
     storage: MapConfig = MapConfig()  # noqa: RUF009, frozen
     graph: GraphConfig = GraphConfig()  # noqa: RUF009, frozen
+    update: UpdateConfig | None = None
 
 
 class NotReadyError(SelaVPRError):

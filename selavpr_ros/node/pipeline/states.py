@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import enum
 from typing import Any, TypeAlias
 
-from selavpr_model.records import LoopClosure, Place, Recognition
+from selavpr_model.records import Frame, LoopClosure, Place, Recognition
 
 # Classes of selavpr_model by these names. Their modules need torch and are imported late: a robot
 # without torch gets a node that says how to install it.
@@ -15,6 +15,7 @@ Extractor: TypeAlias = Any
 PlaceMap: TypeAlias = Any
 PlaceRecognizer: TypeAlias = Any
 SlamSession: TypeAlias = Any
+UpdateSession: TypeAlias = Any
 
 NOT_LOADED = 'not loaded yet'
 NOT_CONFIGURED = 'not loaded: the node is not configured'
@@ -74,6 +75,51 @@ class Localizing:
     def place_map(self) -> PlaceMap:
         return self.recognizer.place_map
 
+    def process(self, frame: Frame, force_verification: bool) -> Answer:
+        return Answer(self.recognizer.process(frame, force_verification))
+
+    def overlay(self, recognition: Recognition) -> Any:
+        return self.recognizer.overlay(recognition)
+
+    def reset(self) -> None:
+        self.recognizer.reset()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Updating:
+    """Places are recognised, and the looks of this drive collected for the map.
+
+    problem: of a later request that changed nothing.
+    """
+
+    update: UpdateSession
+    problem: Problem | None = None
+
+    @property
+    def recognizer(self) -> PlaceRecognizer:
+        return self.update.recognizer
+
+    @property
+    def session(self) -> str:
+        return str(self.update.session)
+
+    @property
+    def extractor(self) -> Extractor:
+        return self.recognizer.extractor
+
+    @property
+    def place_map(self) -> PlaceMap:
+        return self.recognizer.place_map
+
+    def process(self, frame: Frame, force_verification: bool) -> Answer:
+        return Answer(self.update.process(frame, force_verification=force_verification))
+
+    def overlay(self, recognition: Recognition) -> Any:
+        return self.recognizer.overlay(recognition)
+
+    def reset(self) -> None:
+        self.update.reset()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mapping:
@@ -90,6 +136,20 @@ class Mapping:
     def place_map(self) -> PlaceMap:
         return self.slam.place_map
 
+    @property
+    def session(self) -> str:
+        return str(self.slam.session)
+
+    def process(self, frame: Frame, force_verification: bool) -> Answer:
+        step = self.slam.process(frame)
+        return Answer(step.recognition, step.closures, step.place)
+
+    def overlay(self, recognition: Recognition) -> Any:
+        return self.slam.overlay(recognition)
+
+    def reset(self) -> None:
+        self.slam.reset()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Failed:
@@ -103,7 +163,9 @@ class Failed:
         return None
 
 
-State = Empty | Localizing | Mapping | Failed
+State = Empty | Localizing | Updating | Mapping | Failed
+Working = Localizing | Updating | Mapping
+Driving = Updating | Mapping  # what is to be saved when it ends
 
 
 def problem_with(state: State, asset: Asset) -> str | None:
@@ -117,7 +179,7 @@ def refused(state: State, problem: Problem, extractor: Extractor | None = None) 
 
     extractor: a model that was loaded on the way.
     """
-    if isinstance(state, Localizing | Mapping):
+    if isinstance(state, Working):
         return replace(state, problem=problem)
     return Failed(problem, extractor or state.extractor)
 
@@ -126,10 +188,10 @@ def odometry_is_frozen(state: State) -> bool:
     """Whether the odometry of the last frame stood still while the view changed."""
     if isinstance(state, Mapping):
         return bool(state.slam.odometry.frozen)
-    return isinstance(state, Localizing) and bool(state.recognizer.odometry.frozen)
+    return isinstance(state, Localizing | Updating) and bool(state.recognizer.odometry.frozen)
 
 
-def after(before: State, state: Localizing | Mapping) -> State:
+def after(before: State, state: Working) -> State:
     """The state when another map is in use; it cures no problem with the model."""
     problem = before.problem
     return state if problem_with(before, Asset.MODEL) is None else replace(state, problem=problem)

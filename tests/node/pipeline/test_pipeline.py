@@ -65,8 +65,8 @@ def test_load_map_saves_the_growing_one_first(driven, wanted, street_map):
 
 def test_load_map_of_the_growing_one_goes_on_in_what_was_saved(driven, wanted, street):
     pipeline = driven(wanted)
-    pipeline.end_slam()
-    pipeline.start_slam(wanted)
+    pipeline.end_drive()
+    pipeline.start_drive(wanted)
     pipeline.process(Frame(1_800_000_000 * 10**9, street[6].image, 'camera'))
     pipeline.load_map(wanted.map, wanted)
     assert len(pipeline.place_map) == len(open_map(wanted.map)) == FRAMES + 1
@@ -82,7 +82,7 @@ def test_a_new_folder_in_slam_is_a_new_map_and_a_bad_one_changes_nothing(
     pipeline.load(dataclasses.replace(wanted, map='/proc/grown'))
     assert pipeline.place_map is before and isinstance(pipeline.state, Localizing)
     assert '/proc/grown' in map_problem(pipeline)
-    pipeline.start_slam(dataclasses.replace(wanted, map=str(tmp_path / 'new')))
+    pipeline.start_drive(dataclasses.replace(wanted, map=str(tmp_path / 'new')))
     assert isinstance(pipeline.state, Mapping) and len(pipeline.place_map) == 0
     assert pipeline.place_map.map_id != before.map_id
 
@@ -135,8 +135,8 @@ def test_each_state_is_swapped_in_one_assignment(extractor, wanted, street, stre
     alone = dataclasses.replace(wanted, slam=None)
     pipeline.load(dataclasses.replace(alone, map=str(street_map)))
     pipeline.load(dataclasses.replace(alone, map='/nowhere'))
-    pipeline.start_slam(wanted)
-    pipeline.end_slam()
+    pipeline.start_drive(wanted)
+    pipeline.end_drive()
     pipeline.release()
     assert [type(state) for state in seen] == [
         Empty, Empty, Localizing, Localizing, Mapping, Empty, Empty,
@@ -178,7 +178,7 @@ def test_another_map_does_not_hide_that_the_model_was_refused(extractor, wanted,
     pipeline.load(dataclasses.replace(alone, extractor=bad))
     pipeline.load_map(str(street_map), dataclasses.replace(alone, extractor=bad))
     slam = dataclasses.replace(wanted, map=str(street_map))
-    for change in (lambda: None, lambda: pipeline.start_slam(slam), pipeline.end_slam):
+    for change in (lambda: None, lambda: pipeline.start_drive(slam), pipeline.end_drive):
         change()
         assert '/nowhere' in str(pipeline.problem(Asset.MODEL)), pipeline.state
     pipeline.load(alone)
@@ -205,5 +205,5 @@ def test_nothing_is_drawn_over_an_image_without_a_map():
 def test_new_maps_are_stored_as_the_parameters_say(driven, wanted):
     tiny = dataclasses.replace(wanted, storage=MapConfig(local_dtype='tiny'))
     pipeline = driven(tiny)
-    pipeline.end_slam()
+    pipeline.end_drive()
     assert open_map(wanted.map).config.local_dtype == 'tiny'
