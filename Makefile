@@ -51,7 +51,7 @@ lint: setup ## ruff, mypy, codespell and clang-format; `make test` runs them, to
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
-	$(BIN)/clang-format --dry-run -Werror native/* tests/native_*.cpp
+	$(BIN)/clang-format --dry-run -Werror native/* tests/native_*.c*
 
 docs: setup ## the documentation as a site, into build/site
 	$(BIN)/mkdocs build --strict --site-dir build/site
@@ -59,7 +59,7 @@ docs: setup ## the documentation as a site, into build/site
 format: setup ## let ruff and clang-format rewrite the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i native/* tests/native_*.cpp
+	$(BIN)/clang-format -i native/* tests/native_*.c*
 
 clean: ## remove what was built; the venv stays
 	rm -rf build install log .mypy_cache .ruff_cache .pytest_cache .hypothesis

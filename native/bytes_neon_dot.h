@@ -11,7 +11,8 @@ INLINE inline S start(const int32_t* sums) { return vshlq_n_s32(vld1q_s32(sums),
 template <int M>
 INLINE inline void multiply_step(const uint8_t* codes, int64_t stride, const int8_t* w,
                                  S (&sum)[M * VECTORS]) {
-  multiply_step<M>(codes, stride, w, sum, [](S acc, int8x16_t code, int8x16_t weight) INLINE {
-    return vdotq_s32(acc, weight, code);
-  });
+  multiply_step<M>(codes, stride, w, sum,
+                   [](S acc, int8x16_t weight, uint8x16_t code, auto step) INLINE {
+                     return vdotq_laneq_s32(acc, weight, vreinterpretq_s8_u8(code), step);
+                   });
 }

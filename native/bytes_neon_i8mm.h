@@ -8,7 +8,7 @@ INLINE inline S start(const int32_t*) { return vdupq_n_s32(0); }
 template <int M>
 INLINE inline void multiply_step(const uint8_t* codes, int64_t stride, const int8_t* w,
                                  S (&sum)[M * VECTORS]) {
-  multiply_step<M>(codes, stride, w, sum, [](S acc, int8x16_t code, int8x16_t weight) INLINE {
-    return vusdotq_s32(acc, vreinterpretq_u8_s8(code), weight);
-  });
+  multiply_step<M>(codes, stride, w, sum,
+                   [](S acc, int8x16_t weight, uint8x16_t code, auto step)
+                       INLINE { return vsudotq_laneq_s32(acc, weight, code, step); });
 }

@@ -7,8 +7,8 @@ struct F {
 };
 using S = int32x4_t;
 
-constexpr int LANES = 4, VECTORS = 4, STEP = 4;
-constexpr int ROWS = 6;    // 24 accumulators, 4 weights, 1 broadcast: 29 of 32
+constexpr int LANES = 4, VECTORS = 4, STEP = 16;
+constexpr int ROWS = 6;    // 24 accumulators, 6 of codes, 1 of weights: 31 of 32
 constexpr int BESIDE = 1;  // vectors of keys at once, see attention.h
 
 template <class Each>
@@ -88,20 +88,18 @@ INLINE inline void fma_into(F& sum, const F& a, const F& b) {
   for (int i = 0; i < 4; ++i) sum.at[i] = vfmaq_f32(sum.at[i], a.at[i], b.at[i]);
 }
 
-INLINE inline int8x16_t broadcast4(const void* p) {
-  int32_t four;
-  std::memcpy(&four, p, 4);
-  return vreinterpretq_s8_s32(vdupq_n_s32(four));
-}
-
+// dot(sum, weights, codes, step): four products a lane, with the codes of this step of four.
 template <int M, class Dot>
 INLINE inline void multiply_step(const uint8_t* codes, int64_t stride, const int8_t* w,
                                  S (&sum)[M * VECTORS], const Dot& dot) {
-  int8x16_t v[VECTORS];
-  each<VECTORS>([&](auto n) INLINE { v[n] = vld1q_s8(w + 16 * n); });
-  each<M>([&](auto m) INLINE {
-    const auto code = broadcast4(codes + m * stride);
-    each<VECTORS>([&](auto n)
-                      INLINE { sum[m * VECTORS + n] = dot(sum[m * VECTORS + n], code, v[n]); });
+  uint8x16_t code[M];
+  each<M>([&](auto m) INLINE { code[m] = vld1q_u8(codes + m * stride); });
+  each<STEP / 4>([&](auto step) INLINE {
+    each<VECTORS>([&](auto n) INLINE {
+      const auto weight = vld1q_s8(w + 64 * step + 16 * n);
+      each<M>([&](auto m) INLINE {
+        sum[m * VECTORS + n] = dot(sum[m * VECTORS + n], weight, code[m], step);
+      });
+    });
   });
 }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 import shutil
 import subprocess
@@ -32,3 +33,19 @@ def checked(
     ran = subprocess.run([*emulator, program], capture_output=True, text=True)
     assert ran.returncode == 0 and ran.stdout.endswith('\n0 wrong\n'), ran.stdout + ran.stderr
     return ran.stdout
+
+
+def counted(tmp_path: Path, kinds: Sequence[str]) -> dict[str, int]:
+    """Instructions that tests/native_neon_count.cpp executes with each of these words."""
+    program, plugin = str(tmp_path / 'native_neon_count'), str(tmp_path / 'plugin.so')
+    flags = ['-std=c++17', '-O3', '-static', '-pthread', '-w', '-ffp-contract=off']
+    source = str(ROOT / 'tests' / 'native_neon_count.cpp')
+    subprocess.run([ARM_COMPILER, *flags, source, '-o', program], check=True)
+    source = str(ROOT / 'tests' / 'native_count_plugin.c')
+    subprocess.run(['gcc', '-shared', '-fPIC', '-w', source, '-o', plugin], check=True)
+    counts = {}
+    for kind in kinds:
+        words = [*EMULATOR, 'max', '-plugin', plugin, program, kind]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        counts[kind] = int(done.stderr.split()[-2])
+    return counts
