@@ -117,8 +117,9 @@ class Candidate:
     """One place that a query may show.
 
     row: of the place in the map's arrays. global_similarity: cosine in [-1, 1]; global_rank
-    counts from 0. mutual_matches: the mutual nearest neighbours that count
-    (RecognizerConfig.score); each bit of the image is counted `overlap` times. confidence: the
+    counts from 0, in the order of the search; rank, too, in the re-ranked order of the frame
+    alone. mutual_matches: the mutual nearest neighbours that count (RecognizerConfig.score); each
+    bit of the image is counted `overlap` times. confidence: the
     probability that the place is right, None where nothing measures it. pose, covariance: as in
     Recognition, refined by geometry, None where the keyframe's hold.
     """
@@ -129,6 +130,7 @@ class Candidate:
     global_rank: int
     mutual_matches: int = 0
     overlap: int = 1
+    rank: int = 0
     inliers: int = 0
     confidence: float | None = None
     status: Status = Status.CANDIDATE

@@ -76,7 +76,7 @@ def build_map(
     out: Annotated[Path, typer.Option(help='folder of the map')],
     extractor: Model,
     keyframes: Keyframes,
-    storage: Annotated[MapConfig, Fields('local_dtype')],
+    storage: Annotated[MapConfig, Fields('local_dtype', robot_mask='--mask')],
     poses: Annotated[
         str,
         typer.Option(

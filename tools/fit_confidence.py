@@ -84,7 +84,8 @@ class Trials:
     """Of each query the best JUDGED candidates; and the map's keyframes, asked as at build time.
 
     x: (Q, JUDGED, F); right, mass: (Q, JUDGED); answer: (Q,) which of them the sequence answers;
-    cosine, cosine_right: (Q,) of the best by cosine; matches: (Q,); keys_x: (K, F); keys_right.
+    cosine, cosine_right: (Q,) of the best by cosine; matches, matches_right: by matches; keys_x:
+    (K, F); keys_right.
     """
 
     x: np.ndarray
@@ -94,6 +95,7 @@ class Trials:
     cosine: np.ndarray
     cosine_right: np.ndarray
     matches: np.ndarray
+    matches_right: np.ndarray
     possible: np.ndarray
     keys_x: np.ndarray
     keys_right: np.ndarray
@@ -152,10 +154,11 @@ def _try(name: str, data: RetrievalSet, stored: PlaceMap) -> Trials:
             mine = [c.row in now.mode.share for c in candidates[:JUDGED]]
             answer = mine.index(True) if any(mine) else 0
         top = min(candidates, key=lambda c: c.global_rank)
+        most = max(candidates, key=lambda c: (c.mutual_matches, -c.global_rank))
         right = np.isin([c.row for c in candidates[:JUDGED]], positives[query])
         rows.append((
             x, right, mass, answer, top.global_similarity, top.row in positives[query],
-            candidates[0].mutual_matches, len(positives[query]) > 0,
+            most.mutual_matches, most.row in positives[query], len(positives[query]) > 0,
         ))  # fmt: skip
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     return Trials(*columns, *keys)
@@ -216,7 +219,7 @@ def judged(t: Trials | Asked, model: Confidence) -> Trust:
     sure, right = model.of(t.x[:, 0]), t.right[:, 0]
     series = {
         SIMILARITY: Series(t.cosine, t.cosine_right),
-        MATCHES: Series(t.matches.astype(float), right),
+        MATCHES: Series(t.matches.astype(float), t.matches_right),
         ALONE: Series(sure, right),
     }
     if np.isfinite(t.mass).all():

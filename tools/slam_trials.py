@@ -46,7 +46,8 @@ class Asked:
 
     x: (Q, JUDGED, F), LEVELS over what consecutive keyframes match; right, mass: (Q, JUDGED);
     answer: (Q,) which of them the sequence answers; cosine, cosine_right: (Q,) of the best by
-    cosine; matches: (Q,); possible: (Q,) whether its place was there to be found.
+    cosine; matches, matches_right: by matches; possible: (Q,) whether its place was there to be
+    found.
     """
 
     x: np.ndarray
@@ -56,6 +57,7 @@ class Asked:
     cosine: np.ndarray
     cosine_right: np.ndarray
     matches: np.ndarray
+    matches_right: np.ndarray
     possible: np.ndarray
 
 
@@ -128,9 +130,10 @@ def _row(
     best = noted.candidates[:JUDGED]
     right = [same(now, taken[c.row]) for c in best]
     top = min(noted.candidates, key=lambda c: c.global_rank)
+    most = max(noted.candidates, key=lambda c: (c.mutual_matches, -c.global_rank))
     which = next((i for i, c in enumerate(best) if c.row == answer), 0)
     possible = any(same(now, other) for other in taken[:searched])
     return (
         noted.x, right, noted.mass, which, top.global_similarity, same(now, taken[top.row]),
-        best[0].mutual_matches, possible,
+        most.mutual_matches, same(now, taken[most.row]), possible,
     )  # fmt: skip

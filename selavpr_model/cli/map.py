@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 map_app = typer.Typer(
     help='Build, show, check, merge, update, prune and edit maps.', no_args_is_help=True
 )
+MASK = 'the robot covers {:.1%} of its image, marked here; what lies there matches nothing'
 Map = Annotated[Path, typer.Argument(metavar='MAP', help='folder of the map')]
 
 
@@ -27,21 +28,28 @@ Map = Annotated[Path, typer.Argument(metavar='MAP', help='folder of the map')]
 def info(map_: Map, json_out: JsonOut = None) -> None:
     """Show what a map is and what it covers: model, storage, ways, area, looks, gaps, names.
 
+    Below, a drawing of the image says where the robot sees itself, if it does.
+
     Example: selavpr map info maps/campus
     """
     from selavpr_model.errors import MapDataError
     from selavpr_model.maps.building.coverage import coverage
+    from selavpr_model.maps.robot_mask import drawn
     from selavpr_model.maps.storage.reader import read_manifest
     from selavpr_model.maps.storage.store import open_map
 
     require_outputs(json_out=json_out)
-    manifest, covered = read_manifest(map_), None
+    manifest, covered, mask = read_manifest(map_), None, None
     try:
-        covered = coverage(open_map(map_)).to_dict()
+        place_map = open_map(map_)
+        covered, mask = coverage(place_map).to_dict(), place_map.robot_mask
     except MapDataError as error:  # the manifest is shown all the same
         logger.warning('what it covers is not known: %s', error)
     show(f'map {map_}', {**describe(manifest), **covered_lines(covered or {})})
-    write_json(json_out, {**manifest, 'coverage': covered})
+    if mask is not None:
+        typer.echo(f'{MASK.format(mask.mean())}\n{drawn(mask)}')
+    drawing = None if mask is None else drawn(mask).splitlines()
+    write_json(json_out, {**manifest, 'coverage': covered, 'robot_mask': drawing})
 
 
 @map_app.command()

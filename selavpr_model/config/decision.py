@@ -15,6 +15,21 @@ class RecognizerConfig(Config):
     candidates: int = option(
         100, 'number of places that are retrieved and re-ranked for each frame', low=1, high=1000
     )
+    similarity_weight: float = option(
+        0.0,
+        'weight of the similarity of a place, in standard deviations of the similarities in the '
+        'map, against twice the root of its matches over the variance of these in the frame; 0: '
+        'matches alone decide the order, as in the paper; 1.25 is best where both count',
+        low=0.0,
+        high=1000.0,
+    )
+    first_candidates: int = option(
+        20,
+        'number of places that are compared first where similarity_weight is above 0; other '
+        'candidates only where these do not decide which place comes first',
+        low=2,
+        high=1000,
+    )
     score: str = option(
         'consistent',
         'which matches count: consistent counts mutual matches whose neighbours moved alike, '
@@ -23,8 +38,8 @@ class RecognizerConfig(Config):
     )
     ties: str = option(
         'global',
-        'order of candidates with equal match counts: global keeps the retrieval order, official '
-        'reverses it',
+        'order of candidates with equal match counts, where similarity_weight is 0: global keeps '
+        'the retrieval order, official reverses it',
         choices=('global', 'official'),
     )
     distinct_radius_m: float = option(

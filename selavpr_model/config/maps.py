@@ -42,6 +42,12 @@ class MapConfig(Config):
         low=0,
         high=1024,
     )
+    robot_mask: str = option(
+        'auto',
+        'where the robot sees itself, such as its bonnet: cells there match nothing. auto finds '
+        'them by keyframes that are far apart, none keeps all cells; else an image file, black '
+        'where the robot is',
+    )
     frame_id: str = option('map', 'coordinate frame of the poses of the map')
     index: str = option(
         'auto',

@@ -10,7 +10,7 @@ the place itself would speak for what may be wrong.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 from types import MappingProxyType
 
@@ -20,6 +20,7 @@ from selavpr_model.config import RecognizerConfig
 from selavpr_model.poses import rotation_angles
 from selavpr_model.records import Place
 
+AROUND = 3.0  # radii of a place within which views of its surroundings still look alike
 NO_POSE = np.full((4, 4), np.nan)
 
 
@@ -83,6 +84,15 @@ class Viewpoints:
             self.poses[rows], self.posed[rows], self.frames[rows], self.stamps_ns[rows],
             self.sessions[rows],
         )  # fmt: skip
+
+
+def wider(config: RecognizerConfig) -> RecognizerConfig:
+    """Where places are different only from AROUND times as far on."""
+    return replace(
+        config,
+        distinct_radius_m=AROUND * config.distinct_radius_m,
+        distinct_time_s=AROUND * config.distinct_time_s,
+    )
 
 
 class Distinct:

@@ -42,6 +42,7 @@ class Answer:
     similarity: float
     matches: int
     duration_ns: int
+    most_matches: tuple[int, int]  # of any candidate, and its row
     confidence: float | None = None
     over_time: float | None = None  # of the place of `believed`
     believed: int | None = None  # row of the first place after the sequence
@@ -190,7 +191,7 @@ def _trust(
     worth = trust(
         {
             SIMILARITY: series([a.similarity for a in answers], nearest),
-            MATCHES: series([a.matches for a in answers], first),
+            MATCHES: series(*zip(*(a.most_matches for a in answers), strict=True)),
             ALONE: series([a.confidence for a in answers], first),
             OVER_TIME: series([a.over_time for a in answers], [a.believed for a in answers]),
         },
@@ -225,12 +226,14 @@ def ask(recognizer: PlaceRecognizer, frame: Frame, depth: int) -> Answer:
         features = recognizer.extractor.extract(frame.image)
         rows = recognizer.place_map.search(features.global_, depth)[0]
     best = recognition.candidates[0]
+    most = max(found, key=lambda c: c.mutual_matches)  # the first of equals
     return Answer(
         rows,
         np.append([c.row for c in recognition.candidates], rows[len(found) :]),
         found[0].global_similarity,
         best.mutual_matches,
         duration_ns(recognition),
+        (most.mutual_matches, most.row),
         recognition.alone_confidence,
     )
 

@@ -19,7 +19,7 @@ from selavpr_model.records import Recognition, Reject, State
 POSE_COLUMNS = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')
 COLUMNS = (
     'stamp_ns', 'state', 'reason', 'reject', 'confidence', 'alone_confidence', 'place_ids',
-    'names', 'similarities', 'global_ranks', 'matches', *POSE_COLUMNS,
+    'names', 'similarities', 'global_ranks', 'matches', 'ranks', *POSE_COLUMNS,
 )  # fmt: skip
 
 
@@ -27,8 +27,9 @@ COLUMNS = (
 class Prediction:
     """The answer for one frame; candidates best first, as parallel tuples.
 
-    similarities: cosines at float32 precision; confidence of the best candidate, alone_confidence
-    of the one with the most matches, by this frame alone, None where not calibrated; reject: why
+    similarities: cosines at float32 precision; ranks: in the re-ranked order of the frame alone;
+    confidence of the best candidate, alone_confidence of the first in that order, None where not
+    calibrated; reject: why
     the best candidate was turned down; pose: T_map_base as x, y, z and quaternion x, y, z, w,
     None unless LOCALIZED.
     """
@@ -43,11 +44,12 @@ class Prediction:
     similarities: tuple[float, ...] = ()
     global_ranks: tuple[int, ...] = ()
     matches: tuple[int, ...] = ()
+    ranks: tuple[int, ...] = ()
     pose: tuple[float, ...] | None = None
     alone_confidence: float | None = None
 
     def __post_init__(self) -> None:
-        lists = (self.names, self.similarities, self.global_ranks, self.matches)
+        lists = (self.names, self.similarities, self.global_ranks, self.matches, self.ranks)
         if any(len(values) != len(self.place_ids) for values in lists):
             lengths = [len(values) for values in lists]
             raise InputError(
@@ -79,6 +81,7 @@ def from_recognition(recognition: Recognition, base_camera: np.ndarray) -> Predi
         similarities=tuple(short_float(c.global_similarity) for c in candidates),
         global_ranks=tuple(c.global_rank for c in candidates),
         matches=tuple(c.mutual_matches for c in candidates),
+        ranks=tuple(c.rank for c in candidates),
         pose=None if pose is None else position_quaternion(pose @ inverse(base_camera)),
     )
 
@@ -156,6 +159,7 @@ def _to_row(p: Prediction) -> list[str]:
         _join(p.similarities),
         _join(p.global_ranks),
         _join(p.matches),
+        _join(p.ranks),
         *pose,
     ]
 
@@ -174,6 +178,7 @@ def _from_row(row: dict[str, str]) -> Prediction:
         similarities=tuple(map(float, row['similarities'].split())),
         global_ranks=tuple(map(int, row['global_ranks'].split())),
         matches=tuple(map(int, row['matches'].split())),
+        ranks=tuple(map(int, row['ranks'].split())),
         pose=tuple(map(float, pose)) if any(pose) else None,
     )
 

@@ -9,8 +9,9 @@ alone. All poses here are T_map_camera.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -100,7 +101,7 @@ def _without_pose(prediction: Prediction, in_map: bool, rights: tuple[bool, ...]
 
 
 ORDERS = ('global', 'reranked', 'answer')
-"""By the global features; by matches, each frame alone; as answered, after the sequence."""
+"""By the global features; re-ranked, each frame alone; as answered, after the sequence."""
 
 
 def first_rights(scores: Iterable[Score], order: str) -> np.ndarray:
@@ -123,9 +124,7 @@ def _ranks(prediction: Prediction, order: str) -> np.ndarray:
         return np.asarray(prediction.global_ranks, np.int64)
     if order == 'answer':
         return np.arange(len(prediction.global_ranks))
-    ranks = np.asarray(prediction.global_ranks, np.int64)
-    best_first = np.lexsort((ranks, -np.asarray(prediction.matches, np.int64)))
-    return np.argsort(best_first)
+    return np.asarray(prediction.ranks, np.int64)
 
 
 def trust_of(
@@ -134,7 +133,8 @@ def trust_of(
     """What cosine, matches and both confidences are worth; frames without truth are left out."""
     judged = [s for s in scores if s.verdict != 'unknown' and s.prediction.place_ids]
     inside = sum(s.in_map for s in scores)
-    firsts = {name: [_first(s, order) for s in judged] for name, order in _BEST_BY.items()}
+    firsts = {name: [int(np.argmin(ranks(s.prediction))) for s in judged]
+              for name, ranks in _BY.items()}  # fmt: skip
     values: dict[str, list[tuple[float, ...]]] = {
         SIMILARITY: [s.prediction.similarities for s in judged],
         MATCHES: [s.prediction.matches for s in judged],
@@ -146,18 +146,25 @@ def trust_of(
     }  # fmt: skip
     alone = [s.prediction.alone_confidence for s in judged]
     timed = [s.prediction.confidence for s in judged]
-    series[ALONE] = _series(alone, judged, firsts[MATCHES])
+    series[ALONE] = _series(alone, judged, firsts[ALONE])
     if timed != alone:
         series[OVER_TIME] = _series(timed, judged, [0] * len(judged))
     return trust(series, inside, min_precision)
 
 
-_BEST_BY = {SIMILARITY: 'global', MATCHES: 'reranked'}
+def _by_matches(prediction: Prediction) -> np.ndarray:
+    """The rank of each candidate by its matches alone, (k,)."""
+    ranks = np.asarray(prediction.global_ranks, np.int64)
+    best_first = np.lexsort((ranks, -np.asarray(prediction.matches, np.int64)))
+    return np.argsort(best_first)
 
 
-def _first(score: Score, order: str) -> int:
-    """Which of the candidates comes first in an order."""
-    return int(np.argmin(_ranks(score.prediction, order)))
+_BY: dict[str, Callable[[Prediction], np.ndarray]] = {
+    SIMILARITY: partial(_ranks, order='global'),
+    MATCHES: _by_matches,
+    ALONE: partial(_ranks, order='reranked'),
+}
+"""What puts first the place that a number is to judge."""
 
 
 def _series(

@@ -124,7 +124,8 @@ def trust_of(run: Run, same: Same) -> Trust:
         most = max(answer.candidates, key=lambda c: (c.mutual_matches, -c.global_rank))
         bests[SIMILARITY].append((nearest, nearest.global_similarity))
         bests[MATCHES].append((most, most.mutual_matches))
-        bests[ALONE].append((most, answer.alone_confidence))
+        first = min(answer.candidates, key=lambda c: c.rank)
+        bests[ALONE].append((first, answer.alone_confidence))
         bests[OVER_TIME].append((answer.candidates[0], answer.candidates[0].confidence))
     series = {}
     for name, chosen in bests.items():

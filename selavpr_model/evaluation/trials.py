@@ -31,11 +31,15 @@ def take_away(data: RetrievalSet, share: float, seed: int) -> RetrievalSet:
         if not absent[query]:
             left[around[query]] = False
             absent = np.array([not left[r].any() for r in rows], bool)
-    kept = data.references.take(np.flatnonzero(left))
+    rows_left = np.flatnonzero(left)
+    kept = data.references.take(rows_left)
+    listed = data.listed
+    if listed is not None:
+        listed = tuple(np.flatnonzero(np.isin(rows_left, rows)) for rows in listed)
     if not len(kept):
         raise ConfigError(f'{data.name}: absent: expected less than {share:g}, no place is left')
     words = f', {int(absent.sum())} queries without their place (absent {share:g}, seed {seed})'
-    return replace(data, references=kept, protocol=data.protocol + words)
+    return replace(data, references=kept, protocol=data.protocol + words, listed=listed)
 
 
 def is_drive(queries: ImageSet) -> bool:

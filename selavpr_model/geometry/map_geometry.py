@@ -18,6 +18,7 @@ from selavpr_model.geometry.rays import Cells
 from selavpr_model.geometry.records import Geometry, Verifier
 from selavpr_model.geometry.two_view import match_views, Matches, solve, TwoView
 from selavpr_model.maps.place_map import PlaceMap
+from selavpr_model.matching.matcher import mask_at
 from selavpr_model.poses import relative
 from selavpr_model.records import Camera, Place, PoseKind
 
@@ -165,7 +166,9 @@ class MapGeometry(Verifier):
         if not keyframes:
             return None
         other = None if rival is None else self._keyframe(rival)
-        return locate(local, camera, keyframes, self._input_size(), self._config, other)
+        return locate(
+            self._seen(local), camera, keyframes, self._input_size(), self._config, other
+        )
 
     def _keyframe(self, row: int) -> Keyframe | None:
         place = self._map.places[row]
@@ -174,7 +177,12 @@ class MapGeometry(Verifier):
             return None
         cells = self._map.local([row])[0]
         pose = None if place.session in self._unposed else place.pose
-        return Keyframe(cells.reshape(*self._map.grid, -1), camera, pose)
+        return Keyframe(self._seen(cells.reshape(*self._map.grid, -1)), camera, pose)
+
+    def _seen(self, local: np.ndarray) -> np.ndarray:
+        """(h, w, C) with zeros, which match nothing, where the robot sees itself."""
+        robot = mask_at(self._map.robot_mask, (local.shape[0], local.shape[1]))
+        return local if robot is None else np.where(robot[..., None], np.float32(0), local)
 
     def _input_size(self) -> tuple[int, int]:
         how: Any = self._map.identity.description['preprocessing']

@@ -62,7 +62,7 @@ def verified_alone(answer: Recognition, look: Look, config: RecognizerConfig) ->
 
     For a sequence that says something else.
     """
-    best = max(answer.candidates, key=lambda c: (c.mutual_matches, -c.global_rank))
+    best = min(answer.candidates, key=lambda c: c.rank)
     located = look.at(best)
     if located is None:
         return answer

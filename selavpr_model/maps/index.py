@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 GPU_MAX_K = 2048  # limit of faiss' GPU k-selection
 FLAT_VALUES = 25_000_000  # about 8 ms of comparing on one core
 LEAST_ROWS = 100  # fewer say too little about what codes should be
+LEAST_OF_SPREAD, MOST_OF_SPREAD = 10, 256  # rows that tell what products vary by
+SPREAD, LEAST_SPREAD = 0.1, 0.01
 ABSORB_ROWS = 4096  # added rows that are compared one by one before they join the short lists
 
 Search = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
@@ -40,6 +42,7 @@ class VectorIndex:
         self.dim = dim
         self.coarse = coarse
         self._vectors = Vectors(dim, stored)
+        self._spread, self._spread_of = SPREAD, 0  # measured on so many rows
         self._gpu: Any = _gpu_index(dim) if use_gpu else None
         if self._gpu is not None and stored is not None:
             self._gpu.add(np.ascontiguousarray(stored, np.float32))
@@ -80,6 +83,22 @@ class VectorIndex:
             coarse = self.coarse.copy()
         coarse.catch_up(self._vectors, rows)
         return coarse
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the products of rows: what a cosine is worth in this map.
+
+        Measured anew when there are twice as many rows; SPREAD where there are few.
+        """
+        if len(self) < LEAST_OF_SPREAD:
+            return SPREAD
+        if not self._spread_of <= len(self) < 2 * self._spread_of:
+            rows = np.unique(np.linspace(0, len(self) - 1, MOST_OF_SPREAD).astype(int))
+            vectors = np.array([self.vector(int(row)) for row in rows])
+            products = (vectors @ vectors.T)[np.triu_indices(len(rows), 1)]
+            self._spread = max(float(products.std()), LEAST_SPREAD)
+            self._spread_of = len(self)
+        return self._spread
 
     def search(self, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """(D,) -> rows (k',) int64 and inner products (k',) float32, k' = min(k, N).

@@ -30,7 +30,7 @@ from selavpr_model.maps.row_checksums import RowGuard
 from selavpr_model.matching.codec import codec_of
 from selavpr_model.matching.compact_codec import CompactCodec
 from selavpr_model.matching.local_head import head_of, LocalHead
-from selavpr_model.matching.matcher import Matcher
+from selavpr_model.matching.matcher import mask_at, Matcher
 from selavpr_model.records import Camera, Features, LoopClosure, ModelIdentity, Place, Recognition
 
 ODOMETRY = 'odom'  # frame of a map that grew: that of one run's odometry
@@ -69,6 +69,7 @@ class PlaceMap:
         self.links = map_links.no_links()  # of places that closures join
         self._joined: tuple[np.ndarray, dict[int, set[int]]] = self.links, {}
         self.odometry = map_links.OdometryRows()  # as it was measured, of runs in SLAM mode
+        self.robot_mask: np.ndarray | None = None  # (h, w) bool of the model's cells, see there
         self.table = PlaceTable()
         self.index = VectorIndex(identity.global_dim, config.use_gpu_index)
         self.store = LocalStore(codec_of(config.local_dtype, identity.local_shape, head))
@@ -248,7 +249,8 @@ class PlaceMap:
 
         quick: where comparing takes long, only the promising ones are, see TokenMatcher.
         """
-        return self.store.codec.matcher(score, quick)
+        matcher = self.store.codec.matcher(score, quick)
+        return replace(matcher, robot=mask_at(self.robot_mask, matcher.grid))
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -7,13 +7,19 @@ the map may answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from selavpr_model.config import RecognizerConfig
-from selavpr_model.decision.ranking import Ranked, rerank
+from selavpr_model.decision.ranking import (
+    is_decided,
+    ordered,
+    Ranked,
+    with_matches,
+)
 from selavpr_model.maps.place_map import PlaceMap, shown
 from selavpr_model.matching.matcher import Matcher
 from selavpr_model.records import Candidate, Features, Place
@@ -51,7 +57,7 @@ def ranked(
     frame_of: Callable[[int], str] | None = None,
     clock: StageClock | None = None,
 ) -> Ranked:
-    """The places that are most similar to the query, best first by mutual matches.
+    """The places that are most similar to the query, best first by similarity and matches.
 
     rows: (N,) bool, the places that may answer; None: all. elsewhere: (N,) bool, other places,
     known not to be the query's, that are matched beside those. frame_of: row -> name of the frame
@@ -61,17 +67,47 @@ def ranked(
     clock = clock or StageClock()
     with clock.stage('retrieve'):
         parts = _retrieve(place_map, query.global_, config, rows, elsewhere, frame_of is not None)
-    with clock.stage('load_local'):
-        codes = [place_map.codes([c.row for c in part]) for part in parts]
-        view = query.view
+    compare = _Comparison(place_map, query, matcher, clock)
+    candidates = compare.few_first(parts[0], config)
+    # each part by itself: what is compared with what must not depend on the other part
+    other = compare.all(parts[1])
     with clock.stage('rerank'):
-        # each part by itself: what is compared with what must not depend on the other part
-        first, other = (
-            rerank(view, code, part, matcher, config.ties)
-            for code, part in zip(codes, parts, strict=True)
-        )
+        first = ordered(candidates, place_map.index.spread, config)
         frames = None if frame_of is None else [frame_of(c.row) for c in first]
         return Ranked.of(first, config, other, frames, place_map.joined)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Comparison:
+    """Of one query with places."""
+
+    place_map: PlaceMap
+    query: Query
+    matcher: Matcher
+    clock: StageClock
+
+    def all(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """With their matches."""
+        with self.clock.stage('load_local'):
+            codes = self.place_map.codes([c.row for c in candidates])
+            view = self.query.view
+        with self.clock.stage('rerank'):
+            return with_matches(view, codes, candidates, self.matcher)
+
+    def few_first(
+        self, candidates: Sequence[Candidate], config: RecognizerConfig
+    ) -> list[Candidate]:
+        """The most similar ones; the others, too, where one of them may still come first.
+
+        All at once for a matcher that goes from coarse to fine by itself, and as in the paper.
+        """
+        at_once = self.matcher.narrows or not config.similarity_weight
+        few = config.candidates if at_once else config.first_candidates
+        compared, others = self.all(candidates[:few]), candidates[few:]
+        spread = self.place_map.index.spread
+        if not others or is_decided(compared, others[0].global_similarity, spread, config):
+            return compared
+        return [*compared, *self.all(others)]
 
 
 def _retrieve(

@@ -11,7 +11,7 @@ has always gained by (Philbin et al., CVPR 2007), without a model of the motion.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,11 +28,19 @@ class Matcher:
 
     grid: (h, w) of the cells; reach: cells to a neighbour, and how far two motions that are alike
     may differ; score: 'consistent', or 'mutual' where all mutual matches count, as in the paper.
+    robot: (h, w) bool, the cells in which the robot sees itself, None where it does not: they
+    match nothing.
     """
 
     grid: tuple[int, int]
     reach: int = 1
     score: str = RecognizerConfig().score
+    robot: np.ndarray | None = field(default=None, compare=False)
+
+    @property
+    def narrows(self) -> bool:
+        """Whether many references are counted from coarse to fine."""
+        return False
 
     @property
     def overlap(self) -> int:
@@ -47,6 +55,9 @@ class Matcher:
         query (N, C), references K of (N, C): int8 codes of one codec, or float32 unit rows.
         """
         matches, partner = mutual(as_cells(query), [as_cells(row) for row in references], threads)
+        if self.robot is not None:
+            robot = self.robot.ravel()
+            matches &= ~robot & ~robot[partner]
         if self.score == 'mutual':
             return matches, partner
         return consistent(matches, partner, self.grid, self.reach), partner
@@ -62,6 +73,17 @@ class Matcher:
         matches, partner = self.matched(query, [reference])
         cells = matches[0].nonzero()[0]
         return np.stack([cells, partner[0, cells]], axis=1).astype(np.int64)
+
+
+def mask_at(mask: np.ndarray | None, grid: tuple[int, int]) -> np.ndarray | None:
+    """(H, W) bool -> (h, w) bool, the nearest cell of each; grids span the same image."""
+    if mask is None or mask.shape == grid:
+        return mask
+    rows, columns = (
+        np.rint(np.linspace(0, many - 1, few)).astype(int)
+        for many, few in zip(mask.shape, grid, strict=True)
+    )
+    return mask[np.ix_(rows, columns)]
 
 
 def consistent(

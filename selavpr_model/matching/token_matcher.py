@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from selavpr_model.matching.local_head import LocalHead, token_grid
-from selavpr_model.matching.matcher import Matcher
+from selavpr_model.matching.matcher import mask_at, Matcher
 
 AT_ONCE = 16  # places whose dense features are made at once: 30 MB
 BY_TOKENS, BY_HALF = 32, 10  # references that go on, see TokenMatcher
@@ -31,6 +31,11 @@ class TokenMatcher(Matcher):
 
     head: LocalHead
     quick: bool = False
+
+    @property
+    def narrows(self) -> bool:
+        """As Matcher.narrows."""
+        return self.quick
 
     def matched(
         self, query: np.ndarray, references: Sequence[np.ndarray], threads: int | None = None
@@ -54,7 +59,7 @@ class TokenMatcher(Matcher):
         rows: np.ndarray = np.arange(len(references))
         coarse: np.ndarray = np.zeros(len(references))
         if len(rows) > BY_TOKENS:
-            tokens = Matcher(token_grid(self.grid), score=self.score)
+            tokens = self._coarse(token_grid(self.grid))
             coarse = 4.0 * tokens.count(query, references, threads)  # in cells of the half grid
             rows = _best(coarse, BY_TOKENS)
         mine, theirs = self._hidden([query]), self._hidden([references[int(row)] for row in rows])
@@ -71,7 +76,11 @@ class TokenMatcher(Matcher):
     @property
     def _dense(self) -> Matcher:
         """Compares what the tokens become."""
-        return Matcher(self.grid, self.reach, self.score)
+        return Matcher(self.grid, self.reach, self.score, self.robot)
+
+    def _coarse(self, grid: tuple[int, int]) -> Matcher:
+        """Compares fewer cells of the same images."""
+        return Matcher(grid, score=self.score, robot=mask_at(self.robot, grid))
 
     def _hidden(self, rows: Sequence[np.ndarray]) -> Tensor:
         return self.head.hidden(rows, self.grid)
@@ -79,7 +88,7 @@ class TokenMatcher(Matcher):
     def _count_half(self, query: Tensor, references: Tensor, threads: int | None) -> np.ndarray:
         grid = (self.grid[0] + 1) // 2, (self.grid[1] + 1) // 2
         mine, theirs = self.head.half(query)[0], list(self.head.half(references))
-        return Matcher(grid, score=self.score).count(mine, theirs, threads)
+        return self._coarse(grid).count(mine, theirs, threads)
 
 
 def _best(counts: np.ndarray, most: int) -> np.ndarray:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from selavpr_model.decision.evidence import by_matches
 from selavpr_model.decision.ranking import Ranked
 from selavpr_model.geometry.map_geometry import MapGeometry
 from selavpr_model.geometry.records import Geometry, Verifier
+from selavpr_model.maps.building.self_view import AUTO, LEAST_PLACES, mask_of
 from selavpr_model.maps.place_map import PlaceMap, shown, shown_answer, shown_closure
 from selavpr_model.maps.retrieval import Query, ranked
 from selavpr_model.records import ClosureKind, LoopClosure, Place, State
@@ -54,6 +56,10 @@ class Growth:
         self._grow(self._first_row)
         self._belief.reset()
         self._decider = Decider(self._belief, config.min_belief)
+        self._sees_itself = place_map.config.robot_mask == AUTO and place_map.robot_mask is None
+        self._look_at = LEAST_PLACES  # keyframes
+        if place_map.robot_mask is None and not self._sees_itself:
+            place_map.robot_mask = mask_of(place_map, recognizer)
         self._matcher = place_map.matcher(recognizer.score, quick=True)
         self._geometry = MapGeometry(place_map, self.configs.geometry)
         self._general = adapted(shipped())  # for the places of earlier runs
@@ -71,6 +77,7 @@ class Growth:
         row = add(here)
         self._track.add(point)
         self._points.append(point)
+        self._look_for_itself()
         closures = self._close(View(here, row, point, decision.ranked), decision)
         self._last_view, self._state = query.view, decision.answer.state
         answer = shown_answer(decision.answer, self.place_map)
@@ -119,7 +126,9 @@ class Growth:
         looks like, when few other places are known and when a straight street looks alike for
         longer than places are recent.
         """
-        config, old = self.configs.recognizer, self._first_row + self._track.searchable(point)
+        asked, old = self.configs.recognizer, self._first_row + self._track.searchable(point)
+        # closures ask of each place in between whether it is still in view
+        config = replace(asked, first_candidates=asked.candidates)
         self._grow(old)
         if old < self.configs.slam.min_places:
             return Ranked.of((), config)
@@ -128,6 +137,15 @@ class Growth:
         return ranked(
             self.place_map, query, self._matcher, config, is_old, left, frame_of=self._frame_of
         )
+
+    def _look_for_itself(self) -> None:
+        """Find the robot in its images when there are enough, and whenever they have doubled."""
+        count = len(self.place_map)
+        if not self._sees_itself or count < self._look_at:
+            return
+        self._look_at = 2 * count
+        self.place_map.robot_mask = mask_of(self.place_map, self.configs.recognizer)
+        self._matcher = self.place_map.matcher(self.configs.recognizer.score, quick=True)
 
     def _left(self, point: TrackPoint, here: Place, old: int) -> np.ndarray:
         """(N,) bool, places from row `old` on that this segment's odometry puts elsewhere."""

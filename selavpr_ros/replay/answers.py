@@ -13,7 +13,10 @@ from selavpr_ros.convert.from_ros import duration_s, pose_matrix, stamp_ns
 
 
 def prediction(message: Any) -> Prediction:
-    """PlaceHypotheses -> a row without pose and reason, which the message does not carry."""
+    """PlaceHypotheses -> a row without pose and reason, which the message does not carry.
+
+    Its order is that of the answer: the message does not say that of the frame alone.
+    """
     hypotheses = message.hypotheses
     return Prediction(
         stamp_ns=stamp_ns(message),
@@ -25,6 +28,7 @@ def prediction(message: Any) -> Prediction:
         similarities=tuple(short_float(h.global_similarity) for h in hypotheses),
         global_ranks=tuple(h.global_rank for h in hypotheses),
         matches=tuple(h.num_matches for h in hypotheses),
+        ranks=tuple(range(len(hypotheses))),
     )
 
 

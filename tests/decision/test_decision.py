@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+import itertools
 import math
 
 from hypothesis import given
@@ -18,10 +19,14 @@ from selavpr_model.decision.distinct import are_distinct, Viewpoints
 from selavpr_model.decision.judge import judge
 from selavpr_model.decision.ranking import (
     best_rival,
+    is_decided,
     match_ratio,
     official_order,
+    ordered,
     Ranked,
-    rerank,
+    root,
+    variation,
+    with_matches,
 )
 from selavpr_model.decision.thresholds import Thresholds, thresholds
 from selavpr_model.matching.matcher import Matcher
@@ -150,24 +155,66 @@ def test_the_confidence_decides_and_what_the_user_requires_is_a_filter(
     assert ('confidence 0.980, 0.99 needed' in verdict.reason) == (confidence == 0.98)
 
 
-def test_reranking_keeps_the_global_order_on_ties():
+PAPER, BOTH = RecognizerConfig(), RecognizerConfig(similarity_weight=1.25)
+
+
+def test_reranking_by_matches_keeps_the_global_order_on_ties():
     query = np.eye(4, dtype=np.float32)
     local = np.stack([np.eye(4)] * 3).astype(np.float32)
     local[1, 2:] = local[1, :2]  # two cells twice: fewer mutual matches
     candidates = [candidate(i, 0, 0) for i in range(3)]
-    order = rerank(query, local, candidates, Matcher((2, 2), score='mutual'))
+    matched = with_matches(query, local, candidates, Matcher((2, 2), score='mutual'))
+    order = ordered(matched, 0.1, PAPER)
     assert [c.global_rank for c in order] == [0, 2, 1]
     assert [c.mutual_matches for c in order] == [4, 4, 2]
+    assert [c.rank for c in order] == [0, 1, 2]
 
 
 def test_the_official_order_reverses_ties_and_ignores_a_single_match():
     assert official_order(np.array([5, 5, 1, 0])).tolist() == [1, 0, 3, 2]
-    query = np.eye(4, dtype=np.float32)
-    local = np.stack([np.eye(4)] * 3).astype(np.float32)
-    order = rerank(
-        query, local, [candidate(i, 0, 0) for i in range(3)], Matcher((2, 2)), 'official'
-    )
+    official = replace(PAPER, ties='official')
+    order = ordered([candidate(i, 0, 4) for i in range(3)], 0.1, official)
     assert [c.global_rank for c in order] == [2, 1, 0]
+
+
+@given(
+    st.lists(st.tuples(st.floats(-1, 1), st.integers(0, 900)), min_size=1, max_size=30),
+    st.floats(0.01, 0.5),
+)
+def test_a_place_that_is_better_in_both_is_never_behind(drawn, spread):
+    found = [candidate(i, 20.0 * i, m, c) for i, (c, m) in enumerate(drawn)]
+    order = ordered(found, spread, BOTH)
+    assert sorted(c.row for c in order) == list(range(len(found)))
+    assert [c.rank for c in order] == list(range(len(found)))
+    for before, after in itertools.pairwise(order):
+        ahead = after.global_similarity > before.global_similarity + 1e-9
+        assert not (ahead and after.mutual_matches >= before.mutual_matches)
+
+
+def test_similarity_and_matches_both_count_in_what_they_vary_by():
+    """Where cosines vary more, the same lead of one is worth less."""
+    found = [candidate(0, 0, 100, 0.5), candidate(1, 50, 130, 0.3), candidate(2, 90, 90, 0.1)]
+    assert [ordered(found, spread, BOTH)[0].row for spread in (0.02, 0.5)] == [0, 1]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 400), st.floats(0.0, 0.9)), min_size=2, max_size=20),
+    st.lists(st.integers(0, 400), max_size=80),
+)
+def test_what_few_have_decided_holds_whatever_the_others_vary_by(drawn, more):
+    """As long as none of them has more matches than are likely."""
+    falling = sorted((c for _, c in drawn), reverse=True)
+    few = [candidate(i, 0, m, c) for i, ((m, _), c) in enumerate(zip(drawn, falling, strict=True))]
+    if not is_decided(few, falling[-1], 0.1, BOTH):
+        return
+    half = root([c.mutual_matches for c in few[len(few) // 2 :]])
+    likely = int((half.mean() + 4.0 * max(half.std(), 0.5)) ** 2 - 3 / 8)
+    others = [candidate(99 + i, 0, min(m, likely), falling[-1]) for i, m in enumerate(more)]
+    few_vary, all_vary = (variation(root([c.mutual_matches for c in part]))
+                          for part in (few, [*few, *others]))  # fmt: skip
+    if few_vary / 2 <= all_vary <= few_vary * 2:
+        order = ordered([*few, *others], 0.1, BOTH)
+        assert order[0].row == ordered(few, 0.1, BOTH)[0].row
 
 
 @pytest.mark.parametrize('field', ['position_sigma_m', 'rotation_sigma_rad'])

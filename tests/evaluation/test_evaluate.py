@@ -86,8 +86,8 @@ def recalls(orders: list[list[int]]) -> dict[str, float]:
 def test_recalls_are_those_of_features_ordered_by_hand(pairs, small, k, score):
     data = open_dataset(pairs)
     result = evaluate(
-        data, small, MapConfig(local_dtype='exact'), RecognizerConfig(candidates=k, score=score),
-        progress=False,
+        data, small, MapConfig(local_dtype='exact'),
+        RecognizerConfig(candidates=k, score=score, similarity_weight=0.0), progress=False,
     ).to_dict()  # fmt: skip
     assert result['score'] == score
     global_, reranked = by_hand(data, small, k, score)

@@ -25,14 +25,19 @@ from selavpr_model.records import Candidate, Place, Recognition, Reject, State
 text = st.text(st.characters(exclude_categories=['Cs']), max_size=20)
 number = st.floats(allow_nan=False, allow_infinity=False)
 candidate = st.tuples(
-    st.integers(0, 2**63), text, number, st.integers(0, 999), st.integers(0, 10**6)
+    st.integers(0, 2**63),
+    text,
+    number,
+    st.integers(0, 999),
+    st.integers(0, 10**6),
+    st.integers(0, 999),
 )
 
 
 @st.composite
 def predictions(draw):
     rows = draw(st.lists(candidate, max_size=4))
-    columns = list(zip(*rows, strict=True)) or [()] * 5
+    columns = list(zip(*rows, strict=True)) or [()] * 6
     return Prediction(
         draw(st.integers(-(2**63), 2**63)),
         draw(st.sampled_from(State)),
@@ -121,7 +126,8 @@ def row(stamp, ids, ranks=None, pose=None, state=State.LOST):
     state = state if pose is None else State.LOCALIZED
     return Prediction(
         stamp, state, place_ids=ids, names=('',) * n, similarities=(0.5,) * n,
-        global_ranks=ranks, matches=tuple(range(90, 90 - n, -1)), pose=pose,
+        global_ranks=ranks, matches=tuple(range(90, 90 - n, -1)), ranks=tuple(range(n)),
+        pose=pose,
     )  # fmt: skip
 
 
@@ -174,8 +180,8 @@ def test_recall_never_falls_and_orders_agree_at_the_end(orders):
 
 def test_the_sequence_may_reorder_an_answer_but_not_the_recall_of_re_ranking():
     judge = straight_map()
-    by_matches = dataclasses.replace(row(0, (102, 100), (1, 0)), matches=(60, 90))
-    scores = [judge.score(by_matches, at(20))]  # 102 is right, and first only in the answer
+    reordered = dataclasses.replace(row(0, (102, 100), (1, 0)), ranks=(1, 0))
+    scores = [judge.score(reordered, at(20))]  # 102 is right, and first only in the answer
     first = {order: int(first_rights(scores, order)[0]) for order in ORDERS}
     assert first == {'global': 1, 'reranked': 1, 'answer': 0}
 

@@ -23,7 +23,8 @@ def answer(i, place, state=State.LOCALIZED):
     pose = position_quaternion(PLACES[place].pose) if state == State.LOCALIZED else None
     return Prediction(
         i * 10**9, state, 'why <b>', place_ids=(place, (place + 1) % 5), names=('<a>', 'b'),
-        similarities=(0.9, 0.8), global_ranks=(1, 0), matches=(50 + i, 20), pose=pose,
+        similarities=(0.9, 0.8), global_ranks=(1, 0), matches=(50 + i, 20), ranks=(0, 1),
+        pose=pose,
     )  # fmt: skip
 
 

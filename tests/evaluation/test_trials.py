@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
@@ -43,6 +44,14 @@ def test_pairs_lose_just_that_share_and_the_same_ones_again():
     assert len(left.references) == 70 and '30 queries without their place' in left.protocol
     assert left.references.files == take_away(data, 0.3, seed=4).references.files
     assert left.references.files != take_away(data, 0.3, seed=5).references.files
+
+
+def test_places_that_a_file_lists_are_still_the_same_ones():
+    data = replace(row_of_places(60), listed=tuple(np.array([i]) for i in range(60)))
+    left = take_away(data, 0.3, seed=2)
+    for query, rows in enumerate(left.positives()):
+        assert [left.references.files[row].stem for row in rows] in ([], [f'{query:03d}'])
+    assert sum(len(rows) for rows in left.positives()) == len(left.references)
 
 
 def test_what_is_near_a_removed_place_goes_with_it():

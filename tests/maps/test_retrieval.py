@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from selavpr_model.config import MapConfig, RecognizerConfig
 from selavpr_model.decision.distinct import are_distinct
+from selavpr_model.decision.ranking import scores
+from selavpr_model.maps.index import SPREAD
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.retrieval import Query, ranked
 from selavpr_model.matching.matcher import Matcher
@@ -15,7 +19,7 @@ from selavpr_model.records import Features, ModelIdentity, Place
 from selavpr_model.runtime.stages import StageClock
 
 IDENTITY = ModelIdentity('f' * 64, 'made up', 16, (3, 4, 8))
-CONFIG = RecognizerConfig(candidates=10)
+CONFIG = RecognizerConfig(candidates=10, similarity_weight=1.25)
 PLACES, EVERY = 40, np.ones(40, bool)
 
 
@@ -42,14 +46,51 @@ def rank(place_map: PlaceMap, query: Query, **how):
     return ranked(place_map, query, place_map.matcher(CONFIG.score), CONFIG, **how)
 
 
-def test_all_places_are_ranked_by_matches_after_a_search_by_global_features(place_map):
+def test_places_are_ranked_by_similarity_and_matches_after_a_search(place_map):
     answer = rank(place_map, Query.of_frame(place_map, features(99))).candidates
     rows, similarities = place_map.search(features(99).global_, CONFIG.candidates)
     by_global = sorted(answer, key=lambda c: c.global_rank)
     assert [c.row for c in by_global] == rows.tolist()
     assert [c.global_similarity for c in by_global] == similarities.tolist()
+    values = scores(answer, place_map.index.spread, CONFIG.similarity_weight)
+    assert values.tolist() == sorted(values.tolist(), reverse=True)
+    assert [c.rank for c in answer] == list(range(CONFIG.candidates))
+
+
+def test_as_in_the_paper_matches_alone_decide_the_order(place_map):
+    paper = replace(CONFIG, similarity_weight=0.0, first_candidates=2)
+    query = Query.of_frame(place_map, features(99))
+    answer = ranked(place_map, query, place_map.matcher('mutual'), paper).candidates
     order = [(-c.mutual_matches, c.global_rank) for c in answer]
-    assert order == sorted(order)
+    assert order == sorted(order) and len(order) == CONFIG.candidates
+
+
+def test_few_are_compared_where_no_other_place_can_come_first(place_map):
+    """A keyframe itself is beyond doubt; a frame from elsewhere is not."""
+    few = replace(CONFIG, candidates=40, first_candidates=8)
+    matcher = place_map.matcher(few.score)
+    counts = [
+        len(ranked(place_map, query, matcher, few).candidates)
+        for query in (Query.of_row(place_map, 7), Query.of_frame(place_map, features(99)))
+    ]
+    assert counts == [8, 40]
+
+
+def test_what_is_left_out_would_not_have_come_first(place_map):
+    every, few = (replace(CONFIG, candidates=40, first_candidates=n) for n in (40, 6))
+    matcher = place_map.matcher(few.score)
+    for seed in range(60):
+        query = Query.of_frame(place_map, features(seed))
+        best, same = (ranked(place_map, query, matcher, c).candidates[0] for c in (every, few))
+        assert best.row == same.row
+
+
+def test_what_cosines_vary_by_is_measured_on_the_places(place_map):
+    vectors = np.array([features(i).global_ for i in range(PLACES)])
+    cosines = (vectors @ vectors.T)[np.triu_indices(PLACES, 1)]
+    assert place_map.index.spread == pytest.approx(cosines.std(), rel=1e-5)
+    few = PlaceMap.empty(IDENTITY, place_map.config)
+    assert few.index.spread == SPREAD
 
 
 def test_a_keyframe_finds_itself_unless_its_row_is_hidden(place_map):

@@ -86,7 +86,7 @@ def test_a_node_without_a_usable_map_is_an_error_with_its_words(bag, extractor, 
 
 def test_agreement_names_the_frames_that_differ():
     a = [Prediction(i, State.LOST, place_ids=(1,), names=('',), similarities=(0.5,),
-                    global_ranks=(0,), matches=(7,)) for i in range(4)]  # fmt: skip
+                    global_ranks=(0,), matches=(7,), ranks=(0,)) for i in range(4)]  # fmt: skip
     b = [a[0], replace(a[1], matches=(8,)), replace(a[2], state=State.AMBIGUOUS)]
     result = agreement(a, b)
     assert (result['compared'], result['equal'], result['differing_stamps']) == (3, 1, [1, 2])

@@ -15,6 +15,7 @@ from selavpr_model.config import KeyframeConfig, MapConfig, RecognizerConfig
 from selavpr_model.errors import InputError, MapEmptyError
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.building.keyframes import KeyframeSelector
+from selavpr_model.maps.building.self_view import mask_of, require_mask
 from selavpr_model.maps.building.work_folder import files_state, PLAN_ENTRY, WorkFolder
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage import writer
@@ -55,12 +56,14 @@ def build_map(
         logger.info('%s: finished before, from the same files with the same settings', out)
     elif not work.is_done():
         writer.require_free(out, overwrite)
+        require_mask(PlaceMap.for_extractor(extractor, config))
         with work.locked() as map_id:
             build = _Build(frames, extractor, work, KeyframeSelector(keyframes), config, source)
             place_map = build.run(progress)
             place_map.map_id = map_id
             place_map.configs = _configs(extractor, keyframes, work)
             if calibrated:
+                place_map.robot_mask = mask_of(place_map, recognizer or RecognizerConfig())
                 _calibrate(place_map, recognizer or RecognizerConfig(), progress)
             save_map(place_map, out, overwrite)
     work.remove()

@@ -11,7 +11,6 @@ place still looks much like a right answer. No number here is a constant of some
 from __future__ import annotations
 
 from collections.abc import Mapping
-import dataclasses
 from dataclasses import dataclass
 import logging
 import math
@@ -22,7 +21,7 @@ from selavpr_model.config import CalibrationConfig, RecognizerConfig
 from selavpr_model.decision.calibration import Calibration
 from selavpr_model.decision.confidence import Confidence, FEATURES, features_of
 from selavpr_model.decision.confidence_fit import adapted, shipped
-from selavpr_model.decision.distinct import are_distinct, Viewpoints
+from selavpr_model.decision.distinct import are_distinct, Viewpoints, wider
 from selavpr_model.decision.ranking import match_ratio, Ranked
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.retrieval import Query, ranked
@@ -34,7 +33,6 @@ from selavpr_model.runtime.progress import progress_bar
 log = logging.getLogger(__name__)
 
 MIN_TRIALS = 5  # fewer queries from outside the map say nothing about its wrong answers
-AROUND = 3.0  # radii of a place around a keyframe in which nothing is a wrong answer for it
 
 
 def calibrate(
@@ -125,7 +123,7 @@ class _Trial:
         others[row] = False
         query, apart = Query.of_row(self._map, row), self._apart(row, self._config)
         shown, hidden = self._ranked(query, others), self._ranked(query, others & apart)
-        away = others & self._apart(row, _wider(self._config))
+        away = others & self._apart(row, wider(self._config))
         wrong = self._ranked(query, away) if away.any() else hidden  # a small map has nothing far
         trials = [(features_of(wrong, 1)[0], False)] if wrong.candidates else []
         if shown.candidates and not apart[shown.candidates[0].row]:
@@ -139,15 +137,6 @@ class _Trial:
     def _apart(self, row: int, config: RecognizerConfig) -> np.ndarray:
         """(N,) bool, the rows that show another place."""
         return self._viewpoints.from_one(self._viewpoints.at(row), config)
-
-
-def _wider(config: RecognizerConfig) -> RecognizerConfig:
-    """Where places are different only from AROUND times as far on."""
-    return dataclasses.replace(
-        config,
-        distinct_radius_m=AROUND * config.distinct_radius_m,
-        distinct_time_s=AROUND * config.distinct_time_s,
-    )
 
 
 def _pose_error(

@@ -13,6 +13,7 @@ import numpy as np
 
 from selavpr_model.config import RecognizerConfig
 from selavpr_model.errors import InputError
+from selavpr_model.maps.building.self_view import mask_of
 from selavpr_model.maps.building.work_folder import PLAN_ENTRY
 from selavpr_model.maps.checks import require_model
 from selavpr_model.maps.place_map import free_name, ODOMETRY, PlaceMap
@@ -53,6 +54,8 @@ def merge_maps(
     if source is None:  # parts of one drive follow each other
         _warn_of_apart(maps)
     if calibrated:
+        if merged.robot_mask is None:
+            merged.robot_mask = mask_of(merged, RecognizerConfig())
         recalibrate(merged, progress)
     save_map(merged, out, overwrite)
     return open_map(out)
@@ -116,6 +119,7 @@ def _append(merged: PlaceMap, other: PlaceMap, one_drive: bool, join: Join) -> d
     merged.cameras = {**{names[s]: c for s, c in other.cameras.items()}, **merged.cameras}
     unaligned = other.sessions if strange else other.unaligned_sessions
     merged.unaligned_sessions |= {names[s] for s in unaligned}
+    merged.robot_mask = _either(merged.robot_mask, other.robot_mask)
     renamed = [
         (row, replace(p, id=renumbered.get(p.id, p.id), session=names[p.session]))
         for row, p in enumerate(other.places)
@@ -135,6 +139,13 @@ def _copied(merged: PlaceMap, other: PlaceMap, rows: Sequence[tuple[int, Place]]
     """Append rows of `other`, each as a place, and their links."""
     taken = {row: merged.copy(other, row, place) for row, place in rows}
     merged.copy_links(other, taken)
+
+
+def _either(mine: np.ndarray | None, its: np.ndarray | None) -> np.ndarray | None:
+    """Where either robot sees itself: a query may be of each."""
+    if mine is None or its is None:
+        return mine if its is None else its
+    return mine | its
 
 
 def _free_names(merged: PlaceMap, other: PlaceMap) -> dict[str, str]:

@@ -17,6 +17,7 @@ def without_places(place_map: PlaceMap) -> PlaceMap:
     bare.source, bare.configs = dict(place_map.source), dict(place_map.configs)
     bare.calibration, bare.cameras = place_map.calibration, dict(place_map.cameras)
     bare.unaligned_sessions = set(place_map.unaligned_sessions)
+    bare.robot_mask = place_map.robot_mask
     return bare
 
 

@@ -19,6 +19,7 @@ from selavpr_model.maps.checks import makes_local, require_model, UNIT_TOLERANCE
 from selavpr_model.maps.coarse_index import CoarseIndex
 from selavpr_model.maps.links import no_links, ODOMETRY_ROW
 from selavpr_model.maps.place_table import PlaceTable, read_columns
+from selavpr_model.maps.robot_mask import MOST_OF_IMAGE
 from selavpr_model.maps.row_checksums import Guarded, is_finite, RowGuard
 from selavpr_model.maps.storage import manifest as map_manifest
 from selavpr_model.maps.storage.link_checks import fault_of_links, fault_of_odometry
@@ -34,6 +35,7 @@ from selavpr_model.maps.storage.manifest import (
     ODOMETRY,
     PLACES,
     POSES,
+    ROBOT,
     THUMBNAIL_OFFSETS,
     THUMBNAILS,
     TRAINED,
@@ -72,6 +74,7 @@ class Contents:
     unaligned_sessions: set[str]
     links: np.ndarray
     odometry: np.ndarray | None
+    robot_mask: np.ndarray | None
 
 
 def read(path: Path, identity: ModelIdentity | None, everything: bool = False) -> Contents:
@@ -112,6 +115,7 @@ def _verified(path: Path, files: Files) -> Contents:
         unaligned_sessions=map_manifest.unaligned_sessions(manifest, path),
         links=np.array(arrays.get(LINKS, no_links())),
         odometry=arrays.get(ODOMETRY),
+        robot_mask=_robot_mask(files),
     )  # fmt: skip
 
 
@@ -137,6 +141,7 @@ def _check_shapes(files: Files, codec: Codec) -> None:
         THUMBNAIL_OFFSETS: ((places + 1,), '<i8'),
         CHECKSUMS: ((places, 2), '<u4'),
         ODOMETRY: ((places,), ODOMETRY_ROW),
+        ROBOT: (codec.local_shape[:2], '|u1'),
     }
     for name, (shape, kind) in expected.items():
         if name not in files.arrays:
@@ -216,6 +221,16 @@ def _split(arrays: dict[str, Any], places: int) -> list[np.ndarray]:
         return [np.empty(0, np.uint8)] * places
     blob, offsets = arrays[THUMBNAILS], arrays[THUMBNAIL_OFFSETS].tolist()
     return [blob[a:b] for a, b in pairwise(offsets)]
+
+
+def _robot_mask(files: Files) -> np.ndarray | None:
+    """(h, w) bool; MapDataError where no cell would be left to match."""
+    if ROBOT not in files.arrays:
+        return None
+    mask = np.array(files.arrays[ROBOT])
+    if mask.max() > 1 or mask.mean() > MOST_OF_IMAGE:
+        raise damaged(files.folder / ROBOT, f'expected 0 or 1, at most {MOST_OF_IMAGE:.0%} of 1')
+    return mask.astype(bool)
 
 
 def _guard(files: Files, jpegs: list[np.ndarray]) -> RowGuard:

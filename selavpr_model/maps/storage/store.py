@@ -64,6 +64,7 @@ def _made_of(contents: Contents) -> PlaceMap:
     place_map.calibration, place_map.cameras = contents.calibration, contents.cameras
     place_map.unaligned_sessions = contents.unaligned_sessions
     place_map.links, place_map.odometry = contents.links, OdometryRows(contents.odometry)
+    place_map.robot_mask = contents.robot_mask
     return place_map
 
 
@@ -103,6 +104,7 @@ def _write(place_map: PlaceMap, path: Path) -> dict[str, Any]:
             map_manifest.LOCAL, place_map.store.parts(rows), rows, row_checksums=True
         )
         write_head(writer, place_map)
+        write_robot_mask(writer, place_map)
         writer.array(map_manifest.POSES, [place_map.poses[:rows]], rows)
         writer.lines(map_manifest.PLACES, place_map.table.lines(rows))
         write_links(writer, place_map, rows)
@@ -127,6 +129,13 @@ def write_links(writer: DataWriter, place_map: PlaceMap, rows: int) -> None:
         writer.array(map_manifest.LINKS, [links], len(links))
     if place_map.odometry:
         writer.array(map_manifest.ODOMETRY, [place_map.odometry.array(rows)], rows)
+
+
+def write_robot_mask(writer: DataWriter, place_map: PlaceMap) -> None:
+    """Where the robot sees itself, if that is known."""
+    if place_map.robot_mask is not None:
+        mask = place_map.robot_mask.astype(np.uint8)
+        writer.array(map_manifest.ROBOT, [mask], len(mask))
 
 
 def write_thumbnails(writer: DataWriter, jpegs: Sequence[np.ndarray]) -> None:

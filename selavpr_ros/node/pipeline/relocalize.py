@@ -130,9 +130,7 @@ class Relocalization:
 
 def best_alone(recognition: Recognition) -> Candidate | None:
     """The place this frame shows best; a sequence may have put another one first."""
-    return max(
-        recognition.candidates, key=lambda c: (c.mutual_matches, -c.global_rank), default=None
-    )
+    return min(recognition.candidates, key=lambda c: c.rank, default=None)
 
 
 def judged(candidate: Candidate, alone: State, trouble: str | None) -> Candidate:
