@@ -18,7 +18,7 @@ def answer(alone: State, x: float = 0.0, state: State = State.LOST) -> Recogniti
     here, other = np.eye(4), np.eye(4)
     here[0, 3], other[0, 3] = x, 1000.0
     candidates = (
-        Candidate(Place(1000, 0, pose=other), 1, 0.8, 1, 50, status=Status.ACCEPTED),
+        Candidate(Place(1000, 0, pose=other), 1, 0.8, 1, 50, rank=1, status=Status.ACCEPTED),
         Candidate(Place(round(x), 0, pose=here), 0, 0.9, 0, 90, reject=Reject.TEMPORAL),
     )
     return Recognition(1, state, candidates, '', alone=alone)
