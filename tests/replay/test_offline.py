@@ -51,7 +51,7 @@ def test_poses_and_closures_come_with_the_state(replayed):
     assert all(row.reason for row in rows)
     closures = {'published': len(localized), 'correct': len(localized), 'wrong': 0, 'unknown': 0}
     assert summary['loop_closures'] == closures
-    assert summary['pose_error']['median_m'] == pytest.approx(1.0, abs=0.05)
+    assert summary['pose_error']['median_m'] == pytest.approx(1.0, abs=0.01)
 
 
 def test_the_result_says_what_made_it(replayed, extractor):
