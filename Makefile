@@ -28,10 +28,10 @@ demo: weights ## build a map from the demo's first run and find the second run's
 	@$(BIN)/selavpr demo
 
 test: weights ## the whole test suite; ARGS='-k name' goes to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python tests/run.py $(ARGS)
 
 quick: weights ## the tests that take seconds each, under 3 minutes in all
-	@$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	@$(BIN)/python tests/run.py --quick $(ARGS)
 
 campaign: weights ## hostile files, messages and calls, kills, full disks, hours: a day; docs/reliability.md
 	$(BIN)/python tools/campaign.py maps --count 3000

@@ -107,6 +107,7 @@ setup(
             'packaging>=21',  # compares versions in the tests
             'pytest>=8',  # the tests
             'pytest-timeout>=2',  # ends a test that hangs
+            'pytest-xdist>=3.5',  # runs the tests on all cores
             'pycolmap>=3.11',  # reads the models that we export for COLMAP
             'ruff>=0.9',  # style and common mistakes
         ],

@@ -14,7 +14,7 @@ from domain import own_domain
 from hypothesis import settings
 import pytest
 
-from where import ROOT, SHARED, SLOW, TESTS
+from where import LIVE, ROOT, SHARED, SLOW, TESTS
 
 # Before anything imports rclpy: tests that run at once must not hear each other.
 os.environ['ROS_DOMAIN_ID'] = str(own_domain())
@@ -26,11 +26,11 @@ settings.load_profile('ours')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What `make quick` leaves out."""
-    slow = [TESTS / name for name in SLOW]
-    for item in items:
-        if any(item.path.is_relative_to(path) for path in slow):
-            item.add_marker(pytest.mark.slow)
+    """What `make quick` leaves out, and what runs alone."""
+    for mark, names in ((pytest.mark.slow, SLOW), (pytest.mark.live, LIVE)):
+        for item in items:
+            if any(item.path.is_relative_to(TESTS / name) for name in names):
+                item.add_marker(mark)
 
 
 @pytest.fixture(scope='session')

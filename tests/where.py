@@ -22,6 +22,7 @@ SLOW = (
     'features/test_onnx_export.py',
     'features/test_parity.py',
     'features/test_weights.py',
+    'geometry/test_geometry_pose.py',
     'graph',
     'launch',
     'maps/test_index.py',
@@ -37,10 +38,29 @@ SLOW = (
     'repository/test_add_drift.py',
     'repository/test_kidnapping.py',
     'repository/test_lint.py',
+    'repository/test_run.py',
+    'repository/test_setup_env.py',
+    'repository/test_unused.py',
     'runtime/test_needs.py',
+    'runtime/test_threads.py',
     'slam/test_slam.py',
     'slam/test_straight.py',
     'training/test_ablate.py',
     'training/test_trainer.py',
     'update',
+)
+
+# Those that run robots, nodes and commands in real time: they run one after the other, with no
+# other test beside them.
+LIVE = (
+    'benchmark',
+    'docs',
+    'doctor',
+    'examples',
+    'launch',
+    'node',
+    'replay',
+    'repository/test_campaign.py',
+    'repository/test_kidnapping.py',
+    'runtime/test_threads.py',
 )

@@ -11,7 +11,7 @@ import sys
 import pytest
 import yaml
 
-from where import ROOT, SLOW, TESTS
+from where import LIVE, ROOT, SLOW, TESTS
 
 TOOLS = ('ruff check', 'ruff format', 'mypy', 'codespell', 'clang-format')
 WORKFLOWS = sorted((ROOT / '.github' / 'workflows').glob('*.yml'))
@@ -83,12 +83,12 @@ def test_the_folders_that_python_310_tests_are_there() -> None:
 
 
 def test_make_quick_leaves_out_what_is_slow_and_only_that() -> None:
-    assert not [name for name in SLOW if not (TESTS / name).exists()]
+    assert not [name for name in (*SLOW, *LIVE) if not (TESTS / name).exists()]
     words = ['make', '--no-print-directory', '--dry-run', '-C', str(ROOT), 'quick']
     made = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert "pytest -m 'not slow'" in made.stdout.splitlines()[-1]
+    assert 'tests/run.py --quick' in made.stdout.splitlines()[-1]
     some = [str(TESTS / 'replay' / 'test_offline.py'), str(TESTS / 'runtime')]
     options = ['-m', 'not slow', '--collect-only', '-q', '-p', 'no:cacheprovider']
     words = [sys.executable, '-m', 'pytest', *options, *some]
     listed = subprocess.run(words, capture_output=True, text=True, cwd=ROOT).stdout
-    assert 'tests/runtime/test_threads.py' in listed and 'test_offline.py' not in listed
+    assert 'tests/runtime/test_home.py' in listed and 'test_offline.py' not in listed
