@@ -38,7 +38,7 @@ class PoseRow:
     """What a source says about one image; pose (4, 4) T_map_camera, None where not known.
 
     number: which image it is, where the source counts them. lost: the source has a row for it, but
-    no pose, as its tracker was lost.
+    no pose, as its tracker was lost; or one that is not finite or further than FAR_M away.
     """
 
     file: str = ''
@@ -48,7 +48,15 @@ class PoseRow:
     number: int | None = None
     lost: bool = False
 
+    def __post_init__(self) -> None:
+        """What no robot can have is no pose, whichever layout or arithmetic it came from."""
+        if self.pose is not None and not (np.abs(self.pose) < FAR_M).all():  # NaN is not less
+            object.__setattr__(self, 'pose', None)
+            object.__setattr__(self, 'lost', True)
 
+
+FAR_M = 1e9
+"""No coordinate on the Earth, of any projection, is as large."""
 NANOSECONDS = {'s': 10**9, 'ms': 10**6, 'us': 10**3, 'ns': 1}
 
 

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections import Counter
+import json
 from pathlib import Path
 
-from damage_helpers import cases, damaged, MAKERS, tables
+from damage_helpers import cases, damaged, MAKERS, NAMES, tables
 import numpy as np
 import pytest
 
@@ -82,3 +83,19 @@ def test_the_command_says_one_line_and_ends_with_1(tmp_path, capsys):
         assert stopped.value.code == 1 and len(lines) == 1, (name, seed, lines)
         said[str(taken) in lines[0]] += 1
     assert said[False] > COUNT / 2
+
+
+@pytest.mark.parametrize('number', [1e308, -3e11])
+@pytest.mark.parametrize('key', ['translation', 'rotation'])
+def test_a_pose_that_no_robot_can_have_is_lost(tmp_path, number, key):
+    """Finite in its file, and infinite or beyond the Earth after the arithmetic."""
+    root, table, poses = MAKERS['opensfm'](tmp_path / 'x')
+    file = root / 'reconstruction.json'
+    parts = json.loads(file.read_text())
+    shot = parts[0]['shots'][NAMES[1]]
+    shot['translation'] = [2 * number if key == 'translation' else 1.7e308] * 3
+    shot['rotation'] = [number] * 3 if key == 'rotation' else shot['rotation']
+    file.write_text(json.dumps(parts))
+    frames = ImageFolder(root, table)
+    assert frames.rows[1].pose is None and frames.rows[1].lost
+    assert frames.report.posed == 3 and '1 where the tracker was lost' in frames.report.words()

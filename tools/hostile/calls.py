@@ -74,8 +74,9 @@ class Calls:
         if rng.random() < 0.5:
             return self.robot.send('load_map', path=self._path(rng))
         path = self.folder / 'hostile'
-        shutil.rmtree(path, ignore_errors=True)
-        (self.folder / 'hostile.moved').unlink(missing_ok=True)
+        for old in (path, path.with_name('hostile.moved')):
+            shutil.rmtree(old, ignore_errors=True)  # nothing to a file or a link
+            old.unlink(missing_ok=True)
         hostile_map(self.good, path, number)
         return self.robot.send('load_map', path=str(path))
 

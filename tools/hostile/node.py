@@ -80,6 +80,7 @@ class _Check:
         for _ in range(5):
             self.camera.publish(large())
             self.robot.rest(0.5)
+            self.robot.call('query_image', image=large())
 
     def _calm(self) -> None:
         for number in range(CALM):
