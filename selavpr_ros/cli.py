@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The `selavpr` entry point: all commands of selavpr_model, and those that read bags.
+"""The `selavpr` command: all commands of selavpr_model, and those that read bags.
 
 Nothing heavy is imported before a command runs, so that --help is quick.
 """
