@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The `selavpr` entry point: all commands of selavpr_model, and those that read bags.
+"""The `selavpr` command: all commands of selavpr_model, and those that read bags.
 
 Nothing heavy is imported before a command runs, so that --help is quick.
 """
@@ -113,7 +113,9 @@ def build_map(
 @app.command()
 @with_configs
 def replay(
-    bag: Annotated[Path, typer.Argument(help='bag (ROS 2 or 1)')],
+    source: Annotated[
+        Path, typer.Argument(help='bag (ROS 2 or 1), video, or folder of images of any layout')
+    ],
     map_: Annotated[Path, typer.Option('--map', help='folder of the map')],
     out: Annotated[Path, typer.Option(help='output folder for predictions, summary and report')],
     computer: Computer,
@@ -122,14 +124,16 @@ def replay(
     geometry: Geometry,
     pace: Rate,
     truth: Truth = 'none',
-    live: Annotated[bool, typer.Option(help='also play the bag to the node over DDS')] = False,
+    live: Annotated[
+        bool, typer.Option(help='also play the bag to the node over DDS; a bag only')
+    ] = False,
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
     weights: MapWeights = '',
     rerun: Rerun = None,
     json_out: JsonOut = None,
 ) -> None:
-    """Find every frame of a bag in a map; with --truth, score the answers.
+    """Find every frame of a recording in a map; with --truth, score the answers.
 
     Writes predictions.csv, trajectory.txt (TUM, of the base where it was LOCALIZED), summary.json
     and report.html. Two runs give equal predictions; --live compares them with the real node's.
@@ -144,13 +148,13 @@ def replay(
     if live:
         from selavpr_ros.replay.live import play  # the only part that needs ROS
     request = offline.Request(
-        bag=bag, map=map_, out=out, truth=truth, image_topic=image_topic,
+        source=source, map=map_, out=out, truth=truth, image_topic=image_topic,
         base_camera=parse_pose(base_camera), play=play,
         extractor=extractor_of(map_, weights, computer), recognizer=recognizer,
         geometry=geometry, score=score, replay=pace, rerun=rerun,
     )  # fmt: skip
     summary = offline.run(request)
-    print_summary(f'{bag} in {map_}', summary, out)
+    print_summary(f'{source} in {map_}', summary, out)
     write_json(json_out, summary)
 
 

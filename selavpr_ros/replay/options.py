@@ -14,7 +14,10 @@ from selavpr_model.errors import ConfigError
 
 Truth = Annotated[
     str,
-    typer.Option(help='topic or file of the true poses, or tf:FRAME; none: nothing is scored'),
+    typer.Option(
+        help='topic of a bag or file of the true poses, or tf:FRAME; empty: those that are found; '
+        'none: nothing is scored'
+    ),
 ]
 SlamTruth = Annotated[
     str,
