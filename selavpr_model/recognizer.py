@@ -10,10 +10,10 @@ import logging
 import numpy as np
 
 from selavpr_model.config import GeometryConfig, RecognizerConfig, TemporalConfig
-from selavpr_model.decision.belief import Moment, TemporalBelief
+from selavpr_model.decision.belief import FAR_M, Moment, TemporalBelief
 from selavpr_model.decision.calibration import keyframe_covariance, mode_covariance
 from selavpr_model.decision.decide import Decider, Decision
-from selavpr_model.decision.evidence import by_confidence
+from selavpr_model.decision.evidence import by_confidence, other_looks
 from selavpr_model.decision.modes import mode_pose, turned
 from selavpr_model.decision.odometry_guard import OdometryGuard
 from selavpr_model.decision.pose_filter import PoseFilter, Verdict
@@ -253,13 +253,16 @@ def believe(
     if unposed.any() and not unposed.all():
         log.info('some places of the map have no pose: each frame is decided alone')
         return None
-    segments = _segments(place_map)
+    segments, looks = _segments(place_map), None
+    sessions = np.array([place.session for place in place_map.places], str)
     if unposed.all():
         poses = _on_lines(place_map.places, temporal.speed_mps)
         radius = config.distinct_time_s * temporal.speed_mps
-        sessions = np.array([place.session for place in place_map.places], str)
         segments = np.unique(sessions, return_inverse=True)[1]
-    belief = TemporalBelief(poses, temporal, radius, angle, segments, by_confidence)
+    else:
+        at = np.column_stack([poses[:, :3, 3], FAR_M * np.broadcast_to(segments, len(poses))])
+        looks = other_looks(at, poses[:, :3, 2], sessions, radius)
+    belief = TemporalBelief(poses, temporal, radius, angle, segments, by_confidence, looks)
     for row, others in place_map.joined.items():
         for other in others:
             belief.link(row, other)

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from selavpr_model.config import TemporalConfig
-from selavpr_model.decision.evidence import by_matches, Evidence
+from selavpr_model.decision.evidence import by_matches, Evidence, shared
 from selavpr_model.decision.modes import grouped, joined, Mode
 from selavpr_model.matching.nearest import count_mutual
 from selavpr_model.poses import inverse
@@ -70,10 +70,13 @@ class TemporalBelief:
     def __init__(
         self, poses: np.ndarray, config: TemporalConfig, radius_m: float, angle_deg: float,
         segments: int | np.ndarray = 0, evidence: Evidence = by_matches,
+        looks: np.ndarray | None = None,
     ) -> None:  # fmt: skip
         """poses, segments: as for `grow`; radius_m, angle_deg: places this near are one place;
-        evidence: what a frame's candidates say for their places."""
+        evidence: what a frame's candidates say for their places; looks: other_looks, None: of one
+        session."""
         self._evidence_of = evidence
+        self._looks = np.empty((0, 0), np.int64) if looks is None else looks
         self._config = config
         self._radius_m, self._cos_same = radius_m, math.cos(math.radians(angle_deg))
         self._poses: np.ndarray = np.empty((0, 4, 4))
@@ -222,7 +225,7 @@ class TemporalBelief:
             return np.zeros_like(self._belief)
         evidence = np.full_like(self._belief, self._config.missed_evidence)
         evidence[[c.row for c in candidates]] = self._evidence_of(candidates, self._config)
-        return evidence
+        return shared(evidence, self._looks)
 
     def _weigh(self, evidence: np.ndarray) -> None:
         """Bayes' rule; the off-map state explains any frame equally well (evidence 0)."""
