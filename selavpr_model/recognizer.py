@@ -10,10 +10,10 @@ import logging
 import numpy as np
 
 from selavpr_model.config import GeometryConfig, RecognizerConfig, TemporalConfig
-from selavpr_model.decision.belief import FAR_M, Moment, TemporalBelief
+from selavpr_model.decision.belief import Moment, TemporalBelief
 from selavpr_model.decision.calibration import keyframe_covariance, mode_covariance
 from selavpr_model.decision.decide import Decider, Decision
-from selavpr_model.decision.evidence import by_confidence, other_looks
+from selavpr_model.decision.evidence import by_confidence
 from selavpr_model.decision.modes import mode_pose, turned
 from selavpr_model.decision.odometry_guard import OdometryGuard
 from selavpr_model.decision.pose_filter import PoseFilter, Verdict
@@ -24,6 +24,7 @@ from selavpr_model.features.extractor import Extractor
 from selavpr_model.geometry.gate import GeometryGate
 from selavpr_model.geometry.overlay import by_codes, by_geometry, MatchOverlay
 from selavpr_model.geometry.verdict import withheld
+from selavpr_model.maps.building.looks import looks_in
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.retrieval import Query, ranked
 from selavpr_model.records import Features, Frame, Place, Recognition, State
@@ -253,15 +254,12 @@ def believe(
     if unposed.any() and not unposed.all():
         log.info('some places of the map have no pose: each frame is decided alone')
         return None
-    segments, looks = _segments(place_map), None
-    sessions = np.array([place.session for place in place_map.places], str)
+    segments, looks = _segments(place_map), looks_in(place_map, radius)
     if unposed.all():
         poses = _on_lines(place_map.places, temporal.speed_mps)
         radius = config.distinct_time_s * temporal.speed_mps
+        sessions = np.array([place.session for place in place_map.places], str)
         segments = np.unique(sessions, return_inverse=True)[1]
-    else:
-        at = np.column_stack([poses[:, :3, 3], FAR_M * np.broadcast_to(segments, len(poses))])
-        looks = other_looks(at, poses[:, :3, 2], sessions, radius)
     belief = TemporalBelief(poses, temporal, radius, angle, segments, by_confidence, looks)
     for row, others in place_map.joined.items():
         for other in others:

@@ -62,7 +62,8 @@ def by_matches(candidates: Sequence[Candidate], config: TemporalConfig) -> np.nd
 def shared(evidence: np.ndarray, looks: np.ndarray) -> np.ndarray:
     """(N,) nat: of each place the most that is said for it or for another look of it.
 
-    looks: other_looks of the first rows; others have none.
+    looks: (n, S) rows, -1 for none, as looks_in gives them for the first n places of a map; others
+    have none.
     """
     if looks.size:
         known = np.append(evidence, -np.inf)  # row -1
@@ -71,21 +72,20 @@ def shared(evidence: np.ndarray, looks: np.ndarray) -> np.ndarray:
 
 
 def other_looks(
-    positions: np.ndarray, axes: np.ndarray, sessions: np.ndarray, radius_m: float
-) -> np.ndarray:
-    """(N, S) rows that show the same place in another session, -1 where there is none.
+    positions: np.ndarray, axes: np.ndarray, sessions: np.ndarray, names: np.ndarray,
+    radius_m: float,
+) -> np.ndarray:  # fmt: skip
+    """(N, S) rows that show the same place in each of the sessions `names`, -1 where there is none.
 
     Of each other session the nearest, where the camera stood and looked the same way: within half
-    the radius of a place, of which a radius counts as much as 60 degrees. S is 0 for one session.
-    positions: (N, d) m; axes: (N, 3) unit, optical; sessions: (N,).
+    the radius of a place, of which a radius counts as much as 60 degrees. positions: (N, d) m;
+    axes: (N, 3) unit, optical; sessions: (N,).
     """
-    names, count = np.unique(sessions), len(sessions)
-    if len(names) < 2:
-        return np.empty((count, 0), np.int64)
     points = np.column_stack([positions, axes * radius_m])
-    found = np.full((count, len(names)), -1, np.int64)
+    found = np.full((len(points), len(names)), -1, np.int64)
     for column, name in enumerate(names):
         rows, others = np.flatnonzero(sessions == name), np.flatnonzero(sessions != name)
-        near = cKDTree(points[rows]).query(points[others], distance_upper_bound=radius_m / 2)[1]
-        found[others, column] = np.append(rows, -1)[near]
+        if len(rows):
+            near = cKDTree(points[rows]).query(points[others], distance_upper_bound=radius_m / 2)[1]
+            found[others, column] = np.append(rows, -1)[near]
     return found

@@ -36,7 +36,7 @@ def unit(x: np.ndarray) -> np.ndarray:
 def looks(places: list[Place]) -> np.ndarray:
     poses = np.array([place.pose for place in places])
     sessions = np.array([place.session for place in places])
-    return other_looks(poses[:, :3, 3], poses[:, :3, 2], sessions, 5.0)
+    return other_looks(poses[:, :3, 3], poses[:, :3, 2], sessions, np.unique(sessions), 5.0)
 
 
 def driven(places: list[Place], seen: list[Place], other: np.ndarray | None) -> list[float]:
@@ -66,7 +66,7 @@ def test_a_look_is_the_nearest_of_each_other_session_seen_the_same_way() -> None
 
 
 def test_one_session_has_no_other_looks() -> None:
-    assert looks(SUMMER).shape == (COUNT, 0)
+    assert (looks(SUMMER) < 0).all()
     evidence = np.arange(3.0)
     assert shared(evidence, np.empty((3, 0), np.int64)) is evidence
 
