@@ -24,6 +24,7 @@ from selavpr_model.features.extractor import Extractor
 from selavpr_model.geometry.gate import GeometryGate
 from selavpr_model.geometry.overlay import by_codes, by_geometry, MatchOverlay
 from selavpr_model.geometry.verdict import withheld
+from selavpr_model.maps.building.looks import looks_in
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.retrieval import Query, ranked
 from selavpr_model.records import Features, Frame, Place, Recognition, State
@@ -253,13 +254,13 @@ def believe(
     if unposed.any() and not unposed.all():
         log.info('some places of the map have no pose: each frame is decided alone')
         return None
-    segments = _segments(place_map)
+    segments, looks = _segments(place_map), looks_in(place_map, radius)
     if unposed.all():
         poses = _on_lines(place_map.places, temporal.speed_mps)
         radius = config.distinct_time_s * temporal.speed_mps
         sessions = np.array([place.session for place in place_map.places], str)
         segments = np.unique(sessions, return_inverse=True)[1]
-    belief = TemporalBelief(poses, temporal, radius, angle, segments, by_confidence)
+    belief = TemporalBelief(poses, temporal, radius, angle, segments, by_confidence, looks)
     for row, others in place_map.joined.items():
         for other in others:
             belief.link(row, other)

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from selavpr_model.config import TemporalConfig
-from selavpr_model.decision.evidence import by_matches, Evidence
+from selavpr_model.decision.evidence import by_matches, Evidence, shared
 from selavpr_model.decision.modes import grouped, joined, Mode
 from selavpr_model.matching.nearest import count_mutual
 from selavpr_model.poses import inverse
@@ -27,6 +27,7 @@ ACTIVE = 500
 MODES = 10  # places looked at as the centre of the belief
 FAINT = 0.001  # of the belief in the best place: what holds less parts modes
 MOST_IN_MODES = 200  # places; a belief that is spread over more knows nothing
+MEASURED_AGAIN = 1.1  # times as many places as when their spacing was measured
 REACH = 3.0  # standard deviations of motion that are followed
 FAR_M = 1e7  # between places whose poses have no common frame
 
@@ -70,16 +71,20 @@ class TemporalBelief:
     def __init__(
         self, poses: np.ndarray, config: TemporalConfig, radius_m: float, angle_deg: float,
         segments: int | np.ndarray = 0, evidence: Evidence = by_matches,
+        looks: np.ndarray | None = None,
     ) -> None:  # fmt: skip
         """poses, segments: as for `grow`; radius_m, angle_deg: places this near are one place;
-        evidence: what a frame's candidates say for their places."""
+        evidence: what a frame's candidates say for their places; looks: rows of other looks, as
+        `shared` takes them, None: there is none."""
         self._evidence_of = evidence
+        self._looks = np.empty((0, 0), np.int64) if looks is None else looks
         self._config = config
         self._radius_m, self._cos_same = radius_m, math.cos(math.radians(angle_deg))
         self._poses: np.ndarray = np.empty((0, 4, 4))
         self._belief: np.ndarray = np.empty(0)
         self._segments: np.ndarray = np.empty(0)
         self._links: dict[int, set[int]] = {}
+        self._measured = 0  # places whose spacing is known
         self.grow(poses, segments)
         self.reset()
 
@@ -97,10 +102,13 @@ class TemporalBelief:
         self._segments = np.append(self._segments, np.broadcast_to(segments, len(poses)) * FAR_M)
         self._axes = self._poses[:, :3, 2]  # optical axes
         self._positions = self._points(self._poses, self._segments)
-        self._tree = cKDTree(self._positions)
+        # fast to build: in SLAM each keyframe is one more place
+        self._tree = cKDTree(self._positions, balanced_tree=False, compact_nodes=False)
         extent = np.ptp(self._poses[:, :3, 3], axis=0) if len(self) else np.zeros(3)
         self._extent_m = float(np.linalg.norm(extent))
-        self._sigma_m = self._config.motion_sigma_m + self._spacing() / 2
+        if len(self) >= MEASURED_AGAIN * self._measured:
+            self._measured, spacing = len(self), self._spacing()
+            self._sigma_m = self._config.motion_sigma_m + spacing / 2
 
     @staticmethod
     def _points(poses: np.ndarray, segments: np.ndarray) -> np.ndarray:
@@ -222,7 +230,7 @@ class TemporalBelief:
             return np.zeros_like(self._belief)
         evidence = np.full_like(self._belief, self._config.missed_evidence)
         evidence[[c.row for c in candidates]] = self._evidence_of(candidates, self._config)
-        return evidence
+        return shared(evidence, self._looks)
 
     def _weigh(self, evidence: np.ndarray) -> None:
         """Bayes' rule; the off-map state explains any frame equally well (evidence 0)."""
