@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     poses = routes.frames(layout.make(args.seed), run, args.spacing_m)
     args.out.mkdir(parents=True, exist_ok=True)
     rows = [f'{k:04d}.png,{x:.9f},{y:.9f},{yaw:.9f}\n' for k, (x, y, yaw) in enumerate(poses)]
-    (args.out / 'poses.csv').write_text(f'file,x,y,yaw\n{"".join(rows)}', encoding='utf-8')
+    (args.out / 'poses.csv').write_text(f'file,x,y,yaw_rad\n{"".join(rows)}', encoding='utf-8')
     todo = [
         (k, args.out / f'{k:04d}.png') for k in _coarse_first(_frames(args.frames, len(poses)))
     ]
