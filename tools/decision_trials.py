@@ -26,16 +26,18 @@ from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.building.builder import build_map
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.retrieval import Query, ranked
+from selavpr_model.maps.storage.store import open_map
 from selavpr_model.recognizer import believe
-from selavpr_model.records import Frame
+from selavpr_model.records import Candidate, Frame
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """One frame. places: without confidences; right: rows of the map that show its place."""
+    """One frame. candidates: in re-ranked order, without confidences; right: rows of the map that
+    show its place."""
 
     moment: Moment
-    places: Ranked
+    candidates: tuple[Candidate, ...]
     right: frozenset[int]
 
 
@@ -56,14 +58,13 @@ def driven(asked: Asked, extractor: Extractor, cache: Path) -> Drive:
     """The frames of a drive, from the cache or looked at now."""
     folder = cache / asked.name.replace(' ', '_').replace(',', '')
     file = folder / 'seen.pkl'
+    if not (folder / 'map').is_dir():
+        build_map(asked.mapped, extractor, folder / 'map', overwrite=True,
+                  source={'drive': asked.name}, progress=False)  # fmt: skip
+    place_map = open_map(folder / 'map')
     if not file.is_file():
-        place_map = build_map(asked.mapped, extractor, folder / 'map', overwrite=True,
-                              source={'drive': asked.name}, progress=False)  # fmt: skip
         seen = [*_looked(asked, place_map, extractor)]
         file.write_bytes(pickle.dumps(seen))
-    from selavpr_model.maps.storage.store import open_map
-
-    place_map = open_map(folder / 'map')
     assert place_map.calibration is not None and place_map.calibration.confidence is not None
     return Drive(pickle.loads(file.read_bytes()), place_map, place_map.calibration.confidence)
 
@@ -77,7 +78,7 @@ def _looked(asked: Asked, place_map: PlaceMap, extractor: Extractor) -> Iterator
         places = ranked(place_map, query, matcher, config)
         moment = Moment(frame.stamp_ns, frame.odom, query.view)
         right = frozenset(rows[i] for i in np.flatnonzero(shows).tolist() if i in rows)
-        yield Seen(moment, places, right)
+        yield Seen(moment, places.candidates, right)
 
 
 def _rows(mapped: Sequence[Frame], place_map: PlaceMap) -> dict[int, int]:
@@ -112,11 +113,13 @@ class Said:
 
 def said(drive: Drive, temporal: TemporalConfig, odometry: bool, model: Confidence) -> list[Said]:
     """The whole drive, from a belief that knows nothing."""
-    belief = believe(drive.place_map, RecognizerConfig(), temporal)
+    config = RecognizerConfig()
+    belief = believe(drive.place_map, config, temporal)
     assert belief is not None
     found = []
     for one in drive.seen:
-        places = with_confidence(one.places, model)
+        places = Ranked.of(one.candidates, config, joined=drive.place_map.joined)
+        places = with_confidence(places, model)
         moment = one.moment if odometry else replace(one.moment, odom=None)
         after = belief.update(moment, places.candidates)
         found.append(_said(places, after, one.right))

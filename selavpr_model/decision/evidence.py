@@ -75,7 +75,7 @@ def other_looks(
     positions: np.ndarray, axes: np.ndarray, sessions: np.ndarray, names: np.ndarray,
     radius_m: float,
 ) -> np.ndarray:  # fmt: skip
-    """(N, S) rows that show the same place in each of the sessions `names`, -1 where there is none.
+    """(N, S) rows that show the same place in each of the sessions `names`, -1 where none does.
 
     Of each other session the nearest, where the camera stood and looked the same way: within half
     the radius of a place, of which a radius counts as much as 60 degrees. positions: (N, d) m;
@@ -86,6 +86,7 @@ def other_looks(
     for column, name in enumerate(names):
         rows, others = np.flatnonzero(sessions == name), np.flatnonzero(sessions != name)
         if len(rows):
-            near = cKDTree(points[rows]).query(points[others], distance_upper_bound=radius_m / 2)[1]
+            tree = cKDTree(points[rows])
+            near = tree.query(points[others], distance_upper_bound=radius_m / 2)[1]
             found[others, column] = np.append(rows, -1)[near]
     return found
