@@ -49,7 +49,7 @@ class PlaceRecognizer:
     """Answers where in `place_map` a frame was taken; live, bag and offline use this one path.
 
     With a TemporalConfig that is enabled, frames are taken as a sequence: their answers depend on
-    those before. Without, or where the map's places have no poses, each frame stands alone.
+    those before. Without, or where only some places of the map have poses, each stands alone.
     """
 
     def __init__(

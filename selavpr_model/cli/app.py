@@ -36,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={'help_option_names': ['-h', '--help']},
     help='Recognise places in images: build maps, localise in them, measure how well.\n\n'
-    'Example: selavpr evaluate data/essex3in1',
+    'Example: selavpr map build demo/summer --out maps/summer --poses /ground_truth/pose',
 )
 app.command()(evaluate)
 app.command()(ask)
