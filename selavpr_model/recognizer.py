@@ -64,8 +64,8 @@ class PlaceRecognizer:
         self.extractor = extractor
         self.config = config or RecognizerConfig()
         self.temporal = temporal or TemporalConfig(enabled=False)
-        self.features: Features | None = None  # of the last frame
-        self.view: np.ndarray | None = None  # PlaceMap.code of the last frame
+        self.features: Features | None  # of the last frame
+        self.view: np.ndarray | None  # PlaceMap.code of the last frame
         self.odometry = OdometryGuard(self.temporal)
         self.pose_filter = PoseFilter()
         self.place_map = place_map
@@ -83,7 +83,7 @@ class PlaceRecognizer:
         places = ranked(self._map, query, self._matcher, self.config, clock=clock)
         with clock.stage('decide'):
             answer = self.decide(frame, places, query.view)
-        if self.geometry.enabled and frame.camera is not None:
+        if self.geometry.enabled:  # also without a camera: what the last frame showed is over
             with clock.stage('verify'):
                 look = features.local, frame.camera, force_verification
                 answer = self.gate.check(answer, places, *look)
@@ -141,7 +141,10 @@ class PlaceRecognizer:
 
     @place_map.setter
     def place_map(self, place_map: PlaceMap) -> None:
-        """Swap the map; MapModelError when another model made it, and the old one stays."""
+        """Swap the map and forget the frames so far, whose answers were of the old one.
+
+        MapModelError when another model made it, and the old one stays.
+        """
         require_model(place_map, self.extractor)
         warn_of_score(place_map, self.config)
         self._map = place_map
@@ -150,6 +153,8 @@ class PlaceRecognizer:
         belief = believe(place_map, self.config, self.temporal)
         self._decider = Decider(belief, self.config.min_precision)
         self.gate = GeometryGate(place_map, self.geometry, self.config)
+        self.features = self.view = None
+        self.reset()
 
     @property
     def belief(self) -> np.ndarray | None:
@@ -167,9 +172,10 @@ class PlaceRecognizer:
         if answer.pose is None or answer.covariance is None:
             self.pose_filter.miss()
             return answer
-        if frame.odom is None or self.odometry.frozen:
+        odom = frame.odom
+        if odom is None or self.odometry.frozen or not np.isfinite(odom).all():
             return answer
-        verdict = self.pose_filter.add(answer.pose, answer.covariance, frame.odom)
+        verdict = self.pose_filter.add(answer.pose, answer.covariance, odom)
         if verdict is Verdict.OUTSIDE:
             outside = self.pose_filter.outside
             return replace(withheld(answer, NOT_FITTING.format(outside), False), outside=outside)

@@ -106,6 +106,9 @@ class CheapExtractor:
         rng = np.random.default_rng(7)
         self._global, self._local = rng.normal(size=(48, 32)), rng.normal(size=(3, 16))
 
+    def extract(self, image: np.ndarray) -> Features:
+        return self.extract_batch([image])[0]
+
     def extract_batch(self, images: list[np.ndarray]) -> list[Features]:
         time.sleep(self.seconds)
         self.extracted += len(images)

@@ -4,19 +4,28 @@
 from __future__ import annotations
 
 import cv2
+from map_helpers import CheapExtractor, some_image, some_map
 import numpy as np
 import pytest
 
-from selavpr_model.config import ExtractorConfig, MapConfig, RecognizerConfig, TemporalConfig
+from selavpr_model.config import (
+    ExtractorConfig,
+    GeometryConfig,
+    MapConfig,
+    RecognizerConfig,
+    TemporalConfig,
+)
 from selavpr_model.errors import InputError, MapModelError
 from selavpr_model.features.extractor import load_extractor
+from selavpr_model.geometry.two_view import TwoView
 from selavpr_model.maps.building.calibrate import calibrate
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage.store import open_map
 from selavpr_model.recognizer import PlaceRecognizer
-from selavpr_model.records import Frame, Place, Reject, State, Status
+from selavpr_model.records import Candidate, Frame, Place, Recognition, Reject, State, Status
 
 SPACING_M = 3.0  # campus_gray's frames are about this far apart
+ONES = np.eye(6)
 
 
 def campus_image(folder, number: int) -> np.ndarray:
@@ -129,6 +138,42 @@ def test_a_map_of_another_model_is_refused_and_the_old_one_stays(extractor, camp
     with pytest.raises(MapModelError, match='expected model selavpr_vits14'):
         recognizer.place_map = PlaceMap.empty(other.identity, MapConfig())
     assert recognizer.place_map is campus_map
+
+
+def driven(place_map: PlaceMap, x: float) -> Recognition:
+    return Recognition(
+        1, State.LOCALIZED, (Candidate(place_map.places[0], 0, 0.9, 0),), 'so', pose_at(x), ONES
+    )
+
+
+def test_another_map_inherits_no_pose_of_the_one_before():
+    recognizer, other = PlaceRecognizer(CheapExtractor(), some_map()), some_map(seed=3)
+    frame = Frame(1, some_image(0), odom=pose_at(0.0))
+    recognizer.process(frame)
+    assert recognizer.steady(driven(recognizer.place_map, 500.0), frame).filtered
+    recognizer.place_map = other
+    assert recognizer.view is None and recognizer.features is None
+    answer = recognizer.steady(driven(other, 3.0), frame)
+    assert answer.state is State.LOCALIZED and answer.pose[0, 3] == 3.0
+
+
+def test_odometry_that_is_not_finite_is_none():
+    recognizer = PlaceRecognizer(CheapExtractor(), some_map())
+    for odom in (pose_at(0.0), np.full((4, 4), np.nan), pose_at(0.1)):
+        frame = Frame(1, some_image(0), odom=odom)
+        answer = recognizer.steady(driven(recognizer.place_map, 3.0), frame)
+        assert answer.filtered is bool(np.isfinite(odom).all()) and np.isfinite(answer.pose).all()
+
+
+def test_what_geometry_saw_is_of_the_last_frame_alone():
+    recognizer = PlaceRecognizer(
+        CheapExtractor(), some_map(), geometry=GeometryConfig(enabled=True)
+    )
+    recognizer.gate.view = TwoView(True, 9, 9, 1.0, 'of the frame before')
+    recognizer.gate._tracked = True
+    answer = recognizer.process(Frame(1, some_image(0)))  # its camera is not known
+    assert answer.state is State.LOST, 'no thresholds'
+    assert recognizer.gate.view is None and not recognizer.gate._tracked
 
 
 def test_a_frame_without_pixels_is_an_input_error(extractor, campus_map):

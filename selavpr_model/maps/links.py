@@ -35,9 +35,8 @@ def link(
 
 def moved(links: np.ndarray, rows: Mapping[int, int]) -> np.ndarray:
     """(m,) LINK for other rows; links of a row that is not there any more are left out."""
-    kept = [
-        k for k, each in enumerate(links) if {int(each['before']), int(each['after'])} <= {*rows}
-    ]
+    ends = zip(links['before'].tolist(), links['after'].tolist(), strict=True)
+    kept = [k for k, (before, after) in enumerate(ends) if before in rows and after in rows]
     other = links[kept].copy()
     for end in ('before', 'after'):
         other[end] = [rows[int(row)] for row in other[end]]

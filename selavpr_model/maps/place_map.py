@@ -106,7 +106,8 @@ class PlaceMap:
         positions = self.poses[:, :3, 3]
         if not self.unaligned_sessions:
             return positions
-        unaligned = np.array([bool(self.frame_of(place)) for place in self.places], bool)
+        sessions = self.table.session_of_rows()[: len(positions)]  # another thread may add some
+        unaligned = np.array([s in self.unaligned_sessions for s in sessions], bool)
         return np.where(unaligned[:, None], np.nan, positions)
 
     @property

@@ -67,7 +67,7 @@ def apply(place_map: PlaceMap, drawn: Sketch, straight: Straight) -> list[str]:
     unaligned = {*place_map.unaligned_sessions} & {*drawn.sessions}
     whole = {
         s for s in unaligned if all(k in there for k, o in enumerate(drawn.sessions) if o == s)
-    }
+    } - _broken_since(place_map, len(drawn.graph.tracks))
     poses = straight.poses.copy()
     for track in there:  # a session has one frame or another, not both
         if drawn.sessions[track] in unaligned - whole:
@@ -79,6 +79,15 @@ def apply(place_map: PlaceMap, drawn: Sketch, straight: Straight) -> list[str]:
     for track, each in straight.alignments.items():
         logger.debug('session %r: %s', drawn.sessions[track], each.reason)
     return sorted(whole)
+
+
+def _broken_since(place_map: PlaceMap, rows: int) -> set[str]:
+    """Sessions in which odometry has broken since there were so many rows: nothing says yet where
+    the new stretch lies."""
+    segments = place_map.odometry.array(len(place_map))['segment'].tolist()
+    stretches = list(zip(place_map.table.session_of_rows(), segments, strict=False))
+    new = {*stretches[rows:]} - {*stretches[:rows]}
+    return {session for session, segment in new if segment >= 0}
 
 
 def _carried_on(place_map: PlaceMap, poses: np.ndarray) -> np.ndarray:

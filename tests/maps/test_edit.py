@@ -64,6 +64,16 @@ def test_a_renamed_session_keeps_its_camera_and_its_frame(two_sessions):
     assert left.unaligned_sessions == {'january'}
 
 
+def test_a_session_may_have_the_name_of_one_that_is_removed_and_nothing_else_of_it(two_sessions):
+    two_sessions.cameras['winter'] = Camera(2 * np.eye(3), np.zeros(5), (64, 48))
+    swapped = Edits(remove_sessions=['summer'], rename_sessions={'winter': 'summer'})
+    left = edited(two_sessions, swapped)
+    assert ids(left) == [100, 101, 102, 103] and left.sessions == {'summer'}
+    assert left.cameras['summer'].K[0, 0] == 2 and left.unaligned_sessions == {'summer'}
+    aligned = Edits(remove_sessions=['winter'], rename_sessions={'summer': 'winter'})
+    assert edited(two_sessions, aligned).unaligned_sessions == set()
+
+
 @pytest.mark.parametrize('names', [{'winter': 'summer'}, {'winter': ''}, {'spring': 'x'}])
 def test_sessions_never_become_one(two_sessions, names):
     with pytest.raises(InputError, match='session: expected'):

@@ -3,6 +3,7 @@
 
 from pathlib import Path
 import re
+import threading
 
 from map_helpers import (
     array_bytes,
@@ -84,6 +85,21 @@ def test_positions_are_nan_where_there_is_no_pose():
     assert positions.shape == (5, 3) and positions.dtype == np.float64
     assert np.isnan(positions[3]).all() and positions[4].tolist() == [4, 8, 0.5]
     assert PlaceMap.empty(IDENTITY).positions.shape == (0, 3)
+
+
+def test_positions_may_be_asked_for_while_places_are_added():
+    place_map, features = some_map(4), some_features(1)
+    place_map.unaligned_sessions = {'now'}
+
+    def grow() -> None:
+        for number in range(100, 3000):
+            place_map.add(features, Place(number, number, session='now', pose=np.eye(4)))
+
+    thread = threading.Thread(target=grow)
+    thread.start()
+    while thread.is_alive():
+        assert np.isnan(place_map.positions[4:]).all()
+    thread.join()
 
 
 def test_thumbnails_are_small_rgb_and_missing_where_none_was_given(tmp_path):

@@ -11,11 +11,19 @@ from scipy.spatial.transform import Rotation
 
 from selavpr_model.config import GraphConfig, MapConfig
 from selavpr_model.evaluation.trajectory_error import ape_m
+from selavpr_model.graph.map_graph import straighten
 from selavpr_model.maps.place_map import ODOMETRY, PlaceMap
 from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.poses import inverse
 from selavpr_model.records import ClosureKind, LoopClosure, Place, PoseKind
-from selavpr_model.slam.straight import measured, optimize, optimize_map, Straightener
+from selavpr_model.slam.straight import (
+    apply,
+    measured,
+    optimize,
+    optimize_map,
+    sketch,
+    Straightener,
+)
 
 LAP, COUNT = 40, 80  # keyframes, a metre apart
 SIGMA = np.diag([0.1**2] * 3 + [np.radians(1.0) ** 2] * 3)
@@ -129,6 +137,18 @@ def test_a_session_with_a_stretch_that_nothing_aligns_stays_in_its_own_frame_who
     both = stranger(grown(TRUE), segments=(0, 1), closed=(0, 1))
     assert optimize(both, GraphConfig()).aligned == ('b',)
     assert np.abs(both.poses[COUNT:] - TRUE).max() < 0.1
+
+
+def test_where_odometry_breaks_while_a_solution_is_computed_the_session_stays_in_its_own_frame():
+    made = stranger(grown(TRUE))
+    drawn = sketch(made)
+    solution = straighten(drawn.graph, GraphConfig())
+    add(made, 2 * COUNT, moved(0.0, 0.0, 0.0), 'b', segment=1)  # it starts anew at its origin
+    assert apply(made, drawn, solution) == [] and made.unaligned_sessions == {'b'}
+    assert np.isnan(made.positions[COUNT:]).all()
+    going_on = stranger(grown(TRUE))
+    add(going_on, 2 * COUNT, FRAME @ TRUE[-1] @ moved(1.0, 0.0, 9.0), 'b')
+    assert apply(going_on, drawn, solution) == ['b'] and np.isfinite(going_on.positions).all()
 
 
 def closure(kind, pose=None, covariance=None):

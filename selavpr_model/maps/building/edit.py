@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 import re
 
@@ -37,7 +37,6 @@ def edited(place_map: PlaceMap, edits: Edits) -> PlaceMap:
     """The map after the edits, in memory only; ids stay. InputError names what is not there."""
     for session in (*edits.remove_sessions, *edits.rename_sessions):
         _require_session(place_map, session)
-    _require_free_names(place_map, edits.rename_sessions)
     gone = {row for choice in edits.remove for row in chosen_rows(place_map, choice)}
     labels, names = _labels(place_map, edits.labels), edits.rename_sessions
     left = [
@@ -45,6 +44,7 @@ def edited(place_map: PlaceMap, edits: Edits) -> PlaceMap:
         for row, place in enumerate(place_map.places)
         if row not in gone and place.session not in edits.remove_sessions
     ]
+    _require_free_names({place_map.places[row].session for row in left}, names)
     return selected(
         place_map,
         left,
@@ -101,9 +101,9 @@ def _require_session(place_map: PlaceMap, session: str) -> None:
         raise InputError(f'session: expected one of {there}; got {shown(session)}')
 
 
-def _require_free_names(place_map: PlaceMap, renamed: Mapping[str, str]) -> None:
+def _require_free_names(sessions: Collection[str], renamed: Mapping[str, str]) -> None:
     """InputError where two sessions would become one, as their odometry has no common frame."""
-    names = [renamed.get(session, session) for session in place_map.sessions]
+    names = [renamed.get(session, session) for session in sessions]
     for new in renamed.values():
         _require_text(new)
         if not new or names.count(new) > 1:

@@ -35,9 +35,9 @@ def selected(
     chosen = without_places(place_map)
     taken = {row: chosen.copy(place_map, row, changed(place_map.places[row])) for row in rows}
     chosen.copy_links(place_map, taken)
-    left = chosen.sessions
-    name = {s: renamed.get(s, s) for s in place_map.sessions}
+    sessions = place_map.table.session_of_rows()
+    name = {s: renamed.get(s, s) for s in {sessions[row] for row in taken}}
     cameras, unaligned = place_map.cameras, place_map.unaligned_sessions
-    chosen.cameras = {name[s]: c for s, c in cameras.items() if name.get(s) in left}
-    chosen.unaligned_sessions = {name[s] for s in unaligned if name.get(s) in left}
+    chosen.cameras = {name[s]: c for s, c in cameras.items() if s in name}
+    chosen.unaligned_sessions = {name[s] for s in unaligned if s in name}
     return chosen
