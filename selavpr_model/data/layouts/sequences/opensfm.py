@@ -42,7 +42,9 @@ def load(path: Path, base_camera: np.ndarray | None) -> ImageSequence:
             f'{folder}, got none of them'
         )
     others = sum(sizes) - max(sizes)
-    notes = (f'{others} shots of {len(sizes) - 1} other reconstructions',) if others else ()
+    notes: tuple[str, ...] = (
+        (f'{others} shots of {len(sizes) - 1} other reconstructions',) if others else ()
+    )
     notes += _panoramas(best)
     missing = len(shots) - sum(row.pose is not None or row.lost for row in rows)
     out = {'named, but not there': missing} if missing else {}
