@@ -105,8 +105,8 @@ class OdometryLine:
         kinds = sorted({end.topic_type for end in ends})
         if ends and TYPE not in kinds:
             return (
-                f'no odometry on {topic}: it is of type {", ".join(kinds)}, expected {TYPE}; remap '
-                f'to a topic of that type; until then {self._without}'
+                f'no odometry on {topic}: it is of type {", ".join(kinds)}, expected {TYPE}; '
+                f'remap to a topic of that type; until then {self._without}'
             )
         if ends:
             return (
