@@ -141,13 +141,14 @@ def replay(
     Example: selavpr replay demo/winter --map maps/summer --truth /ground_truth/pose --out build/w
     """
     from selavpr_ros.replay import offline
+    from selavpr_ros.replay.request import Play, Request
     from selavpr_ros.replay.tables import print_summary
 
     require_outputs(out, json_out)
-    play: offline.Play | None = None
+    play: Play | None = None
     if live:
         from selavpr_ros.replay.live import play  # the only part that needs ROS
-    request = offline.Request(
+    request = Request(
         source=source, map=map_, out=out, truth=truth, image_topic=image_topic,
         base_camera=parse_pose(base_camera), play=play,
         extractor=extractor_of(map_, weights, computer), recognizer=recognizer,
