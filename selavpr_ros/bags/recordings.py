@@ -17,6 +17,7 @@ from selavpr_model.errors import SourceError
 from selavpr_ros.bags.files import is_bag
 from selavpr_ros.bags.reader import BagFrames, DEFAULTS
 
+LFS = b'version https://git-lfs'
 Recording = BagFrames | ImageFolder | VideoFrames
 
 
@@ -29,6 +30,8 @@ def open_recording(
         raise SourceError(
             f'{source}: does not exist; expected a folder of images, a bag (ROS 2 or 1) or a video'
         )
+    if _is_pointer(source):
+        raise SourceError(f'{source}: is a pointer of git LFS; run git lfs pull in its repository')
     if is_bag(source):
         return BagFrames(source, image_topic, poses, base_camera, config=config)
     if is_video(source):
@@ -39,6 +42,14 @@ def open_recording(
             '(.mp4, .avi), got another file'
         )
     return ImageFolder(source, poses, base_camera)
+
+
+def _is_pointer(source: Path) -> bool:
+    """Whether git LFS left a text where a recording would be."""
+    if not source.is_file() or source.stat().st_size > 1000:
+        return False
+    with source.open('rb') as file:
+        return file.read(len(LFS)) == LFS
 
 
 def origin_of(recording: Recording, source: Path) -> dict[str, Any]:

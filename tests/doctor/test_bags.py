@@ -172,6 +172,28 @@ def two_parents(bag: Bag, k: int, message: Any) -> Any:
     return replace(message, transforms=[edge, other])
 
 
+def two_places(bag: Bag, k: int, message: Any) -> Any:
+    edge = message.transforms[0]
+    moved = replace(edge.transform.translation, z=edge.transform.translation.z + 0.5)
+    other = replace(edge, transform=replace(edge.transform, translation=moved))
+    return replace(message, transforms=[edge, other])
+
+
+def in_millimetres(bag: Bag, k: int, message: Any) -> Any:
+    p = message.pose.pose.position
+    pose = replace(message.pose.pose, position=replace(p, x=1000.0 * p.x))
+    return replace(message, pose=replace(message.pose, pose=pose))
+
+
+def same_picture(bag: Bag, k: int, message: Any) -> Any:
+    kept = bag.__dict__.setdefault('kept', message.data)
+    return replace(message, data=kept)
+
+
+def depth(bag: Bag, k: int, message: Any) -> Any:
+    return replace(message, format='16UC1; compressedDepth png')
+
+
 def black(bag: Bag, k: int, message: Any) -> Any:
     frame = Frame(0, np.zeros((240, 320, 3), np.uint8))
     return replace(message, data=bag.compressed(frame, 'jpeg').data)
@@ -217,6 +239,20 @@ BROKEN: dict[str, tuple[Change, str, str, str, str]] = {
     ),
     'the body frame of the camera': (
         on('/tf_static', body_frame), 'mounting', 'WARN', 'points up', 'optical',
+    ),
+    'two places of the camera': (
+        on('/tf_static', two_places), 'tf tree', 'FAIL', '0.50 m', 'stop the wrong',
+    ),
+    'odometry in millimetres': (
+        on(ODOM, in_millimetres), 'odometry', 'FAIL', 'by 50.0 m', 'metres',
+    ),
+    'a driver that repeats its last picture': (
+        on(IMAGE, same_picture), 'camera', 'FAIL', 'same picture', 'driver',
+    ),
+    'depth for images': (on(IMAGE, depth), 'camera', 'FAIL', 'depth', 'colour'),
+    'seldom odometry': (
+        on(ODOM, lambda b, k, m: m if k % 40 == 1 else None), 'odometry', 'FAIL',
+        'goes with 4 of 24', 'raise its rate',
     ),
     'two parents': (on('/tf_static', two_parents), 'tf tree', 'FAIL', '2 parents', 'stop one'),
     'no odometry': (on(ODOM, lambda b, k, m: None), 'odometry', 'WARN', 'no topic', 'odom_topic'),

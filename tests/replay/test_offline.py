@@ -115,8 +115,10 @@ def test_a_wrong_topic_is_one_line_with_the_valid_ones(bag, street_map, tmp_path
 def test_what_is_no_recording_is_told_apart_and_what_is_one_is_said(tmp_path, capsys):
     (tmp_path / 'vid.mp4').write_bytes(b'video')
     (tmp_path / 'x.xyz').write_bytes(b'other')
+    (tmp_path / 'map.db').write_bytes(b'version https://git-lfs.github.com/spec/v1\noid sha256:0')
     problems = {
         'nope': 'does not exist; expected a folder of images, a bag',
+        'map.db': 'is a pointer of git LFS; run git lfs pull',
         'vid.mp4': 'cannot be opened as a video',
         'x.xyz': 'or a video (.mp4, .avi), got another file',
     }
