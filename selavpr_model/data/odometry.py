@@ -21,6 +21,7 @@ SHAKY_S = 0.05  # that stamps may be wrong, as those of arrivals are
 STEPS = 10  # samples that say how far it usually goes
 ORIGIN_M, ORIGIN_RAD = 0.02, math.radians(1.0)  # where odometry starts
 BACK_NS = SECOND  # a stamp that much before the last one is of a clock that was restarted
+MOST_NS = SECOND  # that a step counts for: between two clocks, steps are of any length
 BREAKS, WINDOW_NS = 4, 10 * SECOND  # so many breaks within it, and odometry is none
 
 
@@ -33,33 +34,34 @@ class OdometrySegments:
         self.last_break = ''  # in words
         self._last: tuple[int, np.ndarray] | None = None
         self._steps: deque[tuple[float, np.ndarray]] = deque(maxlen=STEPS)  # s, (3,) m
-        self._breaks: deque[int] = deque(maxlen=BREAKS)  # stamps
+        self._stamp_ns: int | None = None  # of the last sample
+        self._lived_ns = 0  # until it: a bag that starts over has the same stamps each round
+        self._breaks: deque[int] = deque(maxlen=BREAKS)  # the same, of each
 
     def add(self, stamp_ns: int, pose: np.ndarray) -> int:
         """The segment of a sample; pose: (4, 4) T_odom_base, stamps ascend."""
+        if self._stamp_ns is not None:
+            self._lived_ns += min(max(stamp_ns - self._stamp_ns, 0), MOST_NS)
+        self._stamp_ns = stamp_ns
         if self._last is not None:
             broken = self._break(stamp_ns, pose)
             if broken:
-                self.break_off(stamp_ns, broken)
+                self.break_off(broken)
         self._learn(stamp_ns, pose)
         return self.segment
 
-    def break_off(self, stamp_ns: int, why: str) -> None:
+    def break_off(self, why: str) -> None:
         """The next sample starts a segment."""
         self.segment += 1
         self.last_break = why
-        self._breaks.append(stamp_ns)
+        self._breaks.append(self._lived_ns)
         self._last = None
 
     @property
     def is_torn(self) -> bool:
         """Whether it breaks again and again, as of two sources on one topic."""
         breaks = self._breaks
-        return len(breaks) == BREAKS and self._age_ns(breaks[0]) <= WINDOW_NS
-
-    def _age_ns(self, stamp_ns: int) -> int:
-        newest = self._breaks[-1] if self._last is None else self._last[0]
-        return abs(newest - stamp_ns)
+        return len(breaks) == BREAKS and self._lived_ns - breaks[0] <= WINDOW_NS
 
     def _learn(self, stamp_ns: int, pose: np.ndarray) -> None:
         if self._last is None:
@@ -129,7 +131,7 @@ def breaks(samples: Sequence[tuple[int, np.ndarray]]) -> list[str]:
             continue  # out of order, or sent twice
         before = judge.segment
         if last is not None and stamp < last:
-            judge.break_off(stamp, f'its stamps went back by {(last - stamp) / SECOND:.1f} s')
+            judge.break_off(f'its stamps went back by {(last - stamp) / SECOND:.1f} s')
         last = stamp
         if judge.add(stamp, pose) != before:
             found.append(judge.last_break)

@@ -58,19 +58,24 @@ def match(outcome: Outcome, body: Body) -> MarkerArray | None:
 
 
 class ClosureLines:
-    """The closures of a run so far: green where VERIFIED, red where REJECTED.
+    """The closures in a map so far: green where VERIFIED, red where REJECTED.
 
     Belongs to the worker. Closures of keyframes without a pose in the map cannot be drawn.
     """
 
     def __init__(self) -> None:
+        self._map_id = ''
         self._ends: dict[ClosureKind, deque[tuple[Point, Point]]] = {
             kind: deque(maxlen=KEPT) for kind in (ClosureKind.VERIFIED, ClosureKind.REJECTED)
         }
 
-    def add(self, closures: Iterable[LoopClosure]) -> bool:
-        """Whether there is something new to draw."""
-        new = False
+    def add(self, closures: Iterable[LoopClosure], map_id: str) -> bool:
+        """Whether there is something new to draw; of another map, nothing of the last one stays."""
+        new = map_id != self._map_id and any(self._ends.values())
+        if map_id != self._map_id:
+            self._map_id = map_id
+            for ends in self._ends.values():
+                ends.clear()
         for closure in closures:
             poses = closure.before.pose, closure.after.pose
             if closure.kind in self._ends and poses[0] is not None and poses[1] is not None:

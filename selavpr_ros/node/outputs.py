@@ -82,7 +82,7 @@ class Outputs:
         for closure in closures.loop_closures(outcome, body):
             self.send('loop_closures', closure)
         self.send('match', markers.match(outcome, body))
-        if self._lines.add(outcome.closures or ()):
+        if self._lines.add(outcome.closures or (), outcome.map_id):
             stamp = outcome.recognition.stamp_ns
             self.send('closures', self._lines.markers(stamp, body.map_frame))
 

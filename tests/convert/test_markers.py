@@ -53,10 +53,11 @@ def closed(kind: ClosureKind, a: float | None, b: float | None) -> LoopClosure:
 
 def test_closures_stay_drawn_verified_ones_green_and_rejected_ones_red() -> None:
     lines = markers.ClosureLines()
-    assert lines.add([closed(ClosureKind.VERIFIED, 0.0, 1.0)])
-    assert lines.add([closed(ClosureKind.REJECTED, 2.0, 9.0), closed(ClosureKind.VERIFIED, 3, 4)])
-    assert not lines.add([closed(ClosureKind.CANDIDATE, 0.0, 1.0)])
-    assert not lines.add([closed(ClosureKind.VERIFIED, None, 1.0)])
+    assert lines.add([closed(ClosureKind.VERIFIED, 0.0, 1.0)], 'id')
+    two = [closed(ClosureKind.REJECTED, 2.0, 9.0), closed(ClosureKind.VERIFIED, 3, 4)]
+    assert lines.add(two, 'id')
+    assert not lines.add([closed(ClosureKind.CANDIDATE, 0.0, 1.0)], 'id')
+    assert not lines.add([closed(ClosureKind.VERIFIED, None, 1.0)], 'id')
     green, red = lines.markers(5, 'map').markers
     assert (green.ns, red.ns) == ('verified', 'rejected')
     assert [p.x for p in green.points] == [0.0, 1.0, 3.0, 4.0] and green.color.g > green.color.r
@@ -65,10 +66,21 @@ def test_closures_stay_drawn_verified_ones_green_and_rejected_ones_red() -> None
     assert all(m.pose.orientation.w == 1.0 for m in (green, red))
 
 
+def test_closures_go_with_their_map() -> None:
+    lines = markers.ClosureLines()
+    assert not lines.add([], 'one')
+    assert lines.add([closed(ClosureKind.VERIFIED, 0.0, 1.0)], 'one')
+    assert lines.add([], 'two'), 'there is something to take away'
+    assert {m.action for m in lines.markers(5, 'map').markers} == {Marker.DELETE}
+    assert not lines.add([], 'two')
+    assert lines.add([closed(ClosureKind.VERIFIED, 7.0, 8.0)], 'two')
+    assert [p.x for p in lines.markers(5, 'map').markers[0].points] == [7.0, 8.0]
+
+
 def test_a_closure_list_without_end_keeps_the_newest() -> None:
     lines = markers.ClosureLines()
     many = [closed(ClosureKind.VERIFIED, i, i + 1) for i in range(markers.KEPT + 5)]
-    lines.add(many)
+    lines.add(many, 'id')
     green, red = lines.markers(5, 'map').markers
     assert len(green.points) == 2 * markers.KEPT and green.points[0].x == 5.0
     assert red.action == Marker.DELETE
@@ -96,6 +108,15 @@ def test_an_accepted_place_closes_a_loop_as_far_as_geometry_has_looked() -> None
     made = closures.loop_closure(with_best(outcome(), inliers=70), BODY)
     assert (made.type, made.num_inliers) == (ClosureMessage.VERIFIED, 70)
     assert made.pose_type == ClosureMessage.POSE_NONE and math.isnan(made.pose.pose.position.x)
+
+
+def test_names_that_are_no_text_are_sent_as_far_as_they_are() -> None:
+    place = Place(3, 10**9, session='a\udcff', camera_frame='cam\udcff', pose=at(5.0))
+    message = closures.loop_closure(with_best(outcome(), place=place), BODY)
+    assert message is not None and message.frame_id_from == 'cam?'
+    closure = replace(closed(ClosureKind.VERIFIED, 0.0, 1.0), before=place, after=place)
+    sent = closures.slam_closure(closure, BODY)
+    assert (sent.frame_id_from, sent.frame_id_to, sent.session_to) == ('cam?', 'cam?', 'a?')
 
 
 def test_a_refined_pose_makes_it_metric_in_the_frame_of_the_place() -> None:

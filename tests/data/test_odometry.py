@@ -79,6 +79,25 @@ def test_two_sources_on_one_topic_tear_it_until_one_of_them_ends() -> None:
     assert not judge.is_torn
 
 
+def test_two_sources_with_clocks_that_differ_tear_it_too() -> None:
+    judge = OdometrySegments()
+    for i in range(10):
+        judge.add((5 + i) * SECOND, at(0.0))
+        judge.break_off('its stamps jumped back by 5.0 s')
+        judge.add(i * SECOND, at(0.0))
+    assert judge.is_torn
+
+
+def test_a_bag_that_starts_over_again_and_again_is_one_source() -> None:
+    judge = OdometrySegments()
+    for round_ in range(6):
+        if round_:
+            judge.break_off('its stamps jumped back by 4.0 s')
+        for stamp in range(0, 4 * SECOND, SECOND // 10):
+            judge.add(stamp, at(1.0 * stamp / SECOND))
+            assert not judge.is_torn and judge.segment == round_
+
+
 def test_the_segments_of_a_recording_start_where_it_breaks() -> None:
     stamps = [i * SECOND // 20 for i in range(60)]
     poses = [at(0.1 * (i % 30) + 1.0) for i in range(60)]

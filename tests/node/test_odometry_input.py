@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from geometry_msgs.msg import TransformStamped
@@ -16,7 +17,9 @@ from robot import Robot
 from selavpr.msg import LocalizerStatus
 
 from selavpr_ros.convert import to_ros
+from selavpr_ros.convert.tf_buffer import TransformBuffer
 from selavpr_ros.node import qos
+from selavpr_ros.node.incoming.odometry import OdometryInput
 
 MS = 1_000_000
 UNIT = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]
@@ -223,3 +226,25 @@ def test_odometry_without_stamps_is_used_by_its_arrival(
         driver = Driver(robot)
         assert driver.see(street[1].image, stamp_ns=0, x=1.0).odom[0, 3] == 1.0
         assert 'header.stamp' in driver.until_said('has stamp 0').message
+
+
+@pytest.mark.parametrize('forgotten', [False, True])
+def test_a_bag_that_starts_over_breaks_odometry_whoever_notices_first(forgotten: bool) -> None:
+    def message(stamp_ns: int) -> Odometry:
+        made = Odometry(header=to_ros.header(stamp_ns, 'odom'), child_frame_id='base_link')
+        made.pose.pose.orientation.w = 1.0
+        return made
+
+    heard: list[tuple[int, str]] = []
+    tf: Any = SimpleNamespace(buffer=TransformBuffer())  # not asked: odometry is the base's own
+    odometry = OdometryInput(tf, lambda: 0)
+    odometry.on_sample = lambda stamp_ns, T_odom_base, broken: heard.append((stamp_ns, broken))
+    odometry.on_message(message(100_000 * MS))
+    odometry.on_message(message(100_100 * MS))
+    if forgotten:  # the first image of the next round came before its odometry
+        odometry.forget()
+    odometry.on_message(message(90_000 * MS))
+    odometry.on_message(message(90_100 * MS))
+    assert [stamp_ns // MS for stamp_ns, _ in heard] == [100_000, 100_100, 90_000, 90_100]
+    assert [why for _, why in heard] == ['', '', 'its stamps jumped back by 10.1 s', '']
+    assert odometry.at(90_100 * MS)[1] == 1

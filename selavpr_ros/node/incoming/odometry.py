@@ -70,6 +70,7 @@ class OdometryInput:
         self._segments = OdometrySegments()
         self._T_child_base: np.ndarray | None = None  # last used
         self._turns = 0  # how often that changed
+        self._newest_ns: int | None = None  # stamp of the last sample, be it forgotten
         with self._lock:
             self._samples: list[Sample] = []
 
@@ -98,7 +99,7 @@ class OdometryInput:
         self.last_rejection, self._rejected_ns = why, time.monotonic_ns()
 
     def _add(self, stamp: int, message: Any) -> None:
-        last = self._samples[-1].stamp_ns if self._samples else None
+        last = self._newest_ns
         if last is not None and 0 <= stamp - last < APART_NS:
             return
         pose = from_ros.odometry_pose(message)
@@ -107,7 +108,7 @@ class OdometryInput:
                 raise InputError('stamp before that of the message before; check its publishers')
             self.forget()
             seconds = (last - stamp) / SECOND
-            self._segments.break_off(stamp, f'its stamps jumped back by {seconds:.1f} s')
+            self._segments.break_off(f'its stamps jumped back by {seconds:.1f} s')
         before = self._segments.segment
         segment = self._segments.add(stamp, pose)
         broken = segment != before or (last is not None and stamp < last)
@@ -119,6 +120,7 @@ class OdometryInput:
         self.on_sample(stamp, T_odom_base, self._segments.last_break if broken else '')
 
     def _keep(self, sample: Sample) -> None:
+        self._newest_ns = sample.stamp_ns
         with self._lock:
             self._samples.append(sample)
             if sample.stamp_ns - self._samples[0].stamp_ns > 2 * KEPT_NS:
