@@ -60,75 +60,76 @@ SOURCES = {
     'camvid_day': Source(
         'driving', 'research use (CamVid)',
         (
-            Clip(CAMVID, 'CamVid/train', 60, wanted='0006R0'),
-            Clip(CAMVID, 'CamVid/test', 60, wanted='Seq05VD'),
+            Clip(CAMVID, 'CamVid/train', 120, wanted='0006R0'),
+            Clip(CAMVID, 'CamVid/test', 120, wanted='Seq05VD'),
         ),
     ),
     'camvid_dusk': Source(
         'driving, dusk', 'research use (CamVid)',
         (
-            Clip(CAMVID, 'CamVid/train', 60, wanted='0001TP'),
-            Clip(CAMVID, 'CamVid/test', 60, wanted='0001TP'),
+            Clip(CAMVID, 'CamVid/train', 120, wanted='0001TP'),
+            Clip(CAMVID, 'CamVid/test', 120, wanted='0001TP'),
         ),
     ),
     'kitti': Source(
         'driving', KITTI,
         (
-            Clip('Transportation-Inspection/visual_odometry', 'src/KITTI_sample/images', 16),
-            Clip('niconielsen32/ComputerVision', 'VisualOdometry/KITTI_sequence_1/image_l', 16),
-            Clip('niconielsen32/ComputerVision', 'VisualOdometry/KITTI_sequence_2/image_l', 16),
+            Clip('Transportation-Inspection/visual_odometry', 'src/KITTI_sample/images', 32),
+            Clip('niconielsen32/ComputerVision', 'VisualOdometry/KITTI_sequence_1/image_l', 32),
+            Clip('niconielsen32/ComputerVision', 'VisualOdometry/KITTI_sequence_2/image_l', 32),
         ),
     ),
     'kitti_gray': Source(
         'driving, grey', KITTI,
-        (Clip('sunglok/3dv_tutorial', 'bin/data/07/image_0', 16),),
+        (Clip('sunglok/3dv_tutorial', 'bin/data/07/image_0', 32),),
     ),
     'uofa': Source(
         'robot on a campus', 'not stated',
-        (Clip('parthkvv/Robust-Visual-Place-Recognition', UOFA, 4),),
+        (Clip('parthkvv/Robust-Visual-Place-Recognition', UOFA, 8),),
     ),
     'walk': Source(
         'walking', 'not stated',
-        (Clip('jomariya23156/SuperGlue-for-Visual-Place-Recognition', 'test_realdata', 2,
+        (Clip('jomariya23156/SuperGlue-for-Visual-Place-Recognition', 'test_realdata', 4,
               by_rank=True),),
     ),
     'euroc': Source(
         'drone indoors, grey', 'research use (EuRoC MAV)',
         (
-            Clip('MIT-SPARK/Kimera-VIO', 'tests/data/MicroEurocDataset/mav0/cam0/data', 10,
+            Clip('MIT-SPARK/Kimera-VIO', 'tests/data/MicroEurocDataset/mav0/cam0/data', 20,
                  by_rank=True),
         ),
     ),
     'rgbd': Source(
         'hand-held indoors', 'CC BY 4.0 (TUM), CC BY-NC-SA 4.0 (CUT3R)',
         (
-            Clip(SUPERGLUE, 'assets/freiburg_sequence', 2, by_rank=True),
-            Clip('CUT3R/CUT3R', 'examples/004', 30),
+            Clip(SUPERGLUE, 'assets/freiburg_sequence', 4, by_rank=True),
+            Clip('CUT3R/CUT3R', 'examples/004', 60),
         ),
     ),
     'orbits': Source(
         'around an object', 'CC BY 4.0 (Buddha), not stated (tree), NVIDIA non-commercial (fox)',
         (
-            Clip('alicevision/dataset_buddha', 'buddha', 4, by_rank=True),
-            Clip('alicevision/dataset_monstree', 'full', 4),
-            Clip('NVlabs/instant-ngp', 'data/nerf/fox/images', 4, by_rank=True),
+            Clip('alicevision/dataset_buddha', 'buddha', 8, by_rank=True),
+            Clip('alicevision/dataset_monstree', 'full', 8),
+            Clip('NVlabs/instant-ngp', 'data/nerf/fox/images', 8, by_rank=True),
         ),
     ),
     'buildings': Source(
-        'photographs of buildings and things', 'BSD 2 (Lund), as the repositories (door, castle, ET, Kermit)',
+        'photographs of buildings and things',
+        'BSD 2 (Lund), as the repositories (door, castle, ET, Kermit)',
         (
-            Clip('mapillary/OpenSfM', 'data/lund/images', 2, by_rank=True),
-            Clip('borglab/gtsfm', 'tests/data/set1_lund_door/images', 2, by_rank=True),
-            Clip('openMVG/ImageDataset_SceauxCastle', 'images', 2, by_rank=True),
-            Clip('snavely/bundler_sfm', 'examples/ET', 2, by_rank=True),
-            Clip('snavely/bundler_sfm', 'examples/kermit', 2, by_rank=True),
+            Clip('mapillary/OpenSfM', 'data/lund/images', 4, by_rank=True),
+            Clip('borglab/gtsfm', 'tests/data/set1_lund_door/images', 4, by_rank=True),
+            Clip('openMVG/ImageDataset_SceauxCastle', 'images', 4, by_rank=True),
+            Clip('snavely/bundler_sfm', 'examples/ET', 4, by_rank=True),
+            Clip('snavely/bundler_sfm', 'examples/kermit', 4, by_rank=True),
         ),
     ),
     'drone': Source(
         'drone from above', 'CC BY-SA 4.0 (Copr), BSD 2 (Brighton Beach)',
         (
-            Clip('OpenDroneMap/odm_data_copr', 'images', 2, by_rank=True),
-            Clip('pierotofy/drone_dataset_brighton_beach', 'images', 2, by_rank=True),
+            Clip('OpenDroneMap/odm_data_copr', 'images', 3, by_rank=True),
+            Clip('pierotofy/drone_dataset_brighton_beach', 'images', 3, by_rank=True),
         ),
     ),
 }  # fmt: skip

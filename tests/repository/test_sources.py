@@ -11,8 +11,8 @@ import pytest
 from where import ROOT
 
 sys.path.insert(0, str(ROOT / 'tools'))
-import sources  # noqa: E402
-from sources import Clip, fetch_clip, open_source, Source, split  # noqa: E402
+import sources
+from sources import Clip, fetch_clip, open_source, Source, split
 
 
 def test_frames_that_ask_lie_between_those_of_the_map():
