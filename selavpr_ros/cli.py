@@ -27,15 +27,13 @@ from selavpr_model.cli.options import (
     Tolerance,
     with_configs,
 )
-from selavpr_model.config import (
-    MapConfig,
-)
+from selavpr_model.config import MapConfig
 from selavpr_model.errors import EngineError
 from selavpr_model.runtime.outputs import require_outputs, write_json
 from selavpr_ros.bags.options import BaseCamera, ImageTopic, open_source, parse_pose, say_report
 from selavpr_ros.doctor.command import doctor
 from selavpr_ros.replay.map_commands import prune, update
-from selavpr_ros.replay.options import Geometry, Rate, Rerun, SlamTruth, Truth
+from selavpr_ros.replay.options import Geometry, Live, Rate, Recording, Rerun, SlamTruth, Truth
 
 
 def publish_stage(rounds: int) -> list[float]:
@@ -113,9 +111,7 @@ def build_map(
 @app.command()
 @with_configs
 def replay(
-    source: Annotated[
-        Path, typer.Argument(help='bag (ROS 2 or 1), video, or folder of images of any layout')
-    ],
+    source: Recording,
     map_: Annotated[Path, typer.Option('--map', help='folder of the map')],
     out: Annotated[Path, typer.Option(help='output folder for predictions, summary and report')],
     computer: Computer,
@@ -124,9 +120,7 @@ def replay(
     geometry: Geometry,
     pace: Rate,
     truth: Truth = 'none',
-    live: Annotated[
-        bool, typer.Option(help='also play the bag to the node over DDS; a bag only')
-    ] = False,
+    live: Live = False,
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
     weights: MapWeights = '',

@@ -12,6 +12,10 @@ from selavpr_model.cli.options import Fields
 from selavpr_model.config import GeometryConfig, ReplayConfig
 from selavpr_model.errors import ConfigError
 
+Recording = Annotated[
+    Path, typer.Argument(help='bag (ROS 2 or 1), video, or folder of images of any layout')
+]
+Live = Annotated[bool, typer.Option(help='also play the bag to the node over DDS; a bag only')]
 Truth = Annotated[
     str,
     typer.Option(

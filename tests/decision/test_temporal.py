@@ -36,17 +36,17 @@ STREET = [Place(i, i, pose=at(2.0 * i)) for i in range(60)]
 
 
 def belief(config: TemporalConfig | None = None, places: list[Place] = STREET) -> TemporalBelief:
-    poses = np.array([place.pose for place in places])
-    return TemporalBelief(poses, config or TemporalConfig(), 5.0, 60.0)
+    return TemporalBelief(
+        np.array([p.pose for p in places]), config or TemporalConfig(), 5.0, 60.0
+    )
 
 
 def view(shown: dict[int, int], seed: int, places: list[Place] = STREET) -> list[Candidate]:
     """All places as candidates; those of `shown` have that many matches, the rest are noise."""
     noise = np.random.default_rng(seed).normal(BACKGROUND, 5.0, len(places))
     counts = [shown.get(p.id, int(n)) for p, n in zip(places, noise, strict=True)]
-    found = [
-        Candidate(p, i, 0.9, i, n) for i, (p, n) in enumerate(zip(places, counts, strict=True))
-    ]
+    pairs = enumerate(zip(places, counts, strict=True))
+    found = [Candidate(p, i, 0.9, i, n) for i, (p, n) in pairs]
     return sorted(found, key=lambda c: -c.mutual_matches)
 
 
@@ -293,12 +293,10 @@ def test_a_match_or_two_in_a_frame_without_any_speak_for_nothing():
 
 
 def test_a_belief_that_grew_place_by_place_believes_as_one_that_knew_all() -> None:
-    poses = np.array([place.pose for place in STREET])
     grown = TemporalBelief(np.empty((0, 4, 4)), TemporalConfig(), 5.0, 60.0)
-    for pose in poses:
-        grown.grow(pose[None])
+    for place in STREET:
+        grown.grow(np.asarray(place.pose)[None])
     grown.reset()
     shown = [{10 + i: 90} for i in range(6)]
     for one, other in zip(drive(grown, shown), drive(belief(), shown), strict=True):
-        assert one.rows == other.rows
-        assert one.mass == pytest.approx(other.mass, abs=1e-9)
+        assert one.rows == other.rows and one.mass == pytest.approx(other.mass, abs=1e-9)
