@@ -148,8 +148,7 @@ def replay(
         extractor=extractor_of(map_, weights, computer), recognizer=recognizer,
         geometry=geometry, score=score, replay=pace, rerun=rerun,
     )  # fmt: skip
-    summary = offline.run(request)
-    print_summary(f'{source} in {map_}', summary, out)
+    print_summary(f'{source} in {map_}', summary := offline.run(request), out)
     write_json(json_out, summary)
 
 

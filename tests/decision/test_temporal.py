@@ -36,9 +36,8 @@ STREET = [Place(i, i, pose=at(2.0 * i)) for i in range(60)]
 
 
 def belief(config: TemporalConfig | None = None, places: list[Place] = STREET) -> TemporalBelief:
-    return TemporalBelief(
-        np.array([p.pose for p in places]), config or TemporalConfig(), 5.0, 60.0
-    )
+    poses = np.array([place.pose for place in places])
+    return TemporalBelief(poses, config or TemporalConfig(), 5.0, 60.0)
 
 
 def view(shown: dict[int, int], seed: int, places: list[Place] = STREET) -> list[Candidate]:
@@ -229,8 +228,7 @@ def test_where_no_place_has_a_confidence_matches_speak():
 def test_by_matches_no_confidence_is_heard():
     shown = view({10: 200}, 0)
     confident = [replace(c, confidence=0.01) for c in shown]
-    pair = [by_matches(candidates, TemporalConfig()) for candidates in (shown, confident)]
-    np.testing.assert_array_equal(*pair)
+    np.testing.assert_array_equal(*(by_matches(c, TemporalConfig()) for c in (shown, confident)))
 
 
 def test_evidence_does_not_depend_on_how_well_everything_matches():
