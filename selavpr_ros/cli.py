@@ -6,10 +6,10 @@ Nothing heavy is imported before a command runs, so that --help is quick.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -108,6 +108,13 @@ def build_map(
     say_report(source, frames)
 
 
+def player() -> Callable[..., Any]:
+    """What plays a bag to the node: the only part of a replay that needs ROS."""
+    from selavpr_ros.replay.live import play
+
+    return play
+
+
 @app.command()
 @with_configs
 def replay(
@@ -135,20 +142,18 @@ def replay(
     Example: selavpr replay demo/winter --map maps/summer --truth /ground_truth/pose --out build/w
     """
     from selavpr_ros.replay import offline
-    from selavpr_ros.replay.request import Play, Request
+    from selavpr_ros.replay.request import Request
     from selavpr_ros.replay.tables import print_summary
 
     require_outputs(out, json_out)
-    play: Play | None = None
-    if live:
-        from selavpr_ros.replay.live import play  # the only part that needs ROS
     request = Request(
         source=source, map=map_, out=out, truth=truth, image_topic=image_topic,
-        base_camera=parse_pose(base_camera), play=play,
+        base_camera=parse_pose(base_camera), play=player() if live else None,
         extractor=extractor_of(map_, weights, computer), recognizer=recognizer,
         geometry=geometry, score=score, replay=pace, rerun=rerun,
     )  # fmt: skip
-    print_summary(f'{source} in {map_}', summary := offline.run(request), out)
+    summary = offline.run(request)
+    print_summary(f'{source} in {map_}', summary, out)
     write_json(json_out, summary)
 
 
