@@ -13,7 +13,7 @@
 
 constexpr int SIDE = 128;  // cells of a tile and vectors of a block, so that numbers have 7 bits
 constexpr int ONE = SIDE * SIDE;    // of a key: what a similarity of 1 is in it
-constexpr int CHUNK = 48;           // steps of four channels that are added up in 16 bits
+constexpr int CHUNK = 32;           // steps of four channels that are added up in 16 bits
 constexpr int LANES = 8, STEP = 4;  // query cells in a vector, channels in a step
 constexpr int MOVED_UP = 64;
 constexpr int MR = 3, NR = 3;  // 9 sums, 3 + 1 operands, a product: 14 of 16
@@ -30,12 +30,17 @@ struct Steps {
   int64_t end(int64_t chunk) const { return std::min(steps, (chunk + 1) * CHUNK); }
 };
 
-// Of each chunk the largest squared lengths of all cells: of the codes that are added up in the
-// lower half of a 32-bit lane, and in the upper half.
-using Lengths = std::vector<std::array<int32_t, 2>>;
+// The largest squared lengths of all cells: of all codes, and for each chunk of those that are
+// added up in the lower half of a 32-bit lane, and in the upper half.
+struct Lengths {
+  int64_t whole = 0;
+  std::vector<std::array<int32_t, 2>> halves;
+  explicit Lengths(int64_t chunks = 0) : halves(chunks) {}
+};
 
 // A cell's part of the lengths; gives minus 64 times its sums, for each chunk two of 16 bits.
 inline void measure(const int8_t* codes, const Steps& size, Lengths& longest, int32_t* starts) {
+  int64_t whole = 0;
   for (int64_t k = 0; k < size.chunks; ++k) {
     auto sums = _mm256_setzero_si256(), squares = sums;
     const int64_t end = std::min(size.stride, (k + 1) * CHUNK) * STEP;
@@ -52,23 +57,22 @@ inline void measure(const int8_t* codes, const Steps& size, Lengths& longest, in
       const auto of_half = [half](const int32_t* a) {
         return a[half] + a[half + 2] + a[half + 4] + a[half + 6];
       };
-      longest[k][half] = std::max(longest[k][half], of_half(square));
+      whole += of_half(square);
+      longest.halves[k][half] = std::max(longest.halves[k][half], of_half(square));
       start |= static_cast<uint32_t>(static_cast<uint16_t>(-MOVED_UP * of_half(sum))) << 16 * half;
     }
     starts[k] = static_cast<int32_t>(start);
   }
+  longest.whole = std::max(longest.whole, whole);
 }
 
 // Whether no sum of products exceeds 16 bits, and no similarity 18.
 inline bool fit(const Lengths& a, const Lengths& b) {
-  double most = 0;
-  for (size_t k = 0; k < a.size(); ++k)
-    for (int half = 0; half < 2; ++half) {
-      const double sum = std::sqrt(double(a[k][half]) * b[k][half]);
-      if (sum > INT16_MAX) return false;
-      most += sum;
-    }
-  return most < INT32_MAX / ONE;
+  const auto within = [](int64_t x, int64_t y, int64_t most) { return x * y <= most * most; };
+  for (size_t k = 0; k < a.halves.size(); ++k)
+    for (int half = 0; half < 2; ++half)
+      if (!within(a.halves[k][half], b.halves[k][half], INT16_MAX)) return false;
+  return within(a.whole, b.whole, INT32_MAX / ONE - 1);
 }
 
 struct SevenQuery {
@@ -82,7 +86,7 @@ inline bool pack_seven(const int8_t* query, const Shape& shape, SevenQuery& out)
   const Steps size(shape.channels);
   out.vectors = (shape.query_cells + LANES - 1) / LANES;
   out.codes.resize(out.vectors * size.steps * LANES * STEP);
-  out.lengths.assign(size.chunks, {});
+  out.lengths = Lengths(size.chunks);
   std::vector<int8_t> cell(size.stride * STEP);
   std::vector<int32_t> unused(size.chunks);
   uint8_t over = 0;
@@ -179,7 +183,7 @@ __attribute__((noinline)) void compare_seven(const uint8_t* query, const Steps& 
 // never wins; gives how many.
 inline int load_seven(const int8_t* reference, int rows, const Shape& shape, const Steps& size,
                       SevenScratch& s) {
-  s.lengths.assign(size.chunks, {});
+  s.lengths = Lengths(size.chunks);
   const int padded = (rows + NR - 1) / NR * NR;
   for (int j = 0; j < padded; ++j) {
     auto* cell = s.cells.data() + j * size.stride * STEP;

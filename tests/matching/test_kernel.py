@@ -91,7 +91,7 @@ def test_sums_in_16_bits_are_exact_up_to_their_limit(mine, theirs):
 
 @pytest.mark.parametrize('theirs', [1, 2, 5])
 def test_similarities_of_18_bits_are_exact_up_to_their_limit(theirs):
-    """Each sum of 16 bits has room here, their sum only for the least: 64 x 1,200 of 131,071."""
+    """Each sum of 16 bits has room here, their sum only with the least: 64 x 1,200 of 131,070."""
     query = np.full((20, 1200), -64, np.int8)
     query[::3, ::7] = 0
     reference = np.full((30, 1200), theirs, np.int8)
