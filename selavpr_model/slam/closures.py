@@ -59,6 +59,11 @@ class ClosureJudge:
         """Matches of two consecutive keyframes."""
         self._steps.append(matches)
 
+    def link(self, a: int, b: int) -> None:
+        """Two rows show one place."""
+        self._links[a].add(b)
+        self._links[b].add(a)
+
     @property
     def step_matches(self) -> float | None:
         """What consecutive keyframes match like lately; None before there were two."""
@@ -238,8 +243,7 @@ class ClosureJudge:
         self, view: View, candidate: Candidate, geometry: Geometry | None, vouching: View | None
     ) -> LoopClosure:
         self.verified.append((candidate.row, view.row))
-        self._links[candidate.row].add(view.row)
-        self._links[view.row].add(candidate.row)
+        self.link(candidate.row, view.row)
         why = 'sequence and motion agree'
         if vouching is not None:
             why += f', and geometry for keyframe {vouching.place.id}'
@@ -251,15 +255,17 @@ class ClosureJudge:
         if self._points[candidate.row].segment != view.point.segment:
             return True
         config = self._config
-        between = range(candidate.row + 1, view.row)
         counts = {c.row: c.mutual_matches for c in view.ranked.candidates}
         low = config.left_ratio * candidate.mutual_matches
         last = max(counts)  # rows up to here were searched: what was not found is not in view
-        searched = [counts.get(row, 0) for row in between if row <= last]
-        if longest_run([n < low for n in searched]) >= config.left_keyframes:
-            return True
-        recent = self._count(view.row, [row for row in between if row > last])
-        return longest_run([n < low for n in [*searched, *recent]]) >= config.left_keyframes
+        gone = [counts.get(row, 0) < low for row in range(candidate.row + 1, last + 1)]
+        few = max(1, config.left_keyframes)  # at a time: it may be a long way until now
+        for start in range(last + 1, view.row, few):
+            if longest_run(gone) >= config.left_keyframes:
+                return True
+            rows = range(start, min(start + few, view.row))
+            gone = [*gone[-few:], *(n < low for n in self._count(view.row, rows))]
+        return longest_run(gone) >= config.left_keyframes
 
     def _wait(self, view: View, candidate: Candidate, why: str) -> LoopClosure:
         """Announced; first of the view's best, so that it is what expires or is ruled out."""

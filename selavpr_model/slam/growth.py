@@ -45,7 +45,9 @@ class Growth:
         config, temporal = self.configs.slam, self.configs.temporal
         recognizer = self.configs.recognizer
         self.session = session
-        self._points = points_of(place_map.places, temporal.speed_mps)  # of each row of the map
+        self._points = points_of(  # of each row of the map
+            place_map.places, temporal.speed_mps, place_map.unaligned_sessions
+        )
         self._first_row = len(self._points)
         first_segment = 1 + max((p.segment for p in self._points), default=-1)
         self._track = OdometryTrack(config, temporal.speed_mps, first_segment)
@@ -65,6 +67,10 @@ class Growth:
         self._general = adapted(shipped())  # for the places of earlier runs
         verifier = verifier or self._verify
         self._judge = ClosureJudge(config, self._points, self._count, verifier, temporal)
+        for row, others in place_map.joined.items():
+            for other in others:
+                self._belief.link(row, other)
+                self._judge.link(row, other)
         self._straightener = Straightener(place_map, self.configs.graph, self._first_row)
         self._last_view: np.ndarray | None = None
         self._state = State.LOST
@@ -198,11 +204,12 @@ class Growth:
         return self._geometry(before=before, after=after, rival=rival, beside=beside)
 
     def _beside(self, row: int) -> list[int]:
-        """Rows next to a place, nearest first, of the same segment of odometry."""
-        here = self._points[row]
+        """Rows next to a place, nearest first, of the same run and segment of odometry."""
+        here, session = self._points[row], self.place_map.places[row].session
         if here.blind:
             return []
         steps = range(1, 1 + self.configs.geometry.keyframes // 2)
         rows = [other for step in steps for other in (row - step, row + step)]
         mapped = [other for other in rows if 0 <= other < len(self._points)]
-        return [other for other in mapped if self._points[other].segment == here.segment]
+        near = [other for other in mapped if self._points[other].segment == here.segment]
+        return [other for other in near if self.place_map.places[other].session == session]

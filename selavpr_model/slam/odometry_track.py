@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -117,13 +117,17 @@ def ahead(pose: np.ndarray, metres: float) -> np.ndarray:
     return moved
 
 
-def points_of(places: Sequence[Place], speed_mps: float) -> list[TrackPoint]:
-    """Places of earlier runs, a segment for each; those without a pose on a line in time."""
+def points_of(
+    places: Sequence[Place], speed_mps: float, unaligned: Collection[str]
+) -> list[TrackPoint]:
+    """Places of earlier runs: one segment for all in the frame of the map, one for each run that is
+    unaligned or, on a line in time, has no poses."""
     segments: dict[tuple[str, bool], int] = {}
     points = []
     for place in places:
         blind = place.pose is None
-        segment = segments.setdefault((place.session, blind), len(segments))
+        run = place.session if blind or place.session in unaligned else ''
+        segment = segments.setdefault((run, blind), len(segments))
         seconds = (place.stamp_ns - places[0].stamp_ns) * 1e-9
         pose = ahead(np.eye(4), speed_mps * seconds) if place.pose is None else place.pose
         points.append(TrackPoint(place.stamp_ns, pose, segment, blind))

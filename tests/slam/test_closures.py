@@ -101,6 +101,21 @@ def test_a_place_that_stayed_in_view_is_no_loop():
     assert not judge._was_left(view, best)
 
 
+def test_whether_a_place_was_left_is_asked_of_no_more_keyframes_than_it_takes():
+    asked = []
+
+    def count(row, rows):
+        asked.extend(rows)
+        return [95 if r < 23 else 0 for r in rows]
+
+    judge = ClosureJudge(SlamConfig(left_keyframes=5), POINTS, count)
+    best = Candidate(place(20, 20), 20, 0.9, 0, 100)
+    assert judge._was_left(seen_from(59, best), best)
+    assert asked == list(range(21, 31)), 'five of them, of which two see it, and five more'
+    assert not judge._was_left(seen_from(27, best), best), 'out of view for four only'
+    assert judge._was_left(seen_from(28, best), best)
+
+
 def test_a_budget_of_nothing_is_as_verify_never():
     no = Geometry(agrees=False, inliers=7, reason='7 inliers, 20 needed')
     made, never = (

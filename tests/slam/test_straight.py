@@ -12,10 +12,12 @@ from scipy.spatial.transform import Rotation
 from selavpr_model.config import GraphConfig, MapConfig
 from selavpr_model.evaluation.trajectory_error import ape_m
 from selavpr_model.graph.map_graph import straighten
+from selavpr_model.maps.links import no_links
 from selavpr_model.maps.place_map import ODOMETRY, PlaceMap
 from selavpr_model.maps.storage.store import open_map, save_map
 from selavpr_model.poses import inverse
 from selavpr_model.records import ClosureKind, LoopClosure, Place, PoseKind
+from selavpr_model.slam.growth import Growth
 from selavpr_model.slam.straight import (
     apply,
     measured,
@@ -217,3 +219,14 @@ def test_the_command_replaces_the_map_or_writes_another(tmp_path, capsys):
     opened = open_map(tmp_path / 'map')
     assert opened.revision == 2 and error(opened) < 0.15
     assert optimize_map(tmp_path / 'map').moved_m < 0.01
+
+
+def test_a_drive_takes_places_of_earlier_ones_that_are_one_for_one():
+    """By their poses in the frame of the map, else by the closures that join them."""
+    made = stranger(grown(TRUE))
+    assert COUNT in Growth(made)._belief._around(0), 'by its link with a run of unknown frame'
+    made.move(np.concatenate([TRUE, TRUE]))
+    made.unaligned_sessions, made.links = set(), no_links()
+    again = Growth(made)
+    assert COUNT in again._belief._around(0), 'by their poses in one frame'
+    assert again._beside(COUNT)[0] == COUNT + 1, 'the row before it is of another run'
