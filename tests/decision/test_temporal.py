@@ -290,15 +290,3 @@ def test_a_match_or_two_in_a_frame_without_any_speak_for_nothing():
     counts = [0] * 99
     found = [by_matches(matched([*counts, n]), TemporalConfig())[-1] for n in (1, 2, 20)]
     assert found[0] < 0.0 and found[1] < 0.5 and found[2] == TemporalConfig().max_evidence
-
-
-def test_a_belief_that_grew_place_by_place_believes_as_one_that_knew_all() -> None:
-    poses = np.array([place.pose for place in STREET])
-    grown = TemporalBelief(np.empty((0, 4, 4)), TemporalConfig(), 5.0, 60.0)
-    for pose in poses:
-        grown.grow(pose[None])
-    grown.reset()
-    shown = [{10 + i: 90} for i in range(6)]
-    for one, other in zip(drive(grown, shown), drive(belief(), shown), strict=True):
-        assert one.rows == other.rows
-        assert one.mass == pytest.approx(other.mass, abs=1e-9)
