@@ -44,8 +44,9 @@ def view(shown: dict[int, int], seed: int, places: list[Place] = STREET) -> list
     """All places as candidates; those of `shown` have that many matches, the rest are noise."""
     noise = np.random.default_rng(seed).normal(BACKGROUND, 5.0, len(places))
     counts = [shown.get(p.id, int(n)) for p, n in zip(places, noise, strict=True)]
-    pairs = enumerate(zip(places, counts, strict=True))
-    found = [Candidate(p, i, 0.9, i, n) for i, (p, n) in pairs]
+    found = [
+        Candidate(p, i, 0.9, i, n) for i, (p, n) in enumerate(zip(places, counts, strict=True))
+    ]
     return sorted(found, key=lambda c: -c.mutual_matches)
 
 
@@ -228,7 +229,8 @@ def test_where_no_place_has_a_confidence_matches_speak():
 def test_by_matches_no_confidence_is_heard():
     shown = view({10: 200}, 0)
     confident = [replace(c, confidence=0.01) for c in shown]
-    np.testing.assert_array_equal(*(by_matches(c, TemporalConfig()) for c in (shown, confident)))
+    pair = [by_matches(candidates, TemporalConfig()) for candidates in (shown, confident)]
+    np.testing.assert_array_equal(*pair)
 
 
 def test_evidence_does_not_depend_on_how_well_everything_matches():
@@ -288,13 +290,3 @@ def test_a_match_or_two_in_a_frame_without_any_speak_for_nothing():
     counts = [0] * 99
     found = [by_matches(matched([*counts, n]), TemporalConfig())[-1] for n in (1, 2, 20)]
     assert found[0] < 0.0 and found[1] < 0.5 and found[2] == TemporalConfig().max_evidence
-
-
-def test_a_belief_that_grew_place_by_place_believes_as_one_that_knew_all() -> None:
-    grown = TemporalBelief(np.empty((0, 4, 4)), TemporalConfig(), 5.0, 60.0)
-    for place in STREET:
-        grown.grow(np.asarray(place.pose)[None])
-    grown.reset()
-    shown = [{10 + i: 90} for i in range(6)]
-    for one, other in zip(drive(grown, shown), drive(belief(), shown), strict=True):
-        assert one.rows == other.rows and one.mass == pytest.approx(other.mass, abs=1e-9)
