@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,7 +35,7 @@ from selavpr_model.runtime.outputs import require_outputs, write_json
 from selavpr_ros.bags.options import BaseCamera, ImageTopic, open_source, parse_pose, say_report
 from selavpr_ros.doctor.command import doctor
 from selavpr_ros.replay.map_commands import prune, update
-from selavpr_ros.replay.options import Geometry, Rate, Rerun, SlamTruth, Truth
+from selavpr_ros.replay.options import Geometry, Rate, Recorded, Rerun, SlamTruth, Truth
 
 
 def publish_stage(rounds: int) -> list[float]:
@@ -110,12 +110,17 @@ def build_map(
     say_report(source, frames)
 
 
+def _player() -> Any:
+    """Plays a bag to the real node; the only part of a replay that needs ROS."""
+    from selavpr_ros.replay.live import play
+
+    return play
+
+
 @app.command()
 @with_configs
 def replay(
-    source: Annotated[
-        Path, typer.Argument(help='bag (ROS 2 or 1), video, or folder of images of any layout')
-    ],
+    source: Recorded,
     map_: Annotated[Path, typer.Option('--map', help='folder of the map')],
     out: Annotated[Path, typer.Option(help='output folder for predictions, summary and report')],
     computer: Computer,
@@ -141,16 +146,13 @@ def replay(
     Example: selavpr replay demo/winter --map maps/summer --truth /ground_truth/pose --out build/w
     """
     from selavpr_ros.replay import offline
-    from selavpr_ros.replay.request import Play, Request
+    from selavpr_ros.replay.request import Request
     from selavpr_ros.replay.tables import print_summary
 
     require_outputs(out, json_out)
-    play: Play | None = None
-    if live:
-        from selavpr_ros.replay.live import play  # the only part that needs ROS
     request = Request(
         source=source, map=map_, out=out, truth=truth, image_topic=image_topic,
-        base_camera=parse_pose(base_camera), play=play,
+        base_camera=parse_pose(base_camera), play=_player() if live else None,
         extractor=extractor_of(map_, weights, computer), recognizer=recognizer,
         geometry=geometry, score=score, replay=pace, rerun=rerun,
     )  # fmt: skip

@@ -12,6 +12,9 @@ from selavpr_model.cli.options import Fields
 from selavpr_model.config import GeometryConfig, ReplayConfig
 from selavpr_model.errors import ConfigError
 
+Recorded = Annotated[
+    Path, typer.Argument(help='bag (ROS 2 or 1), video, or folder of images of any layout')
+]
 Truth = Annotated[
     str,
     typer.Option(
