@@ -16,7 +16,7 @@ import numpy as np
 
 from selavpr_model.config import TemporalConfig
 from selavpr_model.decision.evidence import by_matches, Evidence, shared
-from selavpr_model.decision.modes import grouped, joined, Mode, tree_of
+from selavpr_model.decision.modes import grouped, joined, largest, Mode, tree_of
 from selavpr_model.matching.nearest import count_mutual
 from selavpr_model.poses import inverse
 from selavpr_model.records import Candidate
@@ -292,14 +292,3 @@ class TemporalBelief:
             one[self._axes[one] @ self._axes[row] >= self._cos_same]
             for row, one in zip(rows, near, strict=True)
         ]
-
-
-def largest(values: np.ndarray, count: int) -> np.ndarray:
-    """Indices of the `count` largest of (n,), largest first, of equals the first; all where there
-    are fewer. Sorting all would take a millisecond of ten thousand."""
-    if count >= len(values):
-        return np.argsort(-values, kind='stable')
-    least = np.partition(values, len(values) - count)[len(values) - count]
-    above = np.flatnonzero(values > least)
-    equal = np.flatnonzero(values == least)[: count - len(above)]
-    return np.concatenate([above[np.argsort(-values[above], kind='stable')], equal])

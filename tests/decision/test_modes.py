@@ -13,8 +13,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from selavpr_model.config import TemporalConfig
-from selavpr_model.decision.belief import Belief, largest, Moment, TemporalBelief
-from selavpr_model.decision.modes import grouped, mode_pose
+from selavpr_model.decision.belief import Belief, Moment, TemporalBelief
+from selavpr_model.decision.modes import grouped, largest, mode_pose
 from selavpr_model.records import Candidate, Place
 
 SECOND = 1_000_000_000

@@ -78,24 +78,18 @@ def agree_with_matrix(query: np.ndarray, reference: np.ndarray) -> None:
         assert all(np.array_equal(a, b) for a, b in zip(result, expected, strict=True))
 
 
+@pytest.mark.parametrize('channels', [64, 1200])
 @pytest.mark.parametrize('mine', [-64, 63, 64])
-@pytest.mark.parametrize('theirs', [16, 17, -16, -17, 127, -128])
-def test_sums_in_16_bits_are_exact_up_to_their_limit(mine, theirs):
-    """AVX2 adds up 32 of these products in 16 bits, and takes longer cells by another way."""
-    query = np.full((9, 64), mine, np.int8)
-    reference = np.full((4, 64), theirs, np.int8)
+@pytest.mark.parametrize('theirs', [1, 2, 16, 17, -16, -17, 127, -128])
+def test_sums_are_exact_up_to_their_limit(mine, theirs, channels):
+    """AVX2 adds up 32 or 64 of these products in 16 bits, and all of them in 18 bits, and takes
+    longer cells by another way."""
+    query, reference = (
+        np.full((9, channels), mine, np.int8),
+        np.full((4, channels), theirs, np.int8),
+    )
     query[4:, 40:] = 0
     reference[2:, ::2] = -reference[2:, ::2]
-    agree_with_matrix(query, reference)
-
-
-@pytest.mark.parametrize('theirs', [1, 2, 5])
-def test_similarities_of_18_bits_are_exact_up_to_their_limit(theirs):
-    """Each sum of 16 bits has room here, their sum only with the least: 64 x 1,200 of 131,070."""
-    query = np.full((20, 1200), -64, np.int8)
-    query[::3, ::7] = 0
-    reference = np.full((30, 1200), theirs, np.int8)
-    reference[::2, ::5] = -theirs
     agree_with_matrix(query, reference)
 
 
