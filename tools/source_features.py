@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import copy
 from dataclasses import dataclass, replace
 import functools
@@ -137,10 +137,16 @@ class Described:
             codec = codec_of('fast', extractor.identity.local_shape)
             for file in new:
                 found = extractor.extract(read_rgb(file))
-                known[str(file)] = np.float16(found.tokens), codec.encode(found)
-            tokens, codes = (np.array(part) for part in zip(*known.values(), strict=True))
-            np.savez(out, names=np.array(list(known)), tokens=tokens, codes=codes)
-        tokens, codes = zip(*(known[str(file)] for file in files), strict=True)
+                assert found.tokens is not None
+                known[str(file)] = found.tokens.astype(np.float16), codec.encode(found)
+            every = cls.stacked(known.values())
+            np.savez(out, names=np.array(list(known)), tokens=every.tokens, codes=every.codes)
+        return cls.stacked(known[str(file)] for file in files)
+
+    @classmethod
+    def stacked(cls, rows: Iterable[tuple[np.ndarray, np.ndarray]]) -> Described:
+        """Of the tokens and codes of each image."""
+        tokens, codes = zip(*rows, strict=True)
         return cls(np.array(tokens), np.array(codes))
 
 
