@@ -37,14 +37,14 @@ def arguments() -> list[DeclareLaunchArgument]:
     return [
         declare(
             'source',
-            description='ROS 2 bag, or folder of images with poses, to build the map from',
+            description='bag, video, or folder of images with poses, to build the map from',
         ),
         declare('map', description='folder that the map is written to'),
         declare(
             'poses',
             default_value='',
-            description='pose topic of a bag, or pose file of a folder; none: a map without poses'
-            + DEFAULT,
+            description='pose topic of a bag, tf:FRAME, or pose file of a folder; none: a map '
+            'without poses; empty: the poses that are found',
         ),
         declare(
             'image_topic',

@@ -117,8 +117,8 @@ def frames() -> list[DeclareLaunchArgument]:
             'publish_tf',
             default_value='',
             choices=ON_OFF,
-            description='whether map_frame -> odom_frame is sent on /tf, as AMCL does'
-            + NODE_DEFAULT,
+            description='whether map_frame -> odom_frame is published on /tf; only one node may '
+            'do so, so not beside AMCL' + NODE_DEFAULT,
         ),
         declare(
             'initialpose',

@@ -7,6 +7,7 @@
 // compared as codes of 16 bits where that is faster (rounded.h), with the same answers.
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <cstdint>
@@ -30,8 +31,8 @@ struct Shape {
 // Query codes unsigned, reference codes signed, as x86 multiplies bytes: query codes are moved up
 // by UP and each accumulator starts at -UP times the sum of its reference cell. Integers are
 // exact.
-template <int UP>
 struct Moved {
+  static constexpr int UP = 128;
   using Code = int8_t;
   using Score = int32_t;
   using Q = uint8_t;
@@ -72,12 +73,11 @@ void deal(int64_t count, int threads, const Work& work) {
 
 template <class Code_, class Score_>
 struct Plain {
-  struct Partial {};
   using Code = Code_;
   using Score = Score_;
   using Q = Code;
   using R = Code;
-  static constexpr int LANES = 8, GROUP = 1, DEPTH = 1, MR = 2, NR = 2;
+  static constexpr int LANES = 8, GROUP = 1, MR = 2, NR = 2;
   static constexpr bool SECOND = false;
   static constexpr Score LOWEST = std::numeric_limits<Score>::has_infinity
                                       ? -std::numeric_limits<Score>::infinity()
@@ -151,9 +151,7 @@ namespace avx512 {
 #include "tile.h"
 
 struct Common {
-  struct Partial {};
   static constexpr int LANES = 16, MR = 6, NR = 4;  // 24 accumulators, 6 + 1 operands: 31 of 32
-  static constexpr int DEPTH = 1;
   static constexpr bool SECOND = false;
   using I = __m512i;
   static I index(int32_t i) { return _mm512_set1_epi32(i); }
@@ -161,7 +159,7 @@ struct Common {
   static void store_index(int32_t* p, I v) { _mm512_storeu_si512(p, v); }
 };
 
-struct Int8 : Common, Moved<128> {
+struct Int8 : Common, Moved {
   using V = __m512i;
   using W = __m512i;
   static V broadcast(Score x) { return _mm512_set1_epi32(x); }
@@ -264,8 +262,7 @@ namespace avx2 {
 #include "tile.h"
 
 struct Common {
-  struct Partial {};
-  static constexpr int LANES = 8, MR = 2, NR = 4, DEPTH = 1;
+  static constexpr int LANES = 8, MR = 2, NR = 4;
   static constexpr bool SECOND = false;
   using I = __m256i;
   static I index(int32_t i) { return _mm256_set1_epi32(i); }
@@ -297,7 +294,7 @@ struct Whole : Common {  // scores are whole numbers
 };
 
 // AVX-VNNI: AVX-512's instruction on half the lanes.
-struct Vnni : Whole, Moved<128> {
+struct Vnni : Whole, Moved {
   static constexpr int MR = 3;  // 12 accumulators, 3 + 1 operands: all 16
   INLINE static V dot(V acc, W q, W r) {
     asm(VPDPBUSD_YMM " %2, %1, %0" : "+x"(acc) : "x"(q), "x"(r));
@@ -321,75 +318,6 @@ struct Wide : Whole {
     return acc;
   }
 };
-
-// Codes of 7 bits, as the codecs make them, twice as fast: moved up by 64, they are at most 127,
-// and vpmaddubsw adds products in 16 bits without saturating. Four steps, eight products, are
-// added before they become 32 bits, which fits where the positive codes of these, and the negative
-// ones, sum up to 258 at most; of codes of 7 bits with normal values they do.
-struct Seven : Whole, Moved<64> {
-  using Partial = __m256i;
-  static constexpr int MR = 2, NR = 3, DEPTH = 4;  // 6 sums of each kind, 3 operands, 1 product
-  static constexpr int MOST = 258;
-  INLINE static V first(W q, W r) { return _mm256_maddubs_epi16(q, r); }
-  INLINE static V more(V sum, W q, W r) {
-    __m256i product;
-    asm("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(sum), "=&x"(product) : "x"(q), "x"(r));
-    return sum;
-  }
-  INLINE static V fold(V acc, V sum) {
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
-  }
-  static bool fits_query(const Code* codes, int64_t count) {
-    Code least = 0, most = 0;
-    for (int64_t i = 0; i < count; ++i)
-      least = std::min(least, codes[i]), most = std::max(most, codes[i]);
-    return least >= -64 && most <= 63;
-  }
-  // Sums over two channels of codes, in each lane those of four steps.
-  INLINE static __m256i lane_sums(__m256i codes) {
-    auto sum = _mm256_maddubs_epi16(_mm256_set1_epi8(1), codes);
-    sum = _mm256_add_epi16(sum, _mm256_shuffle_epi32(sum, 0x4E));
-    return _mm256_add_epi16(sum, _mm256_shuffle_epi32(sum, 0xB1));
-  }
-  // Two times four steps.
-  INLINE static bool fit(__m256i codes) {
-    const auto zero = _mm256_setzero_si256(), most = _mm256_set1_epi16(MOST);
-    const auto up = lane_sums(_mm256_max_epi8(codes, zero));
-    const auto down = _mm256_sub_epi16(zero, lane_sums(_mm256_min_epi8(codes, zero)));
-    const auto over = _mm256_cmpgt_epi16(_mm256_max_epi16(up, down), most);
-    return _mm256_testz_si256(over, over);
-  }
-  static bool fits(const Code* cells, int64_t count, int64_t channels) {
-    bool all = true;
-    for (int64_t i = 0; i < count && all; ++i, cells += channels) {
-      int64_t c = 0;
-      for (; c + 32 <= channels; c += 32) all &= fit(load_query(cells + c));
-      Code last[32] = {};
-      std::copy_n(cells + c, channels - c, last);
-      all &= fit(load_query(last));
-    }
-    return all;
-  }
-};
-
-// All candidates, as nearest_all<Wide> and with its answers.
-inline void nearest_all_seven(const int8_t* query, const int8_t* const* references,
-                              const Shape& shape, int64_t count, int threads,
-                              int32_t* to_reference, int32_t* to_query) {
-  const auto [query_cells, reference_cells, channels] = shape;
-  if (!Seven::fits_query(query, query_cells * channels))
-    return nearest_all<Wide>(query, references, shape, count, threads, to_reference, to_query);
-  const auto packed = pack_query<Seven>(query, shape);
-  deal(count, threads, [&](const std::function<int64_t()>& next) {
-    Scratch<Seven> scratch(shape);
-    for (int64_t i = next(); i < count; i = next()) {
-      auto *row = to_reference + i * query_cells, *column = to_query + i * reference_cells;
-      if (Seven::fits(references[i], reference_cells, channels))
-        nearest<Seven>(packed, references[i], shape, scratch, row, column);
-      else nearest_all<Wide>(query, references + i, shape, 1, 1, row, column);
-    }
-  });
-}
 
 // Codes of 16 bits, twice as fast as floats; see rounded.h.
 struct Int16 : Wide {
@@ -430,6 +358,7 @@ struct Float : Common {
 };
 
 #include "rounded.h"
+#include "sevens.h"
 
 }  // namespace avx2
 #if defined(__clang__)
@@ -443,8 +372,7 @@ struct Float : Common {
 // ----------------------------------------------------------------- NEON, with and without sdot
 
 struct NeonCommon {
-  struct Partial {};
-  static constexpr int LANES = 4, MR = 4, NR = 4, DEPTH = 1;
+  static constexpr int LANES = 4, MR = 4, NR = 4;
   static constexpr bool SECOND = false;
   using I = int32x4_t;
   static I index(int32_t i) { return vdupq_n_s32(i); }

@@ -2,12 +2,10 @@
 // The kernel's body, included once for each instruction set inside a namespace and a target region
 // (hence no include guard). `K` supplies the vectors: see the sets in mutual.cpp.
 
-// A cell's codes in steps of K::GROUP channels, K::DEPTH of them multiplied at once, padded with
-// zeros, which add nothing.
+// A cell's codes in steps of K::GROUP channels, padded with zeros, which add nothing.
 template <class K>
 int64_t steps_of(int64_t channels) {
-  const int64_t at_once = K::GROUP * K::DEPTH;
-  return (channels + at_once - 1) / at_once * K::DEPTH;
+  return (channels + K::GROUP - 1) / K::GROUP;
 }
 
 // Query cells, K::LANES side by side and the steps one after the other. Lanes beyond the last cell
@@ -74,22 +72,13 @@ __attribute__((noinline)) void compare(const typename K::Q* q, int64_t steps, in
     });
     int64_t c = 0;
     do {
-      typename K::Partial part[M * N];
-      each<K::DEPTH>([&](auto d) INLINE {
-        typename K::W cells[M];
-        each<M>([&](auto m) INLINE { cells[m] = K::load_query(q + (m * steps + c + d) * width); });
-        each<N>([&](auto n) INLINE {
-          const auto cell = K::load_reference(r + (n * steps + c + d) * K::GROUP);
-          each<M>([&](auto m) INLINE {
-            if constexpr (K::DEPTH == 1) acc[m * N + n] = K::dot(acc[m * N + n], cells[m], cell);
-            else if constexpr (d == 0) part[m * N + n] = K::first(cells[m], cell);
-            else part[m * N + n] = K::more(part[m * N + n], cells[m], cell);
-          });
-        });
+      typename K::W cells[M];
+      each<M>([&](auto m) INLINE { cells[m] = K::load_query(q + (m * steps + c) * width); });
+      each<N>([&](auto n) INLINE {
+        const auto cell = K::load_reference(r + (n * steps + c) * K::GROUP);
+        each<M>([&](auto m) INLINE { acc[m * N + n] = K::dot(acc[m * N + n], cells[m], cell); });
       });
-      if constexpr (K::DEPTH > 1)
-        each<M * N>([&](auto i) INLINE { acc[i] = K::fold(acc[i], part[i]); });
-    } while ((c += K::DEPTH) < steps);
+    } while (++c < steps);
     each<M>([&](auto m) INLINE {  // each query cell's best so far, smaller j first
       auto best = K::load(row_best + m * K::LANES);
       auto arg = K::load_index(row_arg + m * K::LANES);

@@ -24,6 +24,7 @@ from selavpr_model.features.extractor import Extractor
 from selavpr_model.geometry.gate import GeometryGate
 from selavpr_model.geometry.overlay import by_codes, by_geometry, MatchOverlay
 from selavpr_model.geometry.verdict import withheld
+from selavpr_model.maps.building.looks import looks_in
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.retrieval import Query, ranked
 from selavpr_model.records import Features, Frame, Place, Recognition, State
@@ -48,7 +49,7 @@ class PlaceRecognizer:
     """Answers where in `place_map` a frame was taken; live, bag and offline use this one path.
 
     With a TemporalConfig that is enabled, frames are taken as a sequence: their answers depend on
-    those before. Without, or where the map's places have no poses, each frame stands alone.
+    those before. Without, or where only some places of the map have poses, each stands alone.
     """
 
     def __init__(
@@ -259,13 +260,13 @@ def believe(
     if unposed.any() and not unposed.all():
         log.info('some places of the map have no pose: each frame is decided alone')
         return None
-    segments = _segments(place_map)
+    segments, looks = _segments(place_map), looks_in(place_map, radius)
     if unposed.all():
         poses = _on_lines(place_map.places, temporal.speed_mps)
         radius = config.distinct_time_s * temporal.speed_mps
         sessions = np.array([place.session for place in place_map.places], str)
         segments = np.unique(sessions, return_inverse=True)[1]
-    belief = TemporalBelief(poses, temporal, radius, angle, segments, by_confidence)
+    belief = TemporalBelief(poses, temporal, radius, angle, segments, by_confidence, looks)
     belief.relink(place_map.joined)
     return belief
 

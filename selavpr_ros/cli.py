@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The `selavpr` entry point: all commands of selavpr_model, and those that read bags.
+"""The `selavpr` command: all commands of selavpr_model, and those that read bags.
 
 Nothing heavy is imported before a command runs, so that --help is quick.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,15 +27,13 @@ from selavpr_model.cli.options import (
     Tolerance,
     with_configs,
 )
-from selavpr_model.config import (
-    MapConfig,
-)
+from selavpr_model.config import MapConfig
 from selavpr_model.errors import EngineError
 from selavpr_model.runtime.outputs import require_outputs, write_json
 from selavpr_ros.bags.options import BaseCamera, ImageTopic, open_source, parse_pose, say_report
 from selavpr_ros.doctor.command import doctor
 from selavpr_ros.replay.map_commands import prune, update
-from selavpr_ros.replay.options import Geometry, Rate, Rerun, SlamTruth, Truth
+from selavpr_ros.replay.options import Geometry, Live, Rate, Recording, Rerun, SlamTruth, Truth
 
 
 def publish_stage(rounds: int) -> list[float]:
@@ -110,10 +108,17 @@ def build_map(
     say_report(source, frames)
 
 
+def player() -> Callable[..., Any]:
+    """What plays a bag to the node: the only part of a replay that needs ROS."""
+    from selavpr_ros.replay.live import play
+
+    return play
+
+
 @app.command()
 @with_configs
 def replay(
-    bag: Annotated[Path, typer.Argument(help='bag (ROS 2 or 1)')],
+    source: Recording,
     map_: Annotated[Path, typer.Option('--map', help='folder of the map')],
     out: Annotated[Path, typer.Option(help='output folder for predictions, summary and report')],
     computer: Computer,
@@ -122,14 +127,14 @@ def replay(
     geometry: Geometry,
     pace: Rate,
     truth: Truth = 'none',
-    live: Annotated[bool, typer.Option(help='also play the bag to the node over DDS')] = False,
+    live: Live = False,
     image_topic: ImageTopic = '',
     base_camera: BaseCamera = '',
     weights: MapWeights = '',
     rerun: Rerun = None,
     json_out: JsonOut = None,
 ) -> None:
-    """Find every frame of a bag in a map; with --truth, score the answers.
+    """Find every frame of a recording in a map; with --truth, score the answers.
 
     Writes predictions.csv, trajectory.txt (TUM, of the base where it was LOCALIZED), summary.json
     and report.html. Two runs give equal predictions; --live compares them with the real node's.
@@ -137,20 +142,18 @@ def replay(
     Example: selavpr replay demo/winter --map maps/summer --truth /ground_truth/pose --out build/w
     """
     from selavpr_ros.replay import offline
+    from selavpr_ros.replay.request import Request
     from selavpr_ros.replay.tables import print_summary
 
     require_outputs(out, json_out)
-    play: offline.Play | None = None
-    if live:
-        from selavpr_ros.replay.live import play  # the only part that needs ROS
-    request = offline.Request(
-        bag=bag, map=map_, out=out, truth=truth, image_topic=image_topic,
-        base_camera=parse_pose(base_camera), play=play,
+    request = Request(
+        source=source, map=map_, out=out, truth=truth, image_topic=image_topic,
+        base_camera=parse_pose(base_camera), play=player() if live else None,
         extractor=extractor_of(map_, weights, computer), recognizer=recognizer,
         geometry=geometry, score=score, replay=pace, rerun=rerun,
     )  # fmt: skip
     summary = offline.run(request)
-    print_summary(f'{bag} in {map_}', summary, out)
+    print_summary(f'{source} in {map_}', summary, out)
     write_json(json_out, summary)
 
 

@@ -135,8 +135,8 @@ class NodeConfig(Config):
     )
     tf_gap_s: float = option(
         0.2,
-        'time from an image to the nearest transform on /tf up to which that one tells where a '
-        'camera on a joint sits',
+        'largest time between an image and the transform on /tf that gives the pose of a camera '
+        'on a moving joint',
         unit='s',
         low=0.0,
     )
@@ -155,14 +155,14 @@ class NodeConfig(Config):
     )
     hint_topic: str = option(
         'visual_slam/initial_pose',
-        'topic on which a tracker that asks is told the pose of the robot, with the next image '
-        'that is LOCALIZED; read when the node is configured',
+        'topic on which the node answers a message on hint_request_topic with the pose of the '
+        'robot, at the next image that is LOCALIZED; read when the node is configured',
     )
     hint_unasked: bool = option(
         False,
-        'whether a pose is also sent on hint_topic, unasked, when the robot is found first: '
-        'cuVSLAM asks only after a pose did not do; leave it off while that makes its map; read '
-        'when the node is configured',
+        'whether a pose is also sent on hint_topic when the robot is first found, without being '
+        'asked: cuVSLAM asks only after a first pose has failed; leave it off while cuVSLAM makes '
+        'its map; read when the node is configured',
     )
     publish_tf: bool = option(
         False,
@@ -171,16 +171,16 @@ class NodeConfig(Config):
     )
     transform_tolerance_s: float = option(
         0.2,
-        'how far ahead of now map_frame -> odom_frame is stamped, so that whoever asks for the '
-        'newest odometry need not wait for it (publish_tf)',
+        'how far ahead of the present, by the clock of the odometry, map_frame -> odom_frame is '
+        'stamped, so that a look-up at the newest odometry need not wait for it (publish_tf)',
         unit='s',
         low=0.0,
         high=10.0,
     )
     tf_hold_s: float = option(
         10.0,
-        'time for which map_frame -> odom_frame is sent on while the robot is LOST or no image is '
-        'answered; then it is withdrawn (publish_tf)',
+        'time for which map_frame -> odom_frame is still sent while the robot is LOST or no image '
+        'is answered (publish_tf)',
         unit='s',
         low=0.1,
     )
@@ -202,7 +202,7 @@ class NodeConfig(Config):
     )
     queries_waiting: int = option(
         4,
-        'calls of ~/query_image that wait at most; one more is answered at once with the reason',
+        'largest number of calls of ~/query_image that wait; one more is refused at once',
         low=1,
         high=100,
     )

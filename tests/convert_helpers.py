@@ -30,7 +30,7 @@ def encode(rgb: np.ndarray, encoding: str, big: bool = False) -> np.ndarray:
         return _encode_yuv(rgb, encoding)
     if encoding.startswith('bayer'):
         return _depth(_mosaic(rgb, encoding[6:10]), encoding, big)
-    channels = {'rgb8': [0, 1, 2], 'bgr8': [2, 1, 0], 'mono8': [1], 'mono16': [1]}
+    channels = {'rgb8': [0, 1, 2], 'bgr8': [2, 1, 0], 'mono8': [1], 'mono16': [1], '16UC1': [1]}
     if encoding in channels:
         return _depth(rgb[:, :, channels[encoding]].reshape(len(rgb), -1), encoding, big)
     order = [0, 1, 2] if encoding == 'rgba8' else [2, 1, 0]
@@ -39,7 +39,7 @@ def encode(rgb: np.ndarray, encoding: str, big: bool = False) -> np.ndarray:
 
 
 def _depth(rows: np.ndarray, encoding: str, big: bool) -> np.ndarray:
-    if not encoding.endswith('16'):
+    if not encoding.endswith('16') and encoding != '16UC1':
         return np.ascontiguousarray(rows)
     wide = (rows.astype(np.uint16) << 8) | 0x5A
     return np.ascontiguousarray(wide.astype('>u2' if big else '<u2')).view(np.uint8)

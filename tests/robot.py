@@ -34,9 +34,9 @@ from visualization_msgs.msg import MarkerArray
 
 from selavpr_ros.config import GROUPS, is_advanced, NODE_SECTION
 from selavpr_ros.convert import to_ros
-from selavpr_ros.main import spin
 from selavpr_ros.node import advanced_config, qos
 from selavpr_ros.node.localizer import LocalizerNode
+from selavpr_ros.process import spin
 
 LIBC = ctypes.CDLL('libc.so.6')
 PATIENCE_S = 60.0  # far beyond what anything takes, even on a machine that is busy

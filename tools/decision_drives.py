@@ -97,7 +97,8 @@ def _with_camera(frame: Frame, view_deg: float) -> Frame:
 
 def rtabmap(folder: Path) -> Asked:
     """The second lap of a corridor in a map of its first; without poses and odometry."""
-    frames = [replace(f, pose=None) for f in ImageFolder(folder, 'none')]
+    images = ImageFolder(folder, 'none')
+    frames = [replace(f, pose=None) for f in images if Path(f.name).stem != 'truth']
     truth = cv2.imread(str(folder / 'truth.png'), cv2.IMREAD_GRAYSCALE) > 0
     return Asked('rtabmap_loop', frames[:LAP], frames[LAP:], truth[LAP:, :LAP])
 

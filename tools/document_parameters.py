@@ -35,6 +35,10 @@ loaded beside the one in use, which stays in use if the new one fails. `slam.*`,
 `storage.*` take effect when SLAM is started again. `mode` takes effect when the node is configured
 again; `~/set_mode` changes the mode at once.
 
+Two environment variables count, too. `SELAVPR_HOME` is the folder of downloaded weights and of
+rescued maps (default `~/.cache/selavpr`). `SELAVPR_ISA` limits the instruction set of the kernels
+([how it works](how_it_works.md#an-image-becomes-features-features)).
+
 ## ROS parameters
 
 """

@@ -14,7 +14,6 @@ import os
 from pathlib import Path
 import sys
 
-import numpy as np
 from tqdm import tqdm
 
 
@@ -80,7 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     run, season = args.run or args.season, SEASONS[args.season]
     poses = routes.frames(layout.make(args.seed), run, args.spacing_m)
     args.out.mkdir(parents=True, exist_ok=True)
-    np.savetxt(args.out / 'poses.csv', poses, '%.9f', ',', header='x_m,y_m,yaw_rad', comments='')
+    rows = [f'{k:04d}.png,{x:.9f},{y:.9f},{yaw:.9f}\n' for k, (x, y, yaw) in enumerate(poses)]
+    (args.out / 'poses.csv').write_text(f'file,x,y,yaw_rad\n{"".join(rows)}', encoding='utf-8')
     todo = [
         (k, args.out / f'{k:04d}.png') for k in _coarse_first(_frames(args.frames, len(poses)))
     ]

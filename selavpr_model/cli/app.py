@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The `selavpr` command: what needs no ROS. selavpr_ros.cli adds the rest and is its entry point.
+"""The `selavpr` command: what needs no ROS. selavpr_ros.cli adds the rest.
 
 Nothing heavy is imported before a command runs, so that --help is quick.
 """
@@ -25,6 +25,7 @@ from selavpr_model.cli.optimize import optimize
 from selavpr_model.cli.train import train
 from selavpr_model.cli.weights import weights_app
 from selavpr_model.errors import ConfigError, SelaVPRError
+from selavpr_model.runtime.interrupt import INTERRUPTED
 from selavpr_model.runtime.threads import share_cores
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={'help_option_names': ['-h', '--help']},
     help='Recognise places in images: build maps, localise in them, measure how well.\n\n'
-    'Example: selavpr evaluate data/essex3in1',
+    'Example: selavpr map build demo/summer --out maps/summer --poses /ground_truth/pose',
 )
 app.command()(evaluate)
 app.command()(ask)
@@ -63,6 +64,8 @@ def run(app: typer.Typer, argv: Sequence[str] | None = None) -> None:
     except OSError as error:
         logger.debug('where it failed', exc_info=True)
         line = _of_the_system(error)
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
     else:
         return
     print(f'selavpr: {" ".join(line.split())}', file=sys.stderr)

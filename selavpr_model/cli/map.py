@@ -26,7 +26,7 @@ Map = Annotated[Path, typer.Argument(metavar='MAP', help='folder of the map')]
 
 @map_app.command()
 def info(map_: Map, json_out: JsonOut = None) -> None:
-    """Show what a map is and what it covers: model, storage, ways, area, looks, gaps, names.
+    """Show what a map holds: model, storage, distance driven, area, looks, gaps, names.
 
     Below, a drawing of the image says where the robot sees itself, if it does.
 

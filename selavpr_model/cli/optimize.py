@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`selavpr map optimize`: a map that grew is made straight."""
+"""`selavpr map optimize`: the pose graph of a map that grew."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def optimize(
     ] = False,
     json_out: JsonOut = None,
 ) -> None:
-    """Make a map straight that grew in SLAM mode: its odometry and loop closures give the poses.
+    """Optimise the pose graph of a map from SLAM mode: odometry and loop closures give the poses.
 
-    Closures that fit nothing else are refused. A session in its own odometry is aligned where at
-    least three metric closures agree. Places whose poses were given stay. Thresholds are measured
-    again.
+    Closures that contradict the others are rejected. A session in the frame of its own odometry is
+    aligned if at least three metric closures agree. Places whose poses were given stay where they
+    are. The thresholds of the map are measured again.
 
     Example: selavpr map optimize build/slam/map --out build/maps/straight
     """

@@ -17,9 +17,9 @@ class RecognizerConfig(Config):
     )
     similarity_weight: float = option(
         0.0,
-        'weight of the similarity of a place, in standard deviations of the similarities in the '
-        'map, against twice the root of its matches over the variance of these in the frame; 0: '
-        'matches alone decide the order, as in the paper; 1.25 is best where both count',
+        'how much the similarity of the global features counts beside the matches when candidates '
+        'are ordered (formula in docs/how_it_works.md); 0: matches alone decide, as in the paper; '
+        '1.25: the value that was measured for both',
         low=0.0,
         high=1000.0,
     )

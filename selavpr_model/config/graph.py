@@ -10,21 +10,21 @@ from selavpr_model.config.options import Config, option
 
 @dataclass(frozen=True, slots=True)
 class GraphConfig(Config):
-    """How a map is made straight, and when a session is aligned; see selavpr_model.graph."""
+    """How a pose graph is optimised, and when a session is aligned; see selavpr_model.graph."""
 
     enabled: bool = option(
-        True, 'whether SLAM makes the map straight and aligns its session while it drives'
+        True, 'whether SLAM optimises the pose graph and aligns its session while the robot drives'
     )
     odometry_m: float = option(
         0.03,
         'standard deviation of the position by odometry after one metre, in m; it grows with the '
-        'root of the way',
+        'square root of the distance driven',
         low=1e-4,
     )
     odometry_deg: float = option(
         0.3,
         'standard deviation of the heading by odometry after one metre, in degrees; it grows with '
-        'the root of the way',
+        'the square root of the distance driven',
         low=1e-4,
     )
     place_deg: float = option(
@@ -64,7 +64,7 @@ class GraphConfig(Config):
     )
     wait_keyframes: int = option(
         10,
-        'number of keyframes after which a solution that is computed beside the drive is applied; '
-        'a fixed number, so that a replay repeats what a robot did',
+        'number of keyframes between starting an optimisation while driving and applying its '
+        'result; fixed, so that a replay repeats what a robot did',
         low=1,
     )

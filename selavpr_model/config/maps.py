@@ -106,23 +106,24 @@ class UpdateConfig(Config):
     session: str = option('', 'name of the drive in the map; empty: made from its first stamp')
     novelty: float = option(
         0.25,
-        'least share of the usual matches that a frame lacks with the looks that its place has, '
-        'for it to become another look',
+        'how new a frame must be to become another look of its place: least share by which its '
+        'matches with the looks there fall short of those between neighbouring keyframes; larger: '
+        'fewer looks',
         low=0.0,
         high=1.0,
     )
     window_m: float = option(
         10.0,
-        'distance driven, before a frame and after it, whose answers say where it was taken',
+        'distance driven before and after a frame within which answers give its pose',
         unit='m',
         low=0.1,
     )
     min_answers: int = option(
-        4, 'least number of LOCALIZED frames that agree where a frame was taken', low=1
+        4, 'least number of LOCALIZED frames that must agree on the pose of a frame', low=1
     )
     agree_m: float = option(
         2.0,
-        'distance between the poses that two answers give a frame up to which they agree',
+        'largest distance between the poses that two answers give a frame, if they agree',
         unit='m',
         low=0.01,
     )

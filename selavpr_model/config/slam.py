@@ -15,7 +15,7 @@ class SlamConfig(Config):
     session: str = option('', 'name of this run in the map; empty: made from its first stamp')
     novelty: float = option(
         0.2,
-        'least share of the view that a new keyframe adds to the last one',
+        'least share of the view of a new keyframe that the keyframe before does not show',
         low=0.0,
         high=1.0,
     )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+import re
 
 import cv2
 import numpy as np
@@ -15,6 +16,16 @@ from selavpr_model.runtime.image_size import is_decodable
 STRETCH = (1.0, 99.0)
 """Percentiles of an image of more than 8 bits that become black and white."""
 BAND, SAMPLE = 1 << 20, 1 << 24  # values that are scaled at once, and that say how
+OTHERS = {
+    rb'....ftyp(hei|hev|mif|msf)': 'a HEIC image (of a phone)',
+    rb'....ftypavi[fs]': 'an AVIF image',
+    rb'....ftyp': 'a video (MP4)',
+    rb'GIF8': 'a GIF image',
+    rb'%PDF': 'a PDF',
+    rb'<\?xml|<svg': 'an SVG image or other XML',
+    rb'\xff\x0a|....JXL ': 'a JPEG XL image',
+    rb'....jP  ': 'a JPEG 2000 image',
+}
 FORMATS = 'jpg, png, webp, tiff, bmp, pgm or ppm'
 
 
@@ -86,6 +97,9 @@ def _what(data: np.ndarray) -> str:
         return 'got a pointer of git LFS; run git lfs pull'
     if start.lstrip().lower().startswith((b'<!doctype', b'<html')):
         return 'got a web page; download the image itself'
+    for begin, name in OTHERS.items():
+        if re.match(begin, start, re.DOTALL):
+            return f'got {name} under that name; convert it to jpg or png'
     return f'got {len(data)} bytes that are not'
 
 

@@ -6,6 +6,7 @@ How poses are read is written in pose_tables.py and layouts/sequences; how image
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 import logging
@@ -37,7 +38,8 @@ class ImageFolder:
 
     poses: a table, here or in `path`; '' takes those of the layout, of a table in `path`, of
     `@utm@` names, then of EXIF; 'none' reads none. base_camera: T_base_camera, when the poses are
-    those of a body. `report` says how many images and poses there are, and from what.
+    those of a body. `report` says how many images and poses there are, and from what; `dropped`
+    counts those that whoever reads them cannot use, by reason.
     Frames come in the order of their stamps, else in natural order of names, one second apart (by
     their numbers, where names are nothing else).
     """
@@ -46,12 +48,13 @@ class ImageFolder:
         self, path: Path | str, poses: Path | str = '', base_camera: np.ndarray | None = None
     ) -> None:
         self.path = Path(path)
+        self.base_camera = np.eye(4) if base_camera is None else base_camera
+        self.dropped: Counter[str] = Counter()
         self.images = open_images(self.path, str(poses), base_camera)
         self._order = _order(self.images.rows)
         self.files = [self.images.files[i] for i in self._order]
         self.rows = [self.images.rows[i] for i in self._order]
         self.pose_source = self.images.words
-        self.report = _report(self.images)
         self._as_stored = False
         self._warn()
 
@@ -59,10 +62,9 @@ class ImageFolder:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Frame:
-        file, row = self.files[index], self.rows[index]
-        stamp = row.stamp_ns if row.stamp_ns is not None else counted(file, index) * SECOND
-        image, camera = self._image(index)
-        return Frame(stamp, image, pose=row.pose, name=file.name, camera=camera)
+        row, (image, camera) = self.rows[index], self._image(index)
+        name = self.files[index].name
+        return Frame(self._stamp_ns(index), image, pose=row.pose, name=name, camera=camera)
 
     def __iter__(self) -> Iterator[Frame]:
         # map, not a generator: after a broken image the next one can still be asked for
@@ -71,6 +73,19 @@ class ImageFolder:
     @property
     def has_poses(self) -> bool:
         return any(row.pose is not None for row in self.rows)
+
+    @property
+    def report(self) -> SourceReport:
+        """What there is, less what was dropped."""
+        return _report(self.images, self.dropped)
+
+    def truth(self) -> dict[int, np.ndarray | None]:
+        """stamp_ns of every image -> (4, 4) T_map_camera or None; decodes no image."""
+        return {self._stamp_ns(i): row.pose for i, row in enumerate(self.rows)}
+
+    def _stamp_ns(self, index: int) -> int:
+        known = self.rows[index].stamp_ns
+        return counted(self.files[index], index) * SECOND if known is None else known
 
     def _image(self, index: int) -> tuple[np.ndarray, Camera | None]:
         """The pixels, and the camera that took them: as stored where its calibration needs it."""
@@ -118,13 +133,13 @@ def _order(rows: Sequence[PoseRow]) -> list[int]:
     return order
 
 
-def _report(images: ImageSequence) -> SourceReport:
+def _report(images: ImageSequence, dropped: Counter[str]) -> SourceReport:
     return SourceReport(
-        len(images.rows),
+        len(images.rows) - dropped.total(),
         sum(row.pose is not None for row in images.rows),
         images.words,
         sum(row.lost for row in images.rows),
-        dict(images.left_out),
+        {**images.left_out, **dropped},
         images.notes,
         None if images.origin is None else images.origin.to_dict(),
     )

@@ -58,6 +58,7 @@ WITHOUT_HEADER = {
     5: ('file', 'x', 'y', 'z', 'yaw'),
 }
 XYZ = ('x', 'y', 'z')
+DECIMAL_COMMAS = re.compile(r'^["\s]*-?\d+,\d+[\s;]+-?\d+,\d+')
 MATRIX = tuple(f'm{i}' for i in range(16))
 
 
@@ -94,6 +95,11 @@ def columns_of(path: Path, comments: Sequence[str], first: Sequence[str]) -> Col
         return _said(path, cells, header=False)
     if all(is_number(c) for c in first[1:]):
         return _without_header(path, first)
+    if DECIMAL_COMMAS.search(','.join(first)):
+        raise SourceError(
+            f'{path}: expected numbers with decimal points, got commas in '
+            f'{",".join(first)[:80]!r}; write 1.5, not 1,5'
+        )
     for cell in first:
         _refuse_unit(path, cell)
     named = _named(path, first)
@@ -229,9 +235,11 @@ def _without_header(path: Path, first: Sequence[str]) -> Columns:
         names = ('file', 'qw', 'qx', 'qy', 'qz', *XYZ)
         return Columns(names, 'hloc, name qw qx qy qz tx ty tz, world-to-camera', False, True)
     if count == 8:
+        key = 'stamp' if numeric else 'file'
         raise SourceError(
             f'{path}: 8 columns without a header: the order of the quaternion cannot be known; '
-            'expected a first line such as "file x y z qx qy qz qw" or "file x y z qw qx qy qz" '
+            f'expected a first line such as "{key} x y z qx qy qz qw" or '
+            f'"{key} x y z qw qx qy qz" '
             '(of Cambridge Landmarks: "ImageFile, Camera Position [X Y Z W P Q R]"); add it'
         )
     raise SourceError(

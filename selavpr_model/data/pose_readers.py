@@ -41,7 +41,8 @@ def number(text: str, column: str, where: str) -> float:
     try:
         return float(text or 'nan')
     except ValueError:
-        raise SourceError(f'{where}: {column}: expected a number, got {text!r}') from None
+        kind = ' of decimal degrees' if column in ('latitude', 'longitude') else ''
+        raise SourceError(f'{where}: {column}: expected a number{kind}, got {text!r}') from None
 
 
 def stamp_of(text: str, where: str, unit: str = '') -> int:

@@ -52,6 +52,10 @@ class PoseTable:
 
 
 Lines = list[tuple[int, list[str]]]
+NO_TABLES = (
+    '.json', '.geojson', '.npy', '.npz', '.mat', '.yaml', '.yml', '.db', '.xlsx', '.xls', '.ods',
+    '.kml', '.kmz', '.gpx', '.xml', '.g2o', '.pkl', '.pickle',
+)  # fmt: skip
 
 
 def read_table(path: Path, base_camera: np.ndarray | None = None) -> PoseTable:
@@ -59,7 +63,7 @@ def read_table(path: Path, base_camera: np.ndarray | None = None) -> PoseTable:
     if path.suffix.lower() == '.bin' or (path.suffix == '.txt' and colmap.is_images_text(path)):
         rows = [image.row for image in colmap.read_images(path, base_camera)]
         return PoseTable(path, 'COLMAP, world-to-camera', By.NAME, rows)
-    if path.suffix.lower() in ('.json', '.npy', '.npz', '.mat', '.yaml', '.yml', '.db'):
+    if path.suffix.lower() in NO_TABLES:
         raise SourceError(
             f'{path}: expected a table of poses (CSV, TUM, KITTI, COLMAP images.txt), got '
             f'{path.suffix}; give the folder of the data set itself, or export a table'

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 import logging
 import os
@@ -51,8 +52,10 @@ class VideoFrames:
             self.count, self.rate = video.count, video.rate
         if str(poses) not in ('', 'none'):
             self._read_poses(Path(poses), base_camera)
+        self.base_camera = np.eye(4) if base_camera is None else base_camera
         self.found = self.posed = 0
-        self.dropped = 0
+        self.dropped: Counter[str] = Counter()
+        self._truth: dict[int, np.ndarray | None] = {}
 
     def _read_poses(self, name: Path, base_camera: np.ndarray | None) -> None:
         if not name.is_file():
@@ -77,13 +80,16 @@ class VideoFrames:
 
     def __iter__(self) -> Iterator[Frame]:
         self.found = self.posed = 0
+        self.dropped.clear()
         with _Opened(self.path) as video:
             for stamp, image in video.images():
                 pose = self.poses.at(stamp, POSE_GAP_NS)
                 self.posed += pose is not None
+                self._truth[stamp] = pose
                 yield Frame(stamp, image, pose=pose, name=f'{self.found:06d}')
                 self.found += 1
-        self.dropped = max(self.count - self.found, 0)
+        if missing := max(self.count - self.found, 0):
+            self.dropped[DAMAGED] = missing
         if not self.found:
             raise SourceError(f'{self.path}: not one frame can be decoded; encode it anew')
         if self.dropped:
@@ -92,8 +98,15 @@ class VideoFrames:
     @property
     def report(self) -> SourceReport:
         """What the last iteration used and left out."""
-        left_out = {DAMAGED: self.dropped} if self.dropped else {}
+        left_out = dict(self.dropped)
         return SourceReport(self.found, self.posed, self.pose_source, left_out=left_out)
+
+    def truth(self) -> dict[int, np.ndarray | None]:
+        """stamp_ns of every frame -> (4, 4) T_map_camera or None; decodes the video if need be."""
+        if not self._truth:
+            for _ in self:
+                pass
+        return dict(self._truth)
 
 
 class _Opened:

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field, replace
 import math
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from selavpr_model.config import TemporalConfig
-from selavpr_model.decision.evidence import by_matches, Evidence
-from selavpr_model.decision.modes import grouped, joined, Mode
+from selavpr_model.decision.evidence import by_matches, Evidence, shared
+from selavpr_model.decision.modes import grouped, joined, Mode, tree_of
 from selavpr_model.matching.nearest import count_mutual
 from selavpr_model.poses import inverse
 from selavpr_model.records import Candidate
@@ -27,6 +26,7 @@ ACTIVE = 500
 MODES = 10  # places looked at as the centre of the belief
 FAINT = 0.001  # of the belief in the best place: what holds less parts modes
 MOST_IN_MODES = 200  # places; a belief that is spread over more knows nothing
+MEASURED_AGAIN = 1.1  # times as many places as when their spacing was measured
 REACH = 3.0  # standard deviations of motion that are followed
 FAR_M = 1e7  # between places whose poses have no common frame
 
@@ -70,16 +70,20 @@ class TemporalBelief:
     def __init__(
         self, poses: np.ndarray, config: TemporalConfig, radius_m: float, angle_deg: float,
         segments: int | np.ndarray = 0, evidence: Evidence = by_matches,
+        looks: np.ndarray | None = None,
     ) -> None:  # fmt: skip
         """poses, segments: as for `grow`; radius_m, angle_deg: places this near are one place;
-        evidence: what a frame's candidates say for their places."""
+        evidence: what a frame's candidates say for their places; looks: rows of other looks, as
+        `shared` takes them, None: there is none."""
         self._evidence_of = evidence
+        self._looks = np.empty((0, 0), np.int64) if looks is None else looks
         self._config = config
         self._radius_m, self._cos_same = radius_m, math.cos(math.radians(angle_deg))
         self._poses: np.ndarray = np.empty((0, 4, 4))
         self._belief: np.ndarray = np.empty(0)
         self._segments: np.ndarray = np.empty(0)
         self._links: dict[int, set[int]] = {}
+        self._measured = 0  # places whose spacing is known
         self.grow(poses, segments)
         self.reset()
 
@@ -97,22 +101,27 @@ class TemporalBelief:
         self._segments = np.append(self._segments, np.broadcast_to(segments, len(poses)) * FAR_M)
         self._axes = self._poses[:, :3, 2]  # optical axes
         self._positions = self._points(self._poses, self._segments)
-        self._tree = cKDTree(self._positions)
+        self._tree = tree_of(self._positions)
         extent = np.ptp(self._poses[:, :3, 3], axis=0) if len(self) else np.zeros(3)
         self._extent_m = float(np.linalg.norm(extent))
-        self._sigma_m = self._config.motion_sigma_m + self._spacing() / 2
+        if len(self) >= MEASURED_AGAIN * self._measured:
+            self._measured, spacing = len(self), self._spacing()
+            self._sigma_m = self._config.motion_sigma_m + spacing / 2
 
     @staticmethod
     def _points(poses: np.ndarray, segments: np.ndarray) -> np.ndarray:
-        """(n, 4): positions, and the segment as a direction in which nothing is near."""
-        return np.column_stack([poses[:, :3, 3], segments])
+        """(n, 3): positions, and those of other segments so far away that nothing is near."""
+        points = poses[:, :3, 3].copy()
+        points[:, 0] += segments
+        return points
 
     def _spacing(self) -> float:
         """Median distance of a place to its nearest neighbour, m."""
         if len(self) < 2:
             return 0.0
         nearest = self._tree.query(self._positions, k=2)[0][:, 1]
-        return float(np.median(nearest[nearest < FAR_M])) if nearest.min() < FAR_M else 0.0
+        near = nearest < FAR_M / 2
+        return float(np.median(nearest[near])) if near.any() else 0.0
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -197,28 +206,26 @@ class TemporalBelief:
         count = len(self._belief)
         if REACH * spread_m > self._extent_m:  # it can be anywhere by now
             return np.full(count, float(self._belief.sum()) / count)
-        rows = np.argsort(-self._belief, kind='stable')[:ACTIVE]
+        rows = largest(self._belief, ACTIVE)
         rest = self._belief.copy()
         rest[rows] = 0.0
-        led = self._poses[rows] @ motion
-        points = self._points(led, self._segments[rows])
-        near = self._tree.query_ball_point(points, REACH * spread_m)
-        counts = np.array([len(n) for n in near], dtype=np.int64)
-        source = np.repeat(np.arange(len(rows)), counts)
-        target = np.concatenate([np.asarray(n, dtype=np.int64) for n in near])
-        share = self._closeness(points[source], led[:, :3, 2][source], target, spread_m)
+        led = (self._poses[rows].reshape(-1, 4) @ motion).reshape(-1, 4, 4)
+        tree = tree_of(self._points(led, self._segments[rows]))
+        near = tree.sparse_distance_matrix(self._tree, REACH * spread_m, output_type='ndarray')
+        source, target = near['i'], near['j']
+        share = self._closeness(near['v'], led[:, :3, 2][source], target, spread_m)
         total = np.bincount(source, share, minlength=len(rows))
-        share *= self._belief[rows][source] / np.maximum(total, 1.0)[source]
+        share *= (self._belief[rows] / np.maximum(total, 1.0))[source]
         return np.bincount(target, share, minlength=count) + rest
 
     def _closeness(
-        self, positions: np.ndarray, axes: np.ndarray, target: np.ndarray, spread_m: float
+        self, distances: np.ndarray, axes: np.ndarray, target: np.ndarray, spread_m: float
     ) -> np.ndarray:
         """exp(-(distance / spread)^2 / 2 - (angle / spread)^2 / 2), (n,)."""
-        away = np.sum((positions - self._positions[target]) ** 2, axis=1) / spread_m**2
-        angle = np.arccos(np.clip(np.einsum('ni,ni->n', axes, self._axes[target]), -1.0, 1.0))
-        turned = (angle / math.radians(self._config.turn_sigma_deg)) ** 2
-        return np.exp(-0.5 * (away + turned))
+        cosines = np.einsum('ni,ni->n', axes, self._axes[target])
+        angles = np.arccos(np.clip(cosines, -1.0, 1.0, out=cosines), out=cosines)
+        turned = (angles / math.radians(self._config.turn_sigma_deg)) ** 2
+        return np.exp(-0.5 * ((distances / spread_m) ** 2 + turned))
 
     def _evidence(self, candidates: Sequence[Candidate]) -> np.ndarray:
         """What this frame says for each place, (N,) nat; nothing where nothing was retrieved."""
@@ -226,7 +233,7 @@ class TemporalBelief:
             return np.zeros_like(self._belief)
         evidence = np.full_like(self._belief, self._config.missed_evidence)
         evidence[[c.row for c in candidates]] = self._evidence_of(candidates, self._config)
-        return evidence
+        return shared(evidence, self._looks)
 
     def _weigh(self, evidence: np.ndarray) -> None:
         """Bayes' rule; the off-map state explains any frame equally well (evidence 0)."""
@@ -237,20 +244,21 @@ class TemporalBelief:
 
     def _summary(self, evidence: np.ndarray) -> Belief:
         """The place with the most probability around it, and the mode that it belongs to."""
-        top = np.argsort(-self._belief, kind='stable')[:MODES]
-        masses = [float(self._belief[self._around(int(row))].sum()) for row in top]
+        most = largest(self._belief, MOST_IN_MODES)
+        top = most[:MODES]
+        around = self._around(top)
+        masses = [float(self._belief[rows].sum()) for rows in around]
         best = int(np.argmax(masses))
-        rows = self._around(int(top[best]))
-        self._modes = self._find_modes()
+        rows = around[best]
+        self._modes = self._find_modes(most)
         mode = self._mode_of(int(top[best]))
         spoken = float(evidence[rows].max())
         return Belief(
             frozenset(rows.tolist()), masses[best], 1.0 - self._off, spoken, mode,
         )  # fmt: skip
 
-    def _find_modes(self) -> dict[int, int]:
-        """Row -> number of its mode, of the places that hold a share of the belief."""
-        rows = np.argsort(-self._belief, kind='stable')[:MOST_IN_MODES]
+    def _find_modes(self, rows: np.ndarray) -> dict[int, int]:
+        """Row -> number of its mode, of rows (n,), best first, that hold a share of the belief."""
         rows = rows[self._belief[rows] >= FAINT * self._belief[rows[0]]]
         where = self._positions[rows], self._axes[rows]
         labels = grouped(*where, self._radius_m, self._cos_same, joined(rows, self._links))
@@ -260,7 +268,7 @@ class TemporalBelief:
         """The mode that a place belongs to; of a place that holds next to nothing its own."""
         number = self._modes.get(row)
         if number is None:
-            rows = self._around(row).tolist()
+            rows = self._around(np.array([row]))[0].tolist()
         else:
             rows = [r for r, other in self._modes.items() if other == number]
         share = dict(zip(rows, self._belief[rows].tolist(), strict=True))
@@ -270,13 +278,32 @@ class TemporalBelief:
         """The probability of the mode that a place belongs to."""
         return self._mode_of(row).mass
 
-    def _around(self, row: int) -> np.ndarray:
-        """Rows that show the same place as `row`, itself included."""
-        near = self._close(row)
-        linked = set().union(*(self._links.get(int(r), ()) for r in near)) - set(near.tolist())
-        others = [self._close(r) for r in sorted(linked) if r < len(self)]
-        return np.unique(np.concatenate([near, *others])) if others else near
+    def _around(self, rows: np.ndarray) -> list[np.ndarray]:
+        """For each of the rows (n,) those that show the same place, itself included."""
+        close = self._close(rows)
+        return [self._with_linked(near) for near in close] if self._links else close
 
-    def _close(self, row: int) -> np.ndarray:
-        near = np.array(self._tree.query_ball_point(self._positions[row], self._radius_m))
-        return near[self._axes[near] @ self._axes[row] >= self._cos_same]
+    def _with_linked(self, near: np.ndarray) -> np.ndarray:
+        """Rows and those around what closures join them with."""
+        linked = set().union(*(self._links.get(r, ()) for r in near.tolist())) - set(near.tolist())
+        others = np.array(sorted(r for r in linked if r < len(self)), np.int64)
+        return np.unique(np.concatenate([near, *self._close(others)])) if len(others) else near
+
+    def _close(self, rows: np.ndarray) -> list[np.ndarray]:
+        found = self._tree.query_ball_point(self._positions[rows], self._radius_m)
+        near = [np.array(one) for one in found]
+        return [
+            one[self._axes[one] @ self._axes[row] >= self._cos_same]
+            for row, one in zip(rows, near, strict=True)
+        ]
+
+
+def largest(values: np.ndarray, count: int) -> np.ndarray:
+    """Indices of the `count` largest of (n,), largest first, of equals the first; all where there
+    are fewer. Sorting all would take a millisecond of ten thousand."""
+    if count >= len(values):
+        return np.argsort(-values, kind='stable')
+    least = np.partition(values, len(values) - count)[len(values) - count]
+    above = np.flatnonzero(values > least)
+    equal = np.flatnonzero(values == least)[: count - len(above)]
+    return np.concatenate([above[np.argsort(-values[above], kind='stable')], equal])

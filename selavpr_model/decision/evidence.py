@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""What one frame says for each place, against being off the map: by confidence or by matches."""
+"""What one frame says for each place, against being off the map: by confidence or by matches.
+
+A place that several sessions have seen has a view of each. A frame is like one of them, and what
+that one says holds for the place.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from scipy.spatial import cKDTree
 from scipy.special import logit
 
 from selavpr_model.config import TemporalConfig
@@ -52,3 +57,36 @@ def by_matches(candidates: Sequence[Candidate], config: TemporalConfig) -> np.nd
     deviations = (roots - median) / deviation
     gain = config.evidence_per_deviation * (deviations - config.neutral_deviations)
     return np.clip(gain, -config.max_evidence, config.max_evidence)
+
+
+def shared(evidence: np.ndarray, looks: np.ndarray) -> np.ndarray:
+    """(N,) nat: of each place the most that is said for it or for another look of it.
+
+    looks: (n, S) rows, -1 for none, as looks_in gives them for the first n places of a map; others
+    have none.
+    """
+    if looks.size:
+        known = np.append(evidence, -np.inf)  # row -1
+        evidence[: len(looks)] = np.maximum(evidence[: len(looks)], known[looks].max(axis=1))
+    return evidence
+
+
+def other_looks(
+    positions: np.ndarray, axes: np.ndarray, sessions: np.ndarray, names: np.ndarray,
+    radius_m: float,
+) -> np.ndarray:  # fmt: skip
+    """(N, S) rows that show the same place in each of the sessions `names`, -1 where none does.
+
+    Of each other session the nearest, where the camera stood and looked the same way: within half
+    the radius of a place, of which a radius counts as much as 60 degrees. positions: (N, d) m;
+    axes: (N, 3) unit, optical; sessions: (N,).
+    """
+    points = np.column_stack([positions, axes * radius_m])
+    found = np.full((len(points), len(names)), -1, np.int64)
+    for column, name in enumerate(names):
+        rows, others = np.flatnonzero(sessions == name), np.flatnonzero(sessions != name)
+        if len(rows):
+            tree = cKDTree(points[rows])
+            near = tree.query(points[others], distance_upper_bound=radius_m / 2)[1]
+            found[others, column] = np.append(rows, -1)[near]
+    return found

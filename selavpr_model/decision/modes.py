@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
@@ -25,6 +25,12 @@ class Mode:
     mass: float = 0.0
 
 
+def tree_of(points: np.ndarray) -> cKDTree:
+    """Of (n, d). Nodes are halved in space: this is built in half the time that equal halves of
+    the points take, and places along streets are found as soon."""
+    return cKDTree(points, balanced_tree=False, compact_nodes=False)
+
+
 def grouped(
     positions: np.ndarray, axes: np.ndarray, radius_m: float, cos_same: float, pairs: np.ndarray
 ) -> np.ndarray:
@@ -34,11 +40,16 @@ def grouped(
     seen in one direction, or joined by a closure. positions: (n, d); axes: (n, 3) unit; pairs:
     (m, 2) numbers of places that a closure joins.
     """
-    near = cKDTree(positions).query_pairs(radius_m, output_type='ndarray')
+    near = tree_of(positions).query_pairs(radius_m, output_type='ndarray')
     alike = np.einsum('ni,ni->n', axes[near[:, 0]], axes[near[:, 1]]) >= cos_same
-    edges = np.concatenate([near[alike], pairs])
-    graph = coo_array((np.ones(len(edges)), edges.T), shape=(len(axes), len(axes)))
-    return np.asarray(connected_components(graph, directed=False)[1])
+    n = len(axes)
+    here, there = np.concatenate([near[alike], pairs]).T
+    # each edge once, both ways and row by row: what scipy would make of an undirected graph, but
+    # more slowly; its search for strong components never ends where an edge is there twice
+    here, there = np.divmod(np.unique(np.append(here * n + there, there * n + here)), n)
+    starts = np.searchsorted(here, np.arange(n + 1))
+    graph = csr_array((np.ones(len(there)), there, starts), shape=(n, n))
+    return np.asarray(connected_components(graph, connection='strong')[1])
 
 
 def joined(rows: np.ndarray, links: Mapping[int, Collection[int]]) -> np.ndarray:

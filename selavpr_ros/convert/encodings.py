@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from selavpr_model.data.decode import to_8_bit
 from selavpr_model.errors import InputError
 from selavpr_model.runtime.image_size import is_decodable, MAX_PIXELS, require_size
 from selavpr_model.runtime.shown import shown
@@ -22,6 +23,7 @@ OTHER_TRANSPORTS = ('zstd', 'theora', 'ffmpeg', 'foxglove', 'avif')
 
 log = logging.getLogger(__name__)
 _failed: set[str] = set()  # encodings that cv_bridge failed on, each said once
+_told: set[str] = set()  # encodings whose meaning is assumed, each said once
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ LAYOUTS: dict[str, Layout] = {
     'bgra8': Layout(cv2.COLOR_BGRA2RGB, 4, bridged=True),
     'mono8': Layout(cv2.COLOR_GRAY2RGB, bridged=True),
     'mono16': Layout(cv2.COLOR_GRAY2RGB, dtype='u2'),
+    '16UC1': Layout(cv2.COLOR_GRAY2RGB, dtype='u2'),
     'yuv422': Layout(cv2.COLOR_YUV2RGB_UYVY, 2, even='w'),
     'uyvy': Layout(cv2.COLOR_YUV2RGB_UYVY, 2, even='w'),
     'yuv422_yuy2': Layout(cv2.COLOR_YUV2RGB_YUY2, 2, even='w'),
@@ -67,8 +70,11 @@ LAYOUTS: dict[str, Layout] = {
     **{f'bayer_{k}16': Layout(code, dtype='u2') for k, code in BAYER.items()},
 }
 
+UNNAMED = '16UC1'
+"""Of depth cameras, and of thermal ones whose driver does not say mono16."""
+HOLES = 0.001  # share of pixels of value 0, no depth, that a thermal image never has
 HINTS = {
-    '16UC1': 'this is a depth image; subscribe to the colour or grey image',
+    UNNAMED: 'this is a depth image; subscribe to the colour or grey image',
     '32FC1': 'this is a depth image; subscribe to the colour or grey image',
     '8UC1': 'its meaning is not given; set the driver to mono8',
     '8UC3': 'its channel order is not given; set the driver to rgb8 or bgr8',
@@ -81,18 +87,34 @@ def decode_raw(
 ) -> np.ndarray:  # fmt: skip
     """Bytes of a sensor_msgs/Image -> (H, W, 3) uint8 RGB that owns its memory.
 
-    16-bit samples keep their upper byte. Raises InputError for an unknown encoding or wrong sizes.
+    16-bit samples are stretched from their 1st to their 99th percentile. Raises InputError for an
+    unknown encoding, depth or wrong sizes.
     """
     layout = _layout(encoding)
     if min(height, width) > 0:  # else _rows says what the encoding needs
         require_size(width, height, max_pixels)
     rows = _rows(data, height, width, step, encoding, layout)
     if layout.dtype == 'u2':
-        rows = (rows.view('>u2' if is_bigendian else '<u2') >> 8).astype(np.uint8)
+        deep = rows.view('>u2' if is_bigendian else '<u2').astype(np.uint16, copy=False)
+        rows = _stretched(deep, encoding)
     if layout.bridged and (image := _convert(rows, height, width, encoding)) is not None:
         return image
     samples = rows if layout.channels == 1 else rows.reshape(height, width, layout.channels)
     return to_rgb(samples, layout.code, encoding)
+
+
+def _stretched(samples: np.ndarray, encoding: str) -> np.ndarray:
+    """(N, M) uint16 -> uint8; InputError where they are depths."""
+    if encoding == UNNAMED:
+        if np.count_nonzero(samples == 0) > HOLES * samples.size or samples.min() == samples.max():
+            raise InputError(f'image: encoding {encoding}: {HINTS[UNNAMED]}')
+        if UNNAMED not in _told:
+            _told.add(UNNAMED)
+            log.warning(
+                'images of encoding 16UC1 have no holes and are taken for grey ones, as of a '
+                'thermal camera; if they are depths, subscribe to the colour or grey image'
+            )
+    return to_8_bit(samples)
 
 
 def to_rgb(samples: np.ndarray, code: int | None, encoding: str) -> np.ndarray:
@@ -198,21 +220,28 @@ def decode_compressed(data: Any, form: str, max_pixels: int = MAX_PIXELS) -> np.
     `form` is the message's `format`, such as 'jpeg' or 'bgr8; jpeg compressed bgr8'.
     """
     source = form.split(';')[0].strip()
-    if source in ('16UC1', '32FC1') or 'compressedDepth' in form:
-        raise InputError(f'image: format {shown(form)}: {HINTS["16UC1"]}')
+    if source == '32FC1' or 'compressedDepth' in form:
+        raise InputError(f'image: format {shown(form)}: {HINTS["32FC1"]}')
     image = _imdecode(np.frombuffer(data, np.uint8), form, max_pixels)
+    if image.dtype == np.uint16:
+        grey = source in (UNNAMED, 'mono16')
+        image = (
+            to_rgb(_stretched(image[..., 0], source), cv2.COLOR_GRAY2BGR, source)
+            if grey
+            else (to_8_bit(image))
+        )
     # Old image_transport encodes rgb8 without swapping; then decoding already gives RGB.
     swapped = form.rstrip().endswith('compressed rgb8')
     return image if swapped else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _imdecode(data: np.ndarray, form: str, max_pixels: int) -> np.ndarray:
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(data, flags) if is_decodable(data.data, max_pixels) else None
     except (cv2.error, MemoryError):  # such as a header that contradicts what follows
         image = None
-    if image is None:
+    if image is None or image.dtype not in (np.uint8, np.uint16):
         raise InputError(
             f'image: {data.size} bytes of format {shown(form)} cannot be decoded as jpeg or png; '
             'they are damaged or of another format'

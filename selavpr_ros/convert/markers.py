@@ -70,7 +70,7 @@ class ClosureLines:
         }
 
     def add(self, closures: Iterable[LoopClosure], map_id: str) -> bool:
-        """Whether something new is to be drawn; with another map all lines of the last one go."""
+        """Whether there is something new to draw; nothing stays of another map."""
         new = map_id != self._map_id and any(self._ends.values())
         if map_id != self._map_id:
             self._map_id = map_id

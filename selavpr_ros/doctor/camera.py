@@ -10,6 +10,7 @@ import numpy as np
 from selavpr_model.records import SECOND
 from selavpr_ros.doctor.check import Check, fail, ok, warn
 from selavpr_ros.doctor.observation import Observation, Settings, Stream
+from selavpr_ros.doctor.robot import stands_still
 
 SLOW_HZ = 1.0
 DARK, FLAT = 20.0, 5.0  # mean and standard deviation of grey values
@@ -24,7 +25,10 @@ def camera(seen: Observation, settings: Settings) -> Check:
     text = f'{images.topic}: {kind}, {images.rate_hz:.1f} Hz'
     if not images.pictures:
         reason = images.rejected.most_common(1)[0][0]
-        return fail(name, f'{text}; no image can be decoded: {reason}', 'set the driver to rgb8')
+        cure = 'set the driver to rgb8'
+        if 'depth' in reason:
+            cure = 'name the topic of the colour or grey images: --image-topic'
+        return fail(name, f'{text}; no image can be decoded: {reason}', cure)
     if images.refuses:
         return fail(name, f'{text}; {images.refuses}', 'set qos_image:=sensor_data')
     if images.rejected:
@@ -62,9 +66,19 @@ def _content(seen: Observation, text: str) -> Check:
     if np.median(grey[:, 0]) < DARK or np.median(grey[:, 1]) < FLAT:
         cure = 'take the lens cap off, switch on a light, raise the exposure'
         return fail(name, f'{text}; the images are black or empty', cure)
+    if _repeats(seen):
+        cure = 'start the driver again: it repeats its last picture'
+        return fail(name, f'{text}; all show the same picture while odometry moves', cure)
     if images.rate_hz < SLOW_HZ:
         return warn(name, f'{text}: less than {SLOW_HZ:g} Hz', "raise the driver's rate")
     return ok(name, text)
+
+
+def _repeats(seen: Observation) -> bool:
+    """Whether not one value of a picture differs from the first, although the robot drives."""
+    pictures = [picture for _, picture in seen.images.pictures]
+    moves = len(seen.odometry.poses) > 1 and not stands_still(seen)
+    return moves and len(pictures) > 1 and all(np.array_equal(p, pictures[0]) for p in pictures)
 
 
 def calibration(seen: Observation, settings: Settings) -> Check:

@@ -14,8 +14,12 @@ from selavpr_model.runtime.outputs import require_outputs, write_json
 from selavpr_ros.config import NodeConfig
 
 DEFAULTS = NodeConfig()
-Bag = Annotated[Path | None, typer.Argument(help='ROS 2 bag; none: the robot that runs here')]
-Map = Annotated[Path | None, typer.Option('--map', help='folder of the map')]
+Bag = Annotated[
+    Path | None, typer.Argument(help='bag to look at; not given: the topics of the running robot')
+]
+Map = Annotated[
+    Path | None, typer.Option('--map', help='folder of the map; not given: the line map is FAIL')
+]
 ImageTopic = Annotated[str, typer.Option(help='topic of the images; empty: the only one')]
 OdomTopic = Annotated[str, typer.Option(help='topic of the odometry; empty: the only one')]
 Namespace = Annotated[str, typer.Option(help='namespace of the robot')]
@@ -27,8 +31,10 @@ BaseCamera = Annotated[
 QosImage = Annotated[
     str, typer.Option(help='QoS that the node asks of images: sensor_data or reliable')
 ]
-PublishTf = Annotated[bool, typer.Option(help='whether the node is to send map -> odom')]
-Seconds = Annotated[float, typer.Option(help='how long it listens', min=0.5, max=600.0)]
+PublishTf = Annotated[bool, typer.Option(help='check what the node needs to publish map -> odom')]
+Seconds = Annotated[
+    float, typer.Option(help='time to listen to the running robot, in s', min=0.5, max=600.0)
+]
 
 
 @with_configs
@@ -49,7 +55,10 @@ def doctor(
 ) -> None:
     """Say what keeps a robot, or a bag, from being localised, and the cure.
 
-    Ends with 1 where a line is FAIL. Example: selavpr doctor demo/winter --map maps/summer
+    A line each for camera, odometry, TF, map and so on: OK, WARN or FAIL. The exit code is 1 if a
+    line is FAIL.
+
+    Example: selavpr doctor demo/winter --map maps/summer
     """
     from selavpr_ros.doctor import report
     from selavpr_ros.doctor.observation import Settings

@@ -15,6 +15,7 @@ from selavpr_model.records import Camera, SECOND
 from selavpr_ros.config import NodeConfig
 from selavpr_ros.convert import camera_info, from_ros
 from selavpr_ros.convert.tf_buffer import TransformBuffer
+from selavpr_ros.node.tf.disputes import Disputes
 
 MOST_PICTURES = 60
 
@@ -125,10 +126,13 @@ class Tree:
     buffer: TransformBuffer = field(default_factory=TransformBuffer)
     edges: Counter[tuple[str, str]] = field(default_factory=Counter)
     troubles: Counter[str] = field(default_factory=Counter)
+    disputes: Disputes = field(default_factory=Disputes)
+    disputed: list[str] = field(default_factory=list)
     hint: str = ''
 
     def add(self, message: Any, static: bool) -> None:
         self.troubles.update(self.buffer.add(message, static))
+        self.disputed += self.disputes.see(message, static)
         self.edges.update((e.header.frame_id, e.child_frame_id) for e in message.transforms)
 
 

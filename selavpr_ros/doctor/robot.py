@@ -99,9 +99,12 @@ def _motion(seen: Observation, settings: Settings, text: str) -> Check:
     odom, name = seen.odometry, 'odometry'
     jumps = breaks(odom.poses)
     if jumps:
-        cure = 'it was restarted, or lost its way: see its log; map -> odom is withdrawn then'
+        cure = (
+            'it was restarted, or lost its way: see its log, and that it is in metres; '
+            'map -> odom is withdrawn then'
+        )
         return fail(name, f'{text}; {jumps[0]} ({len(jumps)} times)', cure)
-    if _stands_still(seen) and _view_changes(seen):
+    if stands_still(seen) and _view_changes(seen):
         cure = 'see that its driver runs and gets its wheels or images'
         return fail(name, f'{text}; it stands still while the views change', cure)
     used = _used(seen, settings)
@@ -115,7 +118,8 @@ def _motion(seen: Observation, settings: Settings, text: str) -> Check:
     return ok(name, f'{text}, {share}')
 
 
-def _stands_still(seen: Observation) -> bool:
+def stands_still(seen: Observation) -> bool:
+    """Whether odometry says that the robot did not move; False without odometry."""
     poses = [T for _, T in seen.odometry.poses]
     if len(poses) < 2:
         return False
@@ -160,6 +164,9 @@ def tree(seen: Observation, settings: Settings) -> Check:
         if len(several) > 1:
             text = f'{child!r} has {len(several)} parents: {", ".join(sorted(several))}'
             return fail(name, text, 'stop one of their publishers')
+    if seen.tree.disputed:
+        text, _, cure = seen.tree.disputed[0].partition(': ')
+        return fail(name, text, cure)
     return _roots(seen, settings, parents)
 
 

@@ -103,6 +103,8 @@ class Mounting:
         base, camera = self._context.config.base_frame, self.camera_frame
         if not camera or self._given() is not None:
             return None
+        if (dispute := self._tf.disputes.between(base, camera)) is not None:
+            return f'where {camera!r} sits on {base!r} is in dispute: {dispute}'
         if self._late is not None:
             return (
                 f'where {camera!r} sits on {base!r} is not known at the image: {self._late}; the '

@@ -90,7 +90,7 @@ def _inside(path: str, folders: list[Path], what: str) -> Path:
         allowed = ', '.join(map(str, folders))
         raise OutsideError(
             f'{what}: expected a path below {allowed}; got {shown(path)}; start the node with '
-            'maps_root:=FOLDER to allow another one'
+            'the parameter maps_root: FOLDER (params_file) to allow another one'
         )
     for part in (plain, *plain.parents):
         if part.is_symlink() and part.parent.resolve().is_relative_to(root):

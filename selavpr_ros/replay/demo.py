@@ -32,7 +32,8 @@ from selavpr_model.runtime.paths import REPOSITORY
 from selavpr_model.runtime.version import software_version
 from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.replay import slam
-from selavpr_ros.replay.offline import Play, Request, run_with, Scoring
+from selavpr_ros.replay.offline import run_with, Scoring
+from selavpr_ros.replay.request import Play, Request
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def run(
     extractor = load_extractor(ExtractorConfig())
     place_map = town_map(out / 'map', data / MAPPED, extractor, rebuild)
     request = Request(
-        bag=data / DRIVEN, map=out / 'map', out=out, truth=TRUTH, play=play, keep_up=True,
+        source=data / DRIVEN, map=out / 'map', out=out, truth=TRUTH, play=play, keep_up=True,
         replay=ReplayConfig(rate=rate), extractor=extractor.config, rerun=rerun,
     )  # fmt: skip
     summary = run_with(request, extractor, place_map)

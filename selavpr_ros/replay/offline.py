@@ -1,32 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""A bag against a map: every frame answered in order, scored, and written as files.
+"""A recording against a map: every frame answered in order, scored, and written as files.
 
-predictions.csv depends on nothing but bag, map, model and configuration; what changes from run to
-run (timings, host) is in summary.json.
+predictions.csv depends on nothing but recording, map, model and configuration; what changes from
+run to run (timings, host) is in summary.json.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+import logging
 import os
-from pathlib import Path
 import platform
 from typing import Any
 
 import numpy as np
 import torch
 
-from selavpr_model.config import (
-    Config,
-    ExtractorConfig,
-    GeometryConfig,
-    RecognizerConfig,
-    ReplayConfig,
-    ScoreConfig,
-    TemporalConfig,
-)
+from selavpr_model.config import Config, ReplayConfig, ScoreConfig
+from selavpr_model.data.standstill import watched
 from selavpr_model.decision.thresholds import thresholds
 from selavpr_model.evaluation.export.rerun_file import RerunFile
 from selavpr_model.evaluation.export.trajectory import answered, write_tum
@@ -35,60 +28,21 @@ from selavpr_model.evaluation.report.examples import choose, draw_examples
 from selavpr_model.evaluation.report.report import Report, write_report
 from selavpr_model.evaluation.scoring import count_closures, Judge, latency_ms, Score, summarise
 from selavpr_model.features.extractor import Extractor, load_extractor
+from selavpr_model.maps.building.builder import numbered
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.storage.store import open_map
 from selavpr_model.recognizer import believe, PlaceRecognizer
-from selavpr_model.records import State
+from selavpr_model.records import Frame, State
 from selavpr_model.runtime.outputs import write_json
 from selavpr_model.runtime.progress import progress_bar
 from selavpr_ros.bags.reader import BagFrames
-from selavpr_ros.bags.topics import NO_POSE
+from selavpr_ros.bags.recordings import Recording
 from selavpr_ros.config import NodeConfig
-from selavpr_ros.replay.answers import LiveRun
 from selavpr_ros.replay.recorded import Watch, watch_answers
+from selavpr_ros.replay.request import Request
 
-Play = Callable[[BagFrames, Path, Mapping[str, Config], ReplayConfig, Path], LiveRun]
-
+log = logging.getLogger(__name__)
 HEADROOM = 0.7  # share of the time between two images that a frame may take
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Request:
-    """What to replay. truth: topic of the true poses; base_camera: (4, 4), None: from the bag.
-
-    play: replay.live.play, to run the live node on the same bag, too; it alone needs ROS.
-    keep_up: where this machine needs longer for a frame than the bag has, play image by image.
-    rerun: .rrd file for the rerun viewer.
-    """
-
-    bag: Path
-    map: Path
-    out: Path
-    truth: str = NO_POSE
-    image_topic: str = ''
-    base_camera: np.ndarray | None = None
-    play: Play | None = None
-    keep_up: bool = False
-    rerun: Path | None = None
-    extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
-    recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
-    temporal: TemporalConfig = field(default_factory=TemporalConfig)
-    geometry: GeometryConfig = field(default_factory=GeometryConfig)
-    score: ScoreConfig = field(default_factory=ScoreConfig)
-    replay: ReplayConfig = field(default_factory=ReplayConfig)
-
-    def frames(self) -> BagFrames:
-        return BagFrames(
-            self.bag, self.image_topic, self.truth, self.base_camera, config=self.replay
-        )
-
-    def configs(self) -> dict[str, Any]:
-        groups = ('extractor', 'recognizer', 'temporal', 'geometry', 'score', 'replay')
-        return {
-            'bag': str(self.bag), 'map': str(self.map), 'truth': self.truth,
-            'image_topic': self.image_topic, 'live': self.play is not None,
-            **{name: getattr(self, name).to_dict() for name in groups},
-        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,18 +61,18 @@ class Replayed:
 
 
 def answer(
-    frames: BagFrames,
+    frames: Recording,
     recognizer: PlaceRecognizer,
     only: Container[int] | None = None,
     watch: Watch | None = None,
 ) -> Replayed:
-    """Recognise every frame of a bag, in order; `only`: those with these stamps.
+    """Recognise every frame of a recording, in order; `only`: those with these stamps.
 
     watch: called with each frame and its answer.
     """
     predictions, timings = [], []
     recognizer.reset()
-    for frame in progress_bar(frames, 'replay', unit='frame', leave=False):
+    for frame in watched(read(frames), frames.path, 'odom'):
         if only is not None and frame.stamp_ns not in only:
             continue
         recognition = recognizer.process(frame)
@@ -127,6 +81,17 @@ def answer(
         predictions.append(from_recognition(recognition, frames.base_camera))
         timings.append(recognition.timings_ns)
     return Replayed(predictions, timings, Counter(frames.dropped))
+
+
+def read(frames: Recording) -> Iterator[Frame]:
+    """Its frames; an image of a folder that cannot be read is counted and left out."""
+    total, each = len(frames) or None, numbered(frames, 0)
+    for index, frame in progress_bar(each, 'replay', unit='frame', total=total, leave=False):
+        if isinstance(frame, Frame):
+            yield frame
+        else:
+            log.warning('%s, image %d left out: %s', frames.path, index, frame)
+            frames.dropped['undecodable'] += 1
 
 
 def run(request: Request) -> dict[str, Any]:
@@ -150,7 +115,7 @@ def run_with(request: Request, extractor: Extractor, place_map: PlaceMap) -> dic
     latency = latency_ms(answers.timings_ns)
     write_csv(request.out / 'predictions.csv', answers.predictions)
     write_tum(request.out / 'trajectory.txt', answered(answers.predictions))
-    if request.play is not None:
+    if request.play is not None and isinstance(frames, BagFrames):
         configs, pace = live_configs(request, extractor), _pace(request, scoring, latency)
         live = request.play(frames, request.map, configs, pace, request.out)
         write_csv(request.out / 'predictions_live.csv', live.predictions)
@@ -163,17 +128,17 @@ def run_with(request: Request, extractor: Extractor, place_map: PlaceMap) -> dic
         summary['deterministic'] = replayed
         latency |= {f'live {k}': v for k, v in latency_ms(live.latencies_ns).items()}
     summary |= {'latency_ms': latency, **describe(extractor, place_map)}
-    summary['source'] = f'{request.bag}: {frames.report.words()}'
+    summary['source'] = f'{request.source}: {frames.report.words()}'
     write_json(request.out / 'summary.json', summary)
     write_json(request.out / 'config.json', request.configs())
     _write_report(request, extractor, place_map, scoring, scores, summary)
     return summary
 
 
-def _recorded_answer(request: Request, frames: BagFrames, recognizer: PlaceRecognizer) -> Replayed:
+def _recorded_answer(request: Request, frames: Recording, recognizer: PlaceRecognizer) -> Replayed:
     if request.rerun is None:
         return answer(frames, recognizer)
-    with RerunFile(request.rerun, f'{request.bag.name} in {request.map.name}') as recording:
+    with RerunFile(request.rerun, f'{request.source.name} in {request.map.name}') as recording:
         watch = watch_answers(recording, recognizer, frames.truth())
         return answer(frames, recognizer, watch=watch)
 
@@ -193,9 +158,9 @@ def explained(live: Sequence[Prediction], answers: Replayed) -> list[Prediction]
 
 
 class Scoring:
-    """True poses and the map, for judging any run of the same bag."""
+    """True poses and the map, for judging any run of the same recording."""
 
-    def __init__(self, frames: BagFrames, place_map: PlaceMap, config: ScoreConfig) -> None:
+    def __init__(self, frames: Recording, place_map: PlaceMap, config: ScoreConfig) -> None:
         self.truth = frames.truth()
         self.judge = Judge(place_map.places, frames.base_camera, config)
 
@@ -280,8 +245,9 @@ def _write_report(
     scores: list[Score],
     summary: Mapping[str, Any],
 ) -> None:
+    shown = (f for _, f in numbered(request.frames(), 0) if isinstance(f, Frame))
     report = Report(
-        title=f'{request.bag.stem} in {request.map.name}',
+        title=f'{request.source.stem} in {request.map.name}',
         summary=summary,
         scores=scores,
         truth=scoring.truth,
@@ -291,7 +257,7 @@ def _write_report(
         if believe(place_map, request.recognizer, request.temporal)
         else thresholds(request.recognizer, place_map.calibration),
         examples=draw_examples(
-            choose(scores), request.frames(), extractor, place_map, request.recognizer.score
+            choose(scores), shown, extractor, place_map, request.recognizer.score
         ),
         config=request.configs(),
     )

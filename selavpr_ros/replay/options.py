@@ -12,9 +12,16 @@ from selavpr_model.cli.options import Fields
 from selavpr_model.config import GeometryConfig, ReplayConfig
 from selavpr_model.errors import ConfigError
 
+Recording = Annotated[
+    Path, typer.Argument(help='bag (ROS 2 or 1), video, or folder of images of any layout')
+]
+Live = Annotated[bool, typer.Option(help='also play the bag to the node over DDS; a bag only')]
 Truth = Annotated[
     str,
-    typer.Option(help='topic or file of the true poses, or tf:FRAME; none: nothing is scored'),
+    typer.Option(
+        help='topic of a bag or file of the true poses, or tf:FRAME; empty: those that are found; '
+        'none: nothing is scored'
+    ),
 ]
 SlamTruth = Annotated[
     str,

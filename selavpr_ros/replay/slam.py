@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from selavpr_model.config import ExtractorConfig, MapConfig, ScoreConfig
+from selavpr_model.data.standstill import watched
 from selavpr_model.errors import ConfigError
 from selavpr_model.evaluation.export.rerun_file import RerunFile
 from selavpr_model.evaluation.slam_score import (
@@ -86,12 +87,13 @@ class Drive:
         self.picture = picture if picture.is_file() else None
 
     def __iter__(self) -> Any:
-        for frame in self.frames:
+        bag = isinstance(self.frames, BagFrames)
+        for frame in watched(self.frames, self.request.source, 'odom' if bag else 'pose'):
             if frame.name == TRUTH_PICTURE:
                 continue
             pose = None if frame.pose is None else scaled(frame.pose, self.request.unit_m)
             self.poses.append(pose)
-            odom = frame.odom if isinstance(self.frames, BagFrames) else pose
+            odom = frame.odom if bag else pose
             yield replace(frame, pose=None, odom=odom if self.request.odometry else None)
 
 

@@ -10,10 +10,13 @@ import sqlite3
 from backports import zstd
 from bag_helpers import (
     drive,
+    header,
     IMAGE,
     image,
+    make,
     pose_stamped,
     ROS1,
+    ROS2,
     START,
     STEP,
     write,
@@ -268,3 +271,17 @@ def test_of_an_image_in_several_forms_the_easiest_is_read(tmp_path, topics, take
             BagFrames(path)
     else:
         assert BagFrames(path).image_topic == taken
+
+
+def test_a_bag_of_thermal_images_is_stretched(tmp_path: Path) -> None:
+    """16UC1 without holes, of values that lie close together."""
+    grey = np.arange(24 * 32).reshape(24, 32)
+    frames = [
+        make(ROS2, 'sensor_msgs/Image', header(ROS2, START + i, 'cam'), 24, 32, '16UC1', 0, 64,
+             (7000 + i + grey).astype('<u2').view(np.uint8).ravel())
+        for i in range(3)
+    ]  # fmt: skip
+    entries = [('/boson/image_raw', START + i, frame) for i, frame in enumerate(frames)]
+    write(tmp_path / 'bag', entries)
+    for frame in BagFrames(tmp_path / 'bag'):
+        assert (frame.image.min(), frame.image.max()) == (0, 255)

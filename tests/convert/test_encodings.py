@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 import struct
 from types import SimpleNamespace
 from typing import Any
@@ -16,12 +17,14 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage
 
+from selavpr_model.data.decode import read_rgb
 from selavpr_model.errors import InputError
 from selavpr_ros.convert import encodings, from_ros
 
 
 def expected(rgb: np.ndarray, encoding: str) -> np.ndarray:
-    return np.repeat(rgb[:, :, 1:2], 3, 2) if encoding.startswith('mono') else rgb
+    is_grey = encoding in ('mono8', 'mono16', '16UC1')
+    return np.repeat(rgb[:, :, 1:2], 3, 2) if is_grey else rgb
 
 
 @pytest.mark.parametrize('padding', [0, 10])
@@ -35,8 +38,10 @@ def test_every_encoding_gives_the_picture_back(encoding: str, big: bool, padding
     got = from_ros.rgb_image(msg).astype(int)
     assert got.shape == rgb.shape
     inner = (slice(2, -2), slice(2, -2))  # demosaicing has no neighbours at the border
-    exact = encoding in ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'mono16')
-    tolerance = 0 if exact else 20
+    exact = encoding in ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8')
+    tolerance = (
+        0 if exact else 5 if encoding in ('mono16', '16UC1') else 20
+    )  # 16 bits are stretched
     assert np.abs(got - expected(rgb, encoding))[inner].max() <= tolerance
 
 
@@ -108,7 +113,8 @@ def test_well_formed_images_of_any_size_are_decoded_and_padding_never_matters(
     try:
         image = from_ros.rgb_image(packed)
     except InputError as error:  # OpenCV needs a few pixels to demosaic
-        assert encoding.startswith('bayer') and min(height, width) < 3, error
+        demosaiced = encoding.startswith('bayer') and min(height, width) < 3
+        assert demosaiced or (encoding == '16UC1' and 'depth' in str(error)), error
     else:
         np.testing.assert_array_equal(from_ros.rgb_image(padded), image)
 
@@ -160,7 +166,47 @@ def test_jpeg_and_sixteen_bit_and_grey_files_are_decoded():
     assert np.abs(got - picture()).mean() < 6
     grey16 = cv2.imencode('.png', picture()[:, :, 1].astype(np.uint16) << 8)[1].tobytes()
     got = from_ros.rgb_image(CompressedImage(format='mono16; png compressed mono16', data=grey16))
-    np.testing.assert_array_equal(got, expected(picture(), 'mono8'))
+    assert np.abs(got.astype(int) - expected(picture(), 'mono8')).max() <= 5
+
+
+THERMAL = (29_000 + 2.0 * picture()[:, :, 1]).astype(np.uint16)
+"""Centikelvin: 290 to 295 K."""
+
+
+@pytest.mark.parametrize('encoding', ['mono16', '16UC1'])
+@pytest.mark.parametrize('kind', ['raw', 'big endian', 'compressed'])
+def test_a_thermal_image_uses_the_whole_range(encoding: str, kind: str, caplog: Any):
+    encodings._told.clear()
+    if kind == 'compressed':
+        png = cv2.imencode('.png', THERMAL)[1].tobytes()
+        msg: Any = CompressedImage(format=f'{encoding}; png compressed {encoding}', data=png)
+    else:
+        stored = THERMAL.astype('>u2' if kind == 'big endian' else '<u2')
+        msg = message(encoding, 24, 32, stored.tobytes(), 64, int(kind == 'big endian'))
+    for _ in range(2):
+        got = from_ros.rgb_image(msg).astype(int)
+        assert np.abs(got - expected(picture(), 'mono8')).max() <= 6
+    said = [r.message for r in caplog.records if '16UC1' in r.message]
+    assert len(said) == (encoding == '16UC1')
+
+
+def test_a_folder_and_a_bag_show_a_thermal_image_alike(tmp_path: Path):
+    cv2.imwrite(str(tmp_path / 'x.png'), THERMAL)
+    msg = message('16UC1', 24, 32, THERMAL.tobytes(), 64)
+    np.testing.assert_array_equal(from_ros.rgb_image(msg), read_rgb(tmp_path / 'x.png'))
+
+
+@pytest.mark.parametrize('encoding', ['16UC1', '16UC1; png compressed 16UC1'])
+def test_depth_is_known_by_its_holes(encoding: str):
+    depth = THERMAL.copy()
+    depth[3, 4:9] = 0  # nothing measured
+    if ';' in encoding:
+        png = cv2.imencode('.png', depth)[1].tobytes()
+        msg: Any = CompressedImage(format=encoding, data=png)
+    else:
+        msg = message(encoding, 24, 32, depth.tobytes(), 64)
+    with pytest.raises(InputError, match='depth'):
+        from_ros.rgb_image(msg)
 
 
 @pytest.mark.parametrize('form', ['16UC1; png compressed 16UC1', '16UC1; compressedDepth png'])

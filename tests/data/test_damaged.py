@@ -89,7 +89,7 @@ def test_the_command_says_one_line_and_ends_with_1(tmp_path, capsys):
 @pytest.mark.parametrize('key', ['translation', 'rotation'])
 def test_a_pose_that_no_robot_can_have_is_lost(tmp_path, number, key):
     """Finite in its file, and infinite or beyond the Earth after the arithmetic."""
-    root, table, poses = MAKERS['opensfm'](tmp_path / 'x')
+    root, table, _ = MAKERS['opensfm'](tmp_path / 'x')
     file = root / 'reconstruction.json'
     parts = json.loads(file.read_text())
     shot = parts[0]['shots'][NAMES[1]]

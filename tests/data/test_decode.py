@@ -127,6 +127,12 @@ def test_every_orientation_is_obeyed(tmp_path, orientation, suffix):
         (b'version https://git-lfs.github.com/spec/v1\noid', 'run git lfs pull'),
         (b'<!DOCTYPE html><html>', 'a web page'),
         (b'', 'got 0 bytes'),
+        (b'\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'a HEIC image'),
+        (b'\0\0\0\x1cftypavif\0\0\0\0', 'an AVIF image'),
+        (b'\0\0\0\x1cftypisom\0\0\0\0', 'a video'),
+        (b'GIF89a\1\0\1\0', 'a GIF image'),
+        (b'%PDF-1.7\n', 'a PDF'),
+        (b'<svg xmlns=', 'an SVG'),
     ],
 )
 def test_what_is_no_image_is_named(data, what):

@@ -249,7 +249,22 @@ def test_a_matrix_that_is_no_rotation_is_refused(tmp_path):
         one(tmp_path, text)
 
 
-@pytest.mark.parametrize('suffix', ['.json', '.npz'])
+@pytest.mark.parametrize('suffix', ['.json', '.npz', '.kml', '.gpx', '.g2o', '.xlsx'])
 def test_what_is_no_table_is_named(tmp_path, suffix):
     with pytest.raises(SourceError, match=f'got {suffix}; give the folder'):
         one(tmp_path, '{}', poses=f'p{suffix}')
+
+
+def test_decimal_commas_are_named(tmp_path):
+    with pytest.raises(SourceError, match=r'write 1\.5, not 1,5'):
+        one(tmp_path, '1000,5 1,0 2,0 3,0 0,0 0,0 0,0 1,0\n')
+
+
+def test_commas_without_a_header_ask_for_the_column_that_is_there(tmp_path):
+    with pytest.raises(SourceError, match='"stamp x y z qx qy qz qw"'):
+        one(tmp_path, '1000.5, 1, 2, 3, 0, 0, 0, 1\n')
+
+
+def test_degrees_and_minutes_ask_for_decimal_degrees(tmp_path):
+    with pytest.raises(SourceError, match='expected a number of decimal degrees'):
+        one(tmp_path, 'image,lat,lon\n0.png,33 51 30 S,70 40 10 W\n')

@@ -13,8 +13,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from selavpr_model.config import TemporalConfig
-from selavpr_model.decision.belief import Belief, Moment, TemporalBelief
-from selavpr_model.decision.modes import mode_pose
+from selavpr_model.decision.belief import Belief, largest, Moment, TemporalBelief
+from selavpr_model.decision.modes import grouped, mode_pose
 from selavpr_model.records import Candidate, Place
 
 SECOND = 1_000_000_000
@@ -114,3 +114,23 @@ def test_headings_are_averaged_as_turns() -> None:
     pose, covariance = mode_pose({0: 0.5, 1: 0.5}, poses, KEYFRAME)
     np.testing.assert_allclose(pose, at(0.0, 0.0, -np.pi + 0.1), atol=1e-9)
     assert covariance[5, 5] == pytest.approx(0.04 + 0.0009, abs=1e-9)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(1, 45))
+def test_the_most_believed_places_are_those_that_sorting_all_gives(values, count) -> None:
+    beliefs = np.array(values, float)
+    assert largest(beliefs, count).tolist() == np.argsort(-beliefs, kind='stable')[:count].tolist()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 60))
+def test_modes_are_what_can_be_walked_to(seed, count) -> None:
+    rng = np.random.default_rng(seed)
+    positions = rng.uniform(0.0, 30.0, (count, 3))
+    axes = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])[rng.integers(2, size=count)]
+    pairs = rng.integers(count, size=(2, 2))
+    near = np.linalg.norm(positions[:, None] - positions, axis=-1) <= 5.0
+    near &= axes @ axes.T > 0.5
+    near[pairs[:, 0], pairs[:, 1]] = near[pairs[:, 1], pairs[:, 0]] = True
+    walked = np.linalg.matrix_power(near.astype(float), 64) > 0
+    labels = grouped(positions, axes, 5.0, 0.5, pairs)
+    assert np.array_equal(labels[:, None] == labels, walked)

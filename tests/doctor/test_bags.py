@@ -9,6 +9,26 @@ import json
 from pathlib import Path
 from typing import Any
 
+from doctor_helpers import (
+    Bag,
+    black,
+    body_frame,
+    Change,
+    damaged,
+    depth,
+    frozen,
+    in_millimetres,
+    on,
+    renamed,
+    restarted,
+    same_picture,
+    SECOND,
+    turned,
+    two_cameras,
+    two_parents,
+    two_places,
+    zero_turn,
+)
 import numpy as np
 import pytest
 
@@ -19,32 +39,8 @@ from selavpr_ros.cli import main
 
 from where import ROOT
 
-SECOND = 10**9
 START = 1_700_000_000 * SECOND
 BASE_CAMERA = pose_matrix((0.3, 0.0, 1.2), (-0.5, 0.5, -0.5, 0.5))
-Change = Callable[['Bag', str, int, Any], Any]
-
-
-class Bag(writer._Bag):
-    """Changes each message on its way: a robot that is set up wrongly."""
-
-    def __init__(self, opened: Any, base_camera: np.ndarray, change: Change | None) -> None:
-        super().__init__(opened, base_camera)
-        self.change = change
-        self.index = 0
-
-    def write(self, topic: str, stamp_ns: int, message: Any) -> None:
-        if self.change is not None:
-            self.index += 1
-            message = self.change(self, topic, self.index, message)
-        for one in message if isinstance(message, list) else [message]:
-            if one is not None:
-                super().write(topic, stamp_ns, one)
-
-    def later(self, message: Any, ns: int) -> Any:
-        header = message.header
-        stamp = header.stamp.sec * SECOND + header.stamp.nanosec + ns
-        return replace(message, header=self.header(stamp, header.frame_id))
 
 
 @pytest.fixture
@@ -95,11 +91,6 @@ def doctor(
     return run
 
 
-def on(topic: str, change: Callable[[Bag, int, Any], Any]) -> Change:
-    """Change the messages of one topic only."""
-    return lambda bag, there, k, message: change(bag, k, message) if there == topic else message
-
-
 def test_a_sound_robot_is_ok_in_every_line(drive: Any, doctor: Any) -> None:
     code, checks, printed = doctor(drive())
     assert {level for level, _, _ in checks.values()} == {'OK'}, checks
@@ -122,68 +113,6 @@ def test_the_demo_bag_is_ok(doctor: Any, tmp_path: Path) -> None:
               keyframes=KeyframeConfig())  # fmt: skip
     code, checks, _ = doctor(ROOT / 'demo' / 'summer', with_map=out)
     assert code == 0 and {level for level, _, _ in checks.values()} == {'OK'}, checks
-
-
-def zero_turn(bag: Bag, k: int, message: Any) -> Any:
-    pose = message.pose.pose
-    none = replace(pose.orientation, x=0.0, y=0.0, z=0.0, w=0.0)
-    return replace(message, pose=replace(message.pose, pose=replace(pose, orientation=none)))
-
-
-def frozen(bag: Bag, k: int, message: Any) -> Any:
-    still = replace(message.pose.pose.position, x=7.0, y=0.0, z=0.0)
-    pose = replace(message.pose.pose, position=still)
-    return replace(message, pose=replace(message.pose, pose=pose))
-
-
-def restarted(bag: Bag, k: int, message: Any) -> Any:
-    p = message.pose.pose.position
-    if k < 60:
-        return message
-    pose = replace(message.pose.pose, position=replace(p, x=p.x - 57.0))
-    return replace(message, pose=replace(message.pose, pose=pose))
-
-
-def turned(bag: Bag, k: int, message: Any) -> Any:
-    edge = message.transforms[0]
-    bad = replace(edge.transform, rotation=replace(edge.transform.rotation, x=0.0, y=0.0, z=0.0,
-                                                   w=0.0))  # fmt: skip
-    return replace(message, transforms=[replace(edge, transform=bad)])
-
-
-def renamed(bag: Bag, k: int, message: Any) -> Any:
-    edge = message.transforms[0]
-    header = replace(edge.header, frame_id='robot1/base_link')
-    return replace(message, transforms=[replace(edge, header=header)])
-
-
-def body_frame(bag: Bag, k: int, message: Any) -> Any:
-    """As a driver that stamps its images with camera_link."""
-    edge = message.transforms[0]
-    none = replace(edge.transform.rotation, x=0.0, y=0.0, z=0.0, w=1.0)
-    return replace(
-        message, transforms=[replace(edge, transform=replace(edge.transform, rotation=none))]
-    )
-
-
-def two_parents(bag: Bag, k: int, message: Any) -> Any:
-    edge = message.transforms[0]
-    other = replace(edge, header=replace(edge.header, frame_id='other'))
-    return replace(message, transforms=[edge, other])
-
-
-def black(bag: Bag, k: int, message: Any) -> Any:
-    frame = Frame(0, np.zeros((240, 320, 3), np.uint8))
-    return replace(message, data=bag.compressed(frame, 'jpeg').data)
-
-
-def damaged(bag: Bag, k: int, message: Any) -> Any:
-    return replace(message, data=message.data[:50])
-
-
-def two_cameras(bag: Bag, k: int, message: Any) -> Any:
-    other = replace(message, header=replace(message.header, frame_id='rear_optical'))
-    return [message, other]
 
 
 IMAGE, INFO, ODOM = '/camera/image/compressed', writer.CAMERA_TOPIC, writer.ODOM_TOPIC
@@ -217,6 +146,20 @@ BROKEN: dict[str, tuple[Change, str, str, str, str]] = {
     ),
     'the body frame of the camera': (
         on('/tf_static', body_frame), 'mounting', 'WARN', 'points up', 'optical',
+    ),
+    'two places of the camera': (
+        on('/tf_static', two_places), 'tf tree', 'FAIL', '0.50 m', 'stop the wrong',
+    ),
+    'odometry in millimetres': (
+        on(ODOM, in_millimetres), 'odometry', 'FAIL', 'by 50.0 m', 'metres',
+    ),
+    'a driver that repeats its last picture': (
+        on(IMAGE, same_picture), 'camera', 'FAIL', 'same picture', 'driver',
+    ),
+    'depth for images': (on(IMAGE, depth), 'camera', 'FAIL', 'depth', 'colour'),
+    'seldom odometry': (
+        on(ODOM, lambda b, k, m: m if k % 40 == 1 else None), 'odometry', 'FAIL',
+        'goes with 4 of 24', 'raise its rate',
     ),
     'two parents': (on('/tf_static', two_parents), 'tf tree', 'FAIL', '2 parents', 'stop one'),
     'no odometry': (on(ODOM, lambda b, k, m: None), 'odometry', 'WARN', 'no topic', 'odom_topic'),

@@ -71,18 +71,37 @@ def test_all_instruction_sets_equal_the_full_matrix(seed, nq, nr, channels, coun
         assert all(np.array_equal(a, b) for a, b in zip(result, expected, strict=True))
 
 
-@pytest.mark.parametrize('mine', [-64, 63, 64])
-@pytest.mark.parametrize('theirs', [32, 33, -32, -33, 127, -128])
-def test_sums_in_16_bits_are_exact_up_to_their_limit(mine, theirs):
-    """AVX2 has room for 127 times 258, the sum of eight codes, and takes others by another way."""
-    query = np.full((9, 64), mine, np.int8)
-    reference = np.full((4, 64), theirs, np.int8)
-    query[4:, 40:] = 0
-    reference[2:, ::2] = -reference[2:, ::2]
+def agree_with_matrix(query: np.ndarray, reference: np.ndarray) -> None:
     expected = by_matrix(query, reference[None])
     for name in kernel.instruction_sets():
         result = kernel.nearest(query, [reference], 1, name)
         assert all(np.array_equal(a, b) for a, b in zip(result, expected, strict=True))
+
+
+@pytest.mark.parametrize('mine', [-64, 63, 64])
+@pytest.mark.parametrize('theirs', [16, 17, -16, -17, 127, -128])
+def test_sums_in_16_bits_are_exact_up_to_their_limit(mine, theirs):
+    """AVX2 adds up 32 of these products in 16 bits, and takes longer cells by another way."""
+    query = np.full((9, 64), mine, np.int8)
+    reference = np.full((4, 64), theirs, np.int8)
+    query[4:, 40:] = 0
+    reference[2:, ::2] = -reference[2:, ::2]
+    agree_with_matrix(query, reference)
+
+
+@pytest.mark.parametrize('theirs', [1, 2, 5])
+def test_similarities_of_18_bits_are_exact_up_to_their_limit(theirs):
+    """Each sum of 16 bits has room here, their sum only with the least: 64 x 1,200 of 131,070."""
+    query = np.full((20, 1200), -64, np.int8)
+    query[::3, ::7] = 0
+    reference = np.full((30, 1200), theirs, np.int8)
+    reference[::2, ::5] = -theirs
+    agree_with_matrix(query, reference)
+
+
+def test_the_first_of_equal_cells_wins_over_all_blocks_and_tiles():
+    query, reference = (codes(n, (n, 9), 'ties everywhere') for n in (2100, 700))
+    agree_with_matrix(query, reference)
 
 
 @settings(deadline=None, max_examples=20)

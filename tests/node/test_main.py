@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from selavpr_ros.main import unwritable
+from selavpr_ros.process import unwritable
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,23 @@ def test_an_image_that_cannot_be_decoded_is_dropped_and_named(
     until_dropped(robot, camera, bad, 'undecodable')
     assert '300 bytes, got 17' in robot.localizer.health.last_drop
     depth = robot.picture(street[0].image)
-    depth.encoding = '16UC1'
+    depth.encoding = '32FC1'
     until_dropped(robot, camera, depth, 'undecodable')
     assert robot.ask(camera, street[0].image).hypotheses[0].place_id == 0
+
+
+def test_a_thermal_camera_is_answered_without_a_name_for_its_values(
+    robot: Robot, camera: Any, street: Any
+):
+    """14 of 16 bits in 16UC1, as thermal cameras send them: all values lie close together."""
+    message = robot.picture(street[2].image)
+    grey = street[2].image.mean(2)
+    message.encoding, message.step = '16UC1', 2 * message.width
+    message.data = (7000 + 4 * grey).astype('<u2').tobytes()
+    before = robot.localizer.health.last_drop
+    answer = robot.ask(camera, message)
+    assert answer.hypotheses[0].place_id == 2
+    assert robot.localizer.health.last_drop == before
 
 
 def test_images_that_are_all_dropped_are_reported_with_the_reason(ros: None, street_map: Path):

@@ -15,7 +15,8 @@ from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.bags.writer import write_bag
 from selavpr_ros.config import NodeConfig
 from selavpr_ros.replay.live import play
-from selavpr_ros.replay.offline import Request, run_with
+from selavpr_ros.replay.offline import run_with
+from selavpr_ros.replay.request import Request
 
 
 @pytest.fixture(scope='module')

@@ -3,6 +3,8 @@
 
 import json
 
+import cv2
+import numpy as np
 import pytest
 from replay_helpers import command, moved, TRUTH
 
@@ -10,10 +12,12 @@ from selavpr_model.config import ScoreConfig
 from selavpr_model.data.pose_tables import read_table
 from selavpr_model.evaluation.predictions import read_csv
 from selavpr_model.maps.storage.store import open_map
+from selavpr_model.poses import position_quaternion
 from selavpr_model.records import State
 from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.bags.writer import write_bag
-from selavpr_ros.replay.offline import Request, run_with, Scoring
+from selavpr_ros.replay.offline import run_with, Scoring
+from selavpr_ros.replay.request import Request
 
 FP32 = ('--precision', 'fp32')  # else it is measured first
 
@@ -111,8 +115,10 @@ def test_a_wrong_topic_is_one_line_with_the_valid_ones(bag, street_map, tmp_path
 def test_what_is_no_recording_is_told_apart_and_what_is_one_is_said(tmp_path, capsys):
     (tmp_path / 'vid.mp4').write_bytes(b'video')
     (tmp_path / 'x.xyz').write_bytes(b'other')
+    (tmp_path / 'map.db').write_bytes(b'version https://git-lfs.github.com/spec/v1\noid sha256:0')
     problems = {
         'nope': 'does not exist; expected a folder of images, a bag',
+        'map.db': 'is a pointer of git LFS; run git lfs pull',
         'vid.mp4': 'cannot be opened as a video',
         'x.xyz': 'or a video (.mp4, .avi), got another file',
     }
@@ -144,3 +150,46 @@ def test_a_map_is_built_from_a_bag_or_a_folder(bag, shared_data, tmp_path, capsy
     from_folder = open_map(tmp_path / 'b')
     assert from_folder.source['kind'] == 'folder' and len(from_folder) >= 2
     assert capsys.readouterr().out.count('calibration') == 2
+
+
+@pytest.fixture(scope='module')
+def photographs(street, tmp_path_factory):
+    """The drive as a folder of images with a TUM file, and one file that is damaged."""
+    folder = tmp_path_factory.mktemp('photographs')
+    rows = []
+    for frame in (moved(each) for each in street[:8]):
+        stamp = f'{frame.stamp_ns / 1e9:.9f}'
+        cv2.imwrite(str(folder / f'{frame.stamp_ns}.png'), frame.image[..., ::-1])
+        rows.append(f'{stamp} ' + ' '.join(map(repr, position_quaternion(frame.pose))))
+    (folder / 'truth.tum').write_text('\n'.join(rows) + '\n')
+    (folder / f'{frame.stamp_ns + 1}.png').write_bytes(b'\x89PNG')
+    return folder
+
+
+def test_a_folder_is_replayed_as_a_bag_is(photographs, replayed, street_map, tmp_path, capsys):
+    asked = ['replay', str(photographs), '--map', str(street_map), '--out', str(tmp_path), *FP32]
+    assert command(*asked, '--truth', 'truth.tum') == 0
+    assert '1 left out (1 undecodable)' in capsys.readouterr().out.replace('\n', ' ')
+    rows, of_bag = (read_csv(out / 'predictions.csv') for out in (tmp_path, replayed[0]))
+    assert [r.place_ids for r in rows] == [r.place_ids for r in of_bag]
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert (summary['recall_at_1'], summary['dropped_by_reason']) == (100.0, {'undecodable': 1})
+
+
+def test_a_video_is_replayed_and_a_folder_is_not_played_live(
+    street, photographs, street_map, tmp_path, capsys
+):
+    height, width = street[0].image.shape[:2]
+    film = tmp_path / 'x.avi'
+    video = cv2.VideoWriter(str(film), cv2.VideoWriter_fourcc(*'MJPG'), 2, (width, height))
+    for frame in street[:4]:
+        video.write(np.ascontiguousarray(frame.image[..., ::-1]))
+    video.release()
+    asked = ['--map', str(street_map), '--out', str(tmp_path / 'o'), *FP32]
+    assert command('replay', str(film), *asked) == 0
+    rows = read_csv(tmp_path / 'o' / 'predictions.csv')
+    assert [row.place_ids[0] for row in rows] == list(range(4))
+    capsys.readouterr()
+    assert command('replay', str(photographs), '--live', *asked) == 1
+    said = capsys.readouterr().err
+    assert '--live: expected a bag' in said and said.count('\n') == 1

@@ -13,7 +13,8 @@ from selavpr_model.recognizer import PlaceRecognizer
 from selavpr_ros.bags.reader import BagFrames
 from selavpr_ros.bags.writer import write_bag
 from selavpr_ros.replay.live import play
-from selavpr_ros.replay.offline import answer, Request, run_with
+from selavpr_ros.replay.offline import answer, run_with
+from selavpr_ros.replay.request import Request
 
 SEQUENCES = {
     # name: (frames used, encoding, what is the same place)
@@ -43,7 +44,7 @@ def drive(request, shared_data, extractor, tmp_path_factory):
         folder / 'driven', folder / 'map', folder / 'out', '/ground_truth/pose', play=play,
         score=score, extractor=extractor.config, replay=LOCK_STEP,
     )  # fmt: skip
-    return asked.bag, place_map, asked.out, run_with(asked, extractor, place_map)
+    return asked.source, place_map, asked.out, run_with(asked, extractor, place_map)
 
 
 def test_the_live_node_finds_the_neighbours_of_every_frame(drive):

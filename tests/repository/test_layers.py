@@ -32,7 +32,8 @@ FLOORS = (
     ('selavpr_ros.bags',),
     ('selavpr_ros.node',),
     ('selavpr_ros.replay', 'selavpr_ros.doctor'),
-    ('selavpr_ros.cli', 'selavpr_ros.main'),
+    ('selavpr_ros.cli', 'selavpr_ros.process'),
+    ('selavpr_ros.main',),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 PUBLIC = ('selavpr_model', 'selavpr_ros')  # their __init__ offers what is inside

@@ -98,5 +98,5 @@ def test_a_map_of_a_folder_and_the_recognizer_need_no_extra(tmp_path: Path) -> N
 
 def test_the_node_needs_no_extra() -> None:
     pytest.importorskip('rclpy')
-    made = run_hidden('import selavpr_ros.main; selavpr_ros.main.preload()')
+    made = run_hidden('import selavpr_ros.process; selavpr_ros.process.preload()')
     assert made.returncode == 0, made.stderr

@@ -12,6 +12,7 @@ import time
 from typing import Any, Protocol, runtime_checkable
 
 from selavpr_model.config import KeyframeConfig, MapConfig, RecognizerConfig
+from selavpr_model.data.standstill import Standstill
 from selavpr_model.errors import InputError, MapEmptyError
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.building.keyframes import KeyframeSelector
@@ -120,6 +121,7 @@ class _Build:
         self.skipped: list[str] = []
         self.camera: Camera | None = None  # of a source that does not say it itself
         self.place_map = PlaceMap.for_extractor(extractor, config)
+        self.standstill = Standstill('pose')
         self.chunk = self._new_chunk()
         self.kept_at = time.monotonic()
 
@@ -188,6 +190,7 @@ class _Build:
             self.position = index + 1
             if isinstance(frame, Frame):
                 self.camera = self.camera or frame.camera
+                self.standstill.see(frame)
                 yield frame
             else:
                 self._skip(f'frame {index}', frame)
@@ -229,6 +232,8 @@ class _Build:
                 f'{skipped} unusable; check the source'
             )
         logger.info('%d places of %d frames, %d unusable', places, self.position, skipped)
+        if words := self.standstill.words():
+            logger.warning('%s: %s', self.session or 'the frames', words)
         if camera := getattr(self.frames, 'camera', self.camera):
             self.place_map.cameras = {self.session: camera}
         self.place_map.source = {

@@ -6,6 +6,10 @@ tells how far off the pose of a right answer is. Without everything near it, as 
 outside the map, its answer tells what a wrong answer scores. With more hidden, it tells the
 confidence what wrong answers look like: down the same street, the next keyframe that is another
 place still looks much like a right answer. No number here is a constant of some data set.
+
+What several sessions have seen is asked as each of them saw it: another look of a place is hidden
+where the session of the keyframe has one. Else a map would seem the more mistakable the more looks
+its places have.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from selavpr_model.decision.confidence import Confidence, FEATURES, features_of
 from selavpr_model.decision.confidence_fit import adapted, shipped
 from selavpr_model.decision.distinct import are_distinct, Viewpoints, wider
 from selavpr_model.decision.ranking import match_ratio, Ranked
+from selavpr_model.maps.building.looks import looks_in
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.maps.retrieval import Query, ranked
 from selavpr_model.matching.matcher import Matcher
@@ -116,11 +121,18 @@ class _Trial:
         self._matcher: Matcher = place_map.matcher(config.score, quick=True)
         self._frames = np.array([place_map.frame_of(place) for place in place_map.places], str)
         self._viewpoints = Viewpoints.of(place_map.places)
+        self._session = np.unique(self._viewpoints.sessions, return_inverse=True)[1]
+        self._looks = looks_in(place_map, config.distinct_radius_m)
 
     def ask(self, row: int) -> _Answer:
-        """Among the places of its own frame: of the others nobody knows which show the same."""
+        """Among the places of its own frame: of the others nobody knows which show the same.
+
+        Of a place that its own session shows, other sessions' looks are left out.
+        """
         others = self._frames == self._frames[row]
         others[row] = False
+        if self._looks.size:
+            others &= self._looks[:, self._session[row]] < 0
         query, apart = Query.of_row(self._map, row), self._apart(row, self._config)
         shown, hidden = self._ranked(query, others), self._ranked(query, others & apart)
         away = others & self._apart(row, wider(self._config))

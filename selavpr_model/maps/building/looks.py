@@ -8,11 +8,33 @@ import math
 import numpy as np
 
 from selavpr_model.config import RecognizerConfig
+from selavpr_model.decision.evidence import other_looks
 from selavpr_model.maps.place_map import PlaceMap
 from selavpr_model.matching.matcher import Matcher
 from selavpr_model.poses import rotation_angles
 
 SAMPLES = 100  # keyframes that say how many matches are usual
+FAR_M = 1e7  # between frames of poses that have nothing in common
+
+
+def looks_in(place_map: PlaceMap, radius_m: float) -> np.ndarray:
+    """(N, S) other_looks of the places of a map, a column for each session in the order of names.
+
+    A place without a pose has none.
+    """
+    places, poses = place_map.places, place_map.poses
+    sessions = np.array([place.session for place in places], str)
+    frames = np.array([place_map.frame_of(place) for place in places], str)
+    apart_m = FAR_M * np.unique(frames, return_inverse=True)[1]
+    posed = np.flatnonzero(np.isfinite(poses[:, 0, 0]))
+    found = np.full((len(places), len(np.unique(sessions))), -1, np.int64)
+    if len(posed) == 0 or found.shape[1] < 2:
+        return found[:, :0]
+    points = np.column_stack([poses[posed, :3, 3], apart_m[posed]])
+    names = np.unique(sessions)
+    near = other_looks(points, poses[posed, :3, 2], sessions[posed], names, radius_m)
+    found[posed] = np.where(near < 0, -1, posed[near])
+    return found
 
 
 def looks_of(place_map: PlaceMap, pose: np.ndarray, config: RecognizerConfig) -> np.ndarray:

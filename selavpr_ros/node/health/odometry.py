@@ -102,6 +102,12 @@ class OdometryLine:
     def _never(self) -> str | None:
         """Nothing has come: is it missed?"""
         topic, ends = self._odometry.topic, self._inputs.ends(self._odometry.topic)
+        kinds = sorted({end.topic_type for end in ends})
+        if ends and TYPE not in kinds:
+            return (
+                f'no odometry on {topic}: it is of type {", ".join(kinds)}, expected {TYPE}; '
+                f'remap to a topic of that type; until then {self._without}'
+            )
         if ends:
             return (
                 f'no odometry on {topic} although it is published by {qos.describe_ends(ends)}; '
@@ -141,7 +147,8 @@ class OdometryLine:
         if self._odometry.is_torn:
             return (
                 f'odometry on {topic} breaks again and again ({self._odometry.recent_break}), so '
-                f'it is not used; check its source; until then {self._without}'
+                f'it is not used; check its source, and that it is in metres; until then '
+                f'{self._without}'
             )
         return None
 

@@ -13,6 +13,7 @@ from selavpr_ros.convert.tf_message import TFMessage
 from selavpr_ros.node import qos
 from selavpr_ros.node.health.throttled_logger import ThrottledLogger
 from selavpr_ros.node.tf.buffers import make_buffer
+from selavpr_ros.node.tf.disputes import Disputes
 
 STATIC, MOVING = '/tf_static', '/tf'
 TYPE = 'tf2_msgs/msg/TFMessage'
@@ -25,7 +26,7 @@ class TransformListener:
 
     def __init__(self, node: Node, log: ThrottledLogger) -> None:
         self._node, self._log = node, log
-        self.buffer = make_buffer()
+        self.buffer, self.disputes = make_buffer(), Disputes()
         self._subscriptions: list[Any] = []
         self._timer: Any = None
         self._wanted = self._hears_moving = False
@@ -77,6 +78,8 @@ class TransformListener:
     def _on_message(self, topic: str, static: bool, message: Any) -> None:
         for trouble in self.buffer.add(message, static):
             self._log.warn(f'{topic}: {trouble}; it is left out, correct its publisher')
+        for text in self.disputes.see(message, static):
+            self._log.warn(text)
 
 
 def elsewhere(node: Node) -> str:

@@ -87,6 +87,47 @@ def test_kapture_with_a_rig(tmp_path):
     assert frames[1].stamp_ns == stamps[1]
 
 
+def test_kapture_with_a_rig_in_a_rig(tmp_path):
+    sensors = tmp_path / 'sensors'
+    folder(sensors / 'records_data', '0.jpg', '1.jpg')
+    (sensors / 'records_camera.txt').write_text('7, cam, 0.jpg\n8, other, 1.jpg\n')
+    offset = joined(first_w(inverse(OFFSET)), ', ')
+    # the last two hold each other, and have no pose
+    pairs = ['car, head', 'head, cam', 'other, ring', 'ring, other']
+    (sensors / 'rigs.txt').write_text('\n'.join(f'{pair}, {offset}' for pair in pairs))
+    pose = joined(first_w(inverse(POSES[1])), ', ')
+    (sensors / 'trajectories.txt').write_text(f'7, car, {pose}\n')
+    first, second = ImageFolder(tmp_path).rows
+    assert np.allclose(first.pose, POSES[1] @ OFFSET @ OFFSET) and second.pose is None
+
+
+def test_nerfstudio_takes_its_scale_back(tmp_path):
+    folder(tmp_path / 'images', '1.jpg')
+    pose = POSES[1] @ np.diag([1.0, -1, -1, 1])
+    pose[:3, 3] *= 0.5
+    frame = {'file_path': 'images/1.jpg', 'transform_matrix': pose.tolist()}
+    values = {'applied_scale': 0.5, 'applied_transform': np.eye(3, 4).tolist(), 'frames': [frame]}
+    (tmp_path / 'transforms.json').write_text(json.dumps(values))
+    found = ImageFolder(tmp_path, base_camera=OFFSET)
+    assert np.allclose(found.rows[0].pose, POSES[1] @ OFFSET)
+    assert 'applied_scale 0.5' in ' '.join(found.report.notes)
+    assert 'applied_transform' in ' '.join(found.report.notes)
+    (tmp_path / 'transforms.json').write_text(json.dumps(values | {'applied_scale': 0}))
+    with pytest.raises(SourceError, match='applied_scale: expected a number above 0, got 0'):
+        ImageFolder(tmp_path)
+
+
+def test_opensfm_of_panoramas_with_its_origin_beside(tmp_path):
+    folder(tmp_path / 'images', 'a.jpg')
+    shot = {'rotation': [0, 0, 0], 'translation': [0, 0, 0], 'camera': 'x'}
+    part = {'cameras': {'x': {'projection_type': 'spherical'}}, 'shots': {'a.jpg': shot}}
+    (tmp_path / 'reconstruction.json').write_text(json.dumps([part]))
+    origin = {'latitude': 47.0, 'longitude': 8.0, 'altitude': 400.0}
+    (tmp_path / 'reference_lla.json').write_text(json.dumps(origin))
+    report = ImageFolder(tmp_path).report
+    assert report.origin == origin and report.notes[0].startswith('panoramas')
+
+
 @pytest.mark.parametrize('suffix', ['', '.jpg'])
 def test_nerfstudio_turns_its_axes(tmp_path, suffix):
     folder(tmp_path / 'images', *(f'{k}.jpg' for k in range(3)))

@@ -81,6 +81,14 @@ def test_tum_rgbd(tmp_path):
     assert frames.report.left_out == {'named, but not there': 1, 'not in rgb.txt': 1}
 
 
+def test_tum_rgbd_that_windows_listed(tmp_path):
+    folder(tmp_path / 'rgb', '1305031102.10.png')
+    (tmp_path / 'rgb.txt').write_text('1305031102.10 rgb\\1305031102.10.png\r\n')
+    pose = joined((1305031102.1, *position_quaternion(POSES[1])))
+    (tmp_path / 'groundtruth.txt').write_text(pose + '\r\n')
+    assert np.allclose(ImageFolder(tmp_path).rows[0].pose, POSES[1])
+
+
 @pytest.mark.parametrize('inside', ['', 'image_2'])
 def test_kitti_odometry_of_another_camera(tmp_path, inside):
     sequence = tmp_path / 'sequences' / '03'

@@ -85,13 +85,24 @@ def _pose(cells: list[str], where: str) -> np.ndarray | None:
     return world_to_camera((w, x, y, z), tuple(t), where) if finite else None
 
 
+def _pose_of(
+    stamp: str, device: str, poses: Poses, rigs: Poses, above: tuple[str, ...] = ()
+) -> np.ndarray | None:
+    """T_world_device: its own, or that of a rig which holds it, or which holds that rig."""
+    own = poses.get((stamp, device))
+    if own is not None:
+        return own
+    for (rig, sensor), offset in rigs.items():
+        if sensor == device and rig not in above:  # else they hold each other
+            of_rig = _pose_of(stamp, rig, poses, rigs, (*above, device))
+            if of_rig is not None:
+                return of_rig @ offset
+    return None
+
+
 def _row(record: list[str], poses: Poses, rigs: Poses, base: np.ndarray | None) -> PoseRow:
     stamp, device, name = record[:3]
-    pose = poses.get((stamp, device))
-    for (rig, sensor), offset in rigs.items():
-        of_rig = poses.get((stamp, rig))
-        if pose is None and sensor == device and of_rig is not None:
-            pose = of_rig @ offset
+    pose = _pose_of(stamp, device, poses, rigs)
     if pose is not None and base is not None:
         pose = pose @ base
     large = stamp.isdecimal() and len(stamp) >= 9  # else it counts frames

@@ -7,6 +7,7 @@ Their camera looks along -z with y up; here z is forward and y down.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,11 @@ def load(path: Path, base_camera: np.ndarray | None) -> ImageSequence:
     frames = values.get('frames')
     if not isinstance(frames, list):
         raise SourceError(f'{table}: expected frames with file_path and transform_matrix')
+    scale, notes = _applied(table, values)
     for k, frame in enumerate(frames):
         file, pose = _frame(path, table, k, frame)
+        if pose is not None:
+            pose[:3, 3] *= scale
         if file is not None:
             files.append(file)
             own = pose if pose is None or base_camera is None else pose @ base_camera
@@ -47,7 +51,20 @@ def load(path: Path, base_camera: np.ndarray | None) -> ImageSequence:
     out = {'named, but not there': missing} if missing else {}
     camera = _camera(values)
     each = None if camera is None else [camera] * len(files)
-    return ImageSequence(files, rows, f'{table.name} (OpenGL axes)', left_out=out, cameras=each)
+    return ImageSequence(files, rows, f'{table.name} (OpenGL axes)', notes, out, each)
+
+
+def _applied(table: Path, values: dict[str, Any]) -> tuple[float, tuple[str, ...]]:
+    """(metres a unit, what is said): nerfstudio may have scaled and turned the poses."""
+    given = values.get('applied_scale', 1.0)
+    if not isinstance(given, int | float) or not 0.0 < given < math.inf:
+        raise SourceError(f'{table}: applied_scale: expected a number above 0, got {given!r}')
+    notes: tuple[str, ...] = ()
+    if given != 1.0:
+        notes += (f'applied_scale {given:g} of nerfstudio is taken back',)
+    if 'applied_transform' in values:
+        notes += ('axes as nerfstudio turned them (applied_transform)',)
+    return 1.0 / given, notes
 
 
 def read_json(path: Path, kind: type) -> Any:

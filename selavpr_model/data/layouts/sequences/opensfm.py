@@ -42,11 +42,14 @@ def load(path: Path, base_camera: np.ndarray | None) -> ImageSequence:
             f'{folder}, got none of them'
         )
     others = sum(sizes) - max(sizes)
-    notes = (f'{others} shots of {len(sizes) - 1} other reconstructions',) if others else ()
+    notes: tuple[str, ...] = (
+        (f'{others} shots of {len(sizes) - 1} other reconstructions',) if others else ()
+    )
+    notes += _panoramas(best)
     missing = len(shots) - sum(row.pose is not None or row.lost for row in rows)
     out = {'named, but not there': missing} if missing else {}
     words = f'{table.name} (OpenSfM, world-to-camera)'
-    return ImageSequence(files, rows, words, notes, out, origin=_origin(best))
+    return ImageSequence(files, rows, words, notes, out, origin=_origin(path, best))
 
 
 def _row(
@@ -71,8 +74,23 @@ def _row(
     return PoseRow(file.name, None, back if base_camera is None else back @ base_camera)
 
 
-def _origin(part: dict[str, Any]) -> Origin | None:
+def _panoramas(part: dict[str, Any]) -> tuple[str, ...]:
+    """What is said of cameras that see all round."""
+    cameras = part.get('cameras')
+    kinds = (
+        [c.get('projection_type') for c in cameras.values()] if isinstance(cameras, dict) else []
+    )
+    if not {'spherical', 'equirectangular'} & set(kinds):
+        return ()
+    return ('panoramas: each is compared as one wide image; cut them into views for a camera',)
+
+
+def _origin(path: Path, part: dict[str, Any]) -> Origin | None:
+    """Of the reconstruction, or of the file beside it that older versions write."""
+    beside = path / 'reference_lla.json'
     lla: Any = part.get('reference_lla')
+    if lla is None and beside.is_file():
+        lla = read_json(beside, dict)
     try:
         return Origin(*(float(lla[n]) for n in ('latitude', 'longitude', 'altitude')))
     except (KeyError, TypeError, ValueError):

@@ -45,5 +45,5 @@ def _listed(path: Path) -> list[tuple[int, str]]:
             continue
         if len(cells) != 2:
             raise SourceError(f'{path}:{number}: expected a time and a file, got {line!r}')
-        listed.append((stamp_ns(cells[0]), cells[1]))
+        listed.append((stamp_ns(cells[0]), cells[1].replace('\\', '/')))  # of Windows
     return listed
