@@ -267,9 +267,7 @@ def believe(
         sessions = np.array([place.session for place in place_map.places], str)
         segments = np.unique(sessions, return_inverse=True)[1]
     belief = TemporalBelief(poses, temporal, radius, angle, segments, by_confidence, looks)
-    for row, others in place_map.joined.items():
-        for other in others:
-            belief.link(row, other)
+    belief.relink(place_map.joined)
     return belief
 
 

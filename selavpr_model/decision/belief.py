@@ -8,7 +8,7 @@ Xu et al., "Probabilistic Visual Place Recognition for Hierarchical Localization
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 import math
 
@@ -132,6 +132,10 @@ class TemporalBelief:
         """Rows a and b show one place, whatever their poses say; as a verified closure does."""
         self._links.setdefault(a, set()).add(b)
         self._links.setdefault(b, set()).add(a)
+
+    def relink(self, links: Mapping[int, Collection[int]]) -> None:
+        """Row -> rows that are linked with it; those known so far are forgotten."""
+        self._links = {row: {*others} for row, others in links.items()}
 
     def reset(self, off: float = 0.5) -> None:
         """Know nothing but that the robot is off the map with this probability."""

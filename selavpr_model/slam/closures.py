@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 import math
@@ -59,10 +59,9 @@ class ClosureJudge:
         """Matches of two consecutive keyframes."""
         self._steps.append(matches)
 
-    def link(self, a: int, b: int) -> None:
-        """Two rows show one place."""
-        self._links[a].add(b)
-        self._links[b].add(a)
+    def relink(self, links: Mapping[int, Collection[int]]) -> None:
+        """Row -> rows that show one place with it; those known so far are forgotten."""
+        self._links = defaultdict(set, {row: {*others} for row, others in links.items()})
 
     @property
     def step_matches(self) -> float | None:
@@ -243,7 +242,8 @@ class ClosureJudge:
         self, view: View, candidate: Candidate, geometry: Geometry | None, vouching: View | None
     ) -> LoopClosure:
         self.verified.append((candidate.row, view.row))
-        self.link(candidate.row, view.row)
+        self._links[candidate.row].add(view.row)
+        self._links[view.row].add(candidate.row)
         why = 'sequence and motion agree'
         if vouching is not None:
             why += f', and geometry for keyframe {vouching.place.id}'

@@ -67,10 +67,7 @@ class Growth:
         self._general = adapted(shipped())  # for the places of earlier runs
         verifier = verifier or self._verify
         self._judge = ClosureJudge(config, self._points, self._count, verifier, temporal)
-        for row, others in place_map.joined.items():
-            for other in others:
-                self._belief.link(row, other)
-                self._judge.link(row, other)
+        self._join()
         self._straightener = Straightener(place_map, self.configs.graph, self._first_row)
         self._last_view: np.ndarray | None = None
         self._state = State.LOST
@@ -113,6 +110,16 @@ class Growth:
         self._track.break_off()
         self._belief.reset()
         self._judge.reset()
+
+    def _straighten(self) -> None:
+        """Before a keyframe: the map as it is known by now, and which closures hold in it."""
+        if self._straightener.step():
+            self._join()
+
+    def _join(self) -> None:
+        """Closures of the map join places, but for those that the pose graph refused."""
+        self._belief.relink(self.place_map.joined)
+        self._judge.relink(self.place_map.joined)
 
     def _observe_step(self, view: np.ndarray) -> None:
         assert self._last_view is not None

@@ -120,8 +120,8 @@ def ahead(pose: np.ndarray, metres: float) -> np.ndarray:
 def points_of(
     places: Sequence[Place], speed_mps: float, unaligned: Collection[str]
 ) -> list[TrackPoint]:
-    """Places of earlier runs: one segment for all in the frame of the map, one for each run that is
-    unaligned or, on a line in time, has no poses."""
+    """Places of earlier runs: one segment for all in the frame of the map, one for each run that
+    is unaligned or, on a line in time, has no poses."""
     segments: dict[tuple[str, bool], int] = {}
     points = []
     for place in places:

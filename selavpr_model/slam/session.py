@@ -65,7 +65,7 @@ class SlamSession(Growth):
         point = self._track.locate(frame.stamp_ns, frame.odom)
         if not self._is_keyframe(frame, query.view):
             return SlamStep(Recognition(frame.stamp_ns, self._state, (), BETWEEN))
-        self._straightener.step()
+        self._straighten()
         self._begin(frame.stamp_ns, point)
         return self.add_keyframe(
             query, point, self._place(frame, point), partial(self._add, frame, features, point)

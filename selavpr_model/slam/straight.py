@@ -171,10 +171,12 @@ class Straightener:
         self._map.link(before, after, *measured(closure, spacing_m, self._config))
         self._news = self._config.enabled
 
-    def step(self) -> None:
-        """To be called before each keyframe; applies what is due and starts what is new."""
+    def step(self) -> bool:
+        """To be called before each keyframe; applies what is due and starts what is new. Whether
+        something was applied."""
         rows = len(self._map)
-        if self._running is not None and rows >= self._running[0]:
+        is_due = self._running is not None and rows >= self._running[0]
+        if self._running is not None and is_due:
             _, drawn, solution = self._running
             self._running = None
             self._say(apply(self._map, drawn, solution.result()))
@@ -183,6 +185,7 @@ class Straightener:
             solution = self._pool.submit(straighten, drawn.graph, self._config)
             self._running = rows + self._config.wait_keyframes, drawn, solution
             self._news = False
+        return is_due
 
     def finish(self) -> Report | None:
         """Everything known so far, at once; None where nothing is made straight."""

@@ -230,3 +230,20 @@ def test_a_drive_takes_places_of_earlier_ones_that_are_one_for_one():
     again = Growth(made)
     assert COUNT in again._belief._around(0), 'by their poses in one frame'
     assert again._beside(COUNT)[0] == COUNT + 1, 'the row before it is of another run'
+
+
+def test_a_closure_that_the_graph_refuses_joins_nothing_in_the_drive_either():
+    made = grown()
+    drive = Growth(made)
+    drive._straightener = Straightener(made, GraphConfig(wait_keyframes=1), 0)  # all is its own
+    made.link(10, 30, np.eye(4), SIGMA, metric=True)
+    far = closure(PoseKind.METRIC, np.eye(4), SIGMA)
+    drive._straightener.link(12, 32, far, 1.0)
+    drive._join()  # as each of them was verified
+    assert 30 in drive._belief._around(10) and 32 in drive._judge._links[12]
+    drive._straighten()
+    add(made, COUNT, DRIFTED[-1] @ moved(1.0, 0.0, 9.2))
+    drive._straighten()
+    assert made.links['weight'][-2:].max() < 0.5
+    assert 30 not in drive._belief._around(10) and not drive._judge._links[12] & {32}
+    assert LAP in drive._belief._around(0) and LAP in drive._judge._links[0], 'right ones hold'
