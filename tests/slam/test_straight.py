@@ -224,11 +224,13 @@ def test_the_command_replaces_the_map_or_writes_another(tmp_path, capsys):
 def test_a_drive_takes_places_of_earlier_ones_that_are_one_for_one():
     """By their poses in the frame of the map, else by the closures that join them."""
     made = stranger(grown(TRUE))
-    assert COUNT in Growth(made)._belief._around(0), 'by its link with a run of unknown frame'
+    assert COUNT in Growth(made)._belief._around(np.array([0]))[0], (
+        'by its link with a run of unknown frame'
+    )
     made.move(np.concatenate([TRUE, TRUE]))
     made.unaligned_sessions, made.links = set(), no_links()
     again = Growth(made)
-    assert COUNT in again._belief._around(0), 'by their poses in one frame'
+    assert COUNT in again._belief._around(np.array([0]))[0], 'by their poses in one frame'
     assert again._beside(COUNT)[0] == COUNT + 1, 'the row before it is of another run'
 
 
@@ -240,10 +242,14 @@ def test_a_closure_that_the_graph_refuses_joins_nothing_in_the_drive_either():
     far = closure(PoseKind.METRIC, np.eye(4), SIGMA)
     drive._straightener.link(12, 32, far, 1.0)
     drive._join()  # as each of them was verified
-    assert 30 in drive._belief._around(10) and 32 in drive._judge._links[12]
+    assert 30 in drive._belief._around(np.array([10]))[0] and 32 in drive._judge._links[12]
     drive._straighten()
     add(made, COUNT, DRIFTED[-1] @ moved(1.0, 0.0, 9.2))
     drive._straighten()
     assert made.links['weight'][-2:].max() < 0.5
-    assert 30 not in drive._belief._around(10) and not drive._judge._links[12] & {32}
-    assert LAP in drive._belief._around(0) and LAP in drive._judge._links[0], 'right ones hold'
+    assert 30 not in drive._belief._around(np.array([10]))[0] and not drive._judge._links[12] & {
+        32
+    }
+    assert LAP in drive._belief._around(np.array([0]))[0] and LAP in drive._judge._links[0], (
+        'right ones hold'
+    )
