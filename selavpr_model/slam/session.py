@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+import logging
 
 import numpy as np
 
@@ -27,7 +28,14 @@ from selavpr_model.slam.growth import Growth
 from selavpr_model.slam.odometry_track import TrackPoint
 from selavpr_model.slam.records import SlamConfigs, SlamStep
 
+logger = logging.getLogger(__name__)
 BETWEEN = 'between two keyframes'
+BROKEN = (
+    'the odometry broke while a new map grows: keyframes from now on have poses of the new '
+    'odometry, which do not fit those before until closures join the two; expected one unbroken '
+    'odometry; where no closure comes, record the parts one by one and join them with '
+    '`selavpr map merge`'
+)
 
 
 class SlamSession(Growth):
@@ -104,8 +112,12 @@ class SlamSession(Growth):
         """Name the run after its first keyframe, as no other run in the map is called: their
         odometry has nothing in common. Where odometry breaks in a run that is aligned with a map
         of earlier runs, what follows is another run."""
-        goes_on = self._track.continues(point) or self.session in self.place_map.unaligned_sessions
-        if self.session and (goes_on or not self._first_row):
+        goes_on = self._track.continues(point)
+        if self.session and not self._first_row:
+            if not goes_on and not point.blind:
+                logger.warning('%s', BROKEN)
+            return
+        if self.session and (goes_on or self.session in self.place_map.unaligned_sessions):
             return
         self._taken = {*self._taken, self.session}
         self.session = free_name(self.configs.slam.session or f'slam-{stamp_ns}', self._taken)

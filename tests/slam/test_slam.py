@@ -151,6 +151,17 @@ def driven_in(extractor, path, frames, features, T_odom_map):
     return slam, steps
 
 
+def test_odometry_that_breaks_in_a_new_map_is_said_once_a_break(street, extractor, caplog):
+    features = extractor.extract_batch([frame.image for frame in street])
+    slam = session(extractor)
+    for i, (frame, x) in enumerate(zip(street, features, strict=True)):
+        odom = odometry(5.0 * i + (9000.0 if i >= 6 else 0.0))
+        slam.advance(replace(frame, stamp_ns=i * 30 * 10**9, odom=odom), x)
+    said = [line for line in caplog.messages if 'odometry broke' in line]
+    assert len(said) == 1 and '`selavpr map merge`' in said[0]
+    assert len({place.session for place in slam.place_map.places}) == 1
+
+
 @pytest.fixture(scope='module')
 def strangers(street, street_map, extractor):
     """The street in the map of another run, by odometry that lies on its frame, and far off it."""
