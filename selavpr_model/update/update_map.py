@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from selavpr_model.config import KeyframeConfig, RecognizerConfig, TemporalConfig, UpdateConfig
+from selavpr_model.data.standstill import Standstill
 from selavpr_model.features.extractor import Extractor
 from selavpr_model.maps.building.builder import length_of, numbered
 from selavpr_model.maps.building.calibrate import calibrate
@@ -126,9 +127,11 @@ class _Update:
         bar = progress_bar(
             None, 'update', progress, unit='frame', total=length_of(frames), initial=start
         )
+        still = Standstill('odom')
         with bar:
             for index, frame in numbered(frames, start):
                 if isinstance(frame, Frame):
+                    still.see(frame)
                     answer = self.session.process(frame, learn=index >= self._first)
                     self.localized += answer.state is State.LOCALIZED
                 else:
@@ -137,6 +140,8 @@ class _Update:
                 self._keep()
                 bar.set_postfix(looks=len(self.session.added), refresh=False)
                 bar.update(1)
+        if words := still.words():
+            logger.warning('%s', words)
 
     def _resume(self) -> None:
         for chunk in self._work.chunks(self.session.place_map.identity):

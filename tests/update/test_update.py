@@ -108,6 +108,12 @@ def test_broken_odometry_joins_no_answers(path, evening, model):
     assert session.counts['added'] == 0, session.counts
 
 
+def test_frozen_odometry_is_told(path, evening, model, caplog):
+    frozen = [replace(frame, odom=np.eye(4)) for frame in evening[:40]]
+    update_map(path, frozen, model, CONFIGS, progress=False)
+    assert [line for line in caplog.messages if 'go without odometry' in line], caplog.messages
+
+
 def test_without_odometry_nothing_waits_and_the_pose_is_that_of_the_answer(path, evening, model):
     session = session_in(path, model)
     for frame in evening[:20]:
