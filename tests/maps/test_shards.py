@@ -33,7 +33,7 @@ with process_group():
         keyframes=KeyframeConfig(distance_m=1.0), config=MapConfig(thumbnail_px=16),
         source={'type': 'test', 'length': 60}, progress=False,
     )
-    print('extracted', rank(), extractor.extracted)
+    sys.stdout.write(f'extracted {rank()} {extractor.extracted}\\n')  # one write: two processes
 """
 
 
