@@ -77,7 +77,8 @@ class Driver:
             message.pose.pose = to_ros.pose_of(pose(x=0.01 * k))
             self.odom.publish(message)
             if k % 4 == 0 and self.with_images:
-                image = self.street[3].image
+                image = self.street[3].image.copy()
+                image[0, 0] = k % 256  # no camera sends the same picture twice
                 stamp = now + self.offset_ns
                 self.image.publish(to_ros.image(image, stamp, 'camera_optical'))
                 self.sent_ns.append(now)
